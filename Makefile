@@ -1,0 +1,58 @@
+# The one entry: everything that CI runs is a target here. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check fmt lock export openapi key smoke clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed  ## Make the virtual environment from the lock
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Retail Pulse needs Python 3.11 or newer; PYTHON=... names another one"; exit 1; }
+	@echo "Installing the locked dependencies into $(VENV) (once, about a minute)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+demo: setup  ## From nothing to measured images: a job of real files through the whole embedded stack
+	@$(BIN)/python -m local.demo
+
+serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_DIR=... keeps its state
+	@$(BIN)/python -m local.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
+
+test: check  ## Lint, types, template checks and every test that needs no Docker
+	$(BIN)/python -m pytest
+
+check: setup  ## Lint, types, template rules, and what is generated against its source
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint
+	$(BIN)/python -m tools.locks --check
+	$(BIN)/python -m tools.openapi --check
+
+fmt: setup  ## Format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup  ## Renew requirements.lock from pyproject.toml (UPGRADE=1 takes newer releases) and what is exported from it
+	$(BIN)/python -m tools.locks $(if $(UPGRADE),--upgrade)
+
+openapi: setup  ## Write docs/openapi.json from the models
+	$(BIN)/python -m tools.openapi
+
+key: setup  ## Create an API key: make key CLIENT=name [STACK=name], printed once
+	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
+
+smoke: setup  ## Check any deployed stage over HTTP: make smoke URL=... KEY=...
+	@$(BIN)/python -m tools.smoke "$(URL)" "$(KEY)"
+
+clean:  ## Remove what was made: environment, caches, builds
+	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
