@@ -1,0 +1,1 @@
+"""The domain of Retail Pulse and its adapters, shared by the functions."""

@@ -1,0 +1,33 @@
+"""The domain's errors; ``api.py`` alone turns them into HTTP status codes."""
+
+
+class RetailPulseError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidRequestError(RetailPulseError):
+    """What the client sent breaks a rule; the text names the place and the rule."""
+
+
+class JobNotFoundError(RetailPulseError):
+    """The client has no such job."""
+
+
+class ForbiddenError(RetailPulseError):
+    """The client's key lacks the scope that the route wants."""
+
+
+class JobIdTakenError(RetailPulseError):
+    """The client has a job of that id already; another id has to be drawn."""
+
+
+class StorageUnavailableError(RetailPulseError):
+    """The table or the queue did not take a request, however often it was repeated."""
+
+
+class InvalidPointerError(RetailPulseError):
+    """A message of the queue is no pointer to a chunk."""
+
+
+class SettingsError(RetailPulseError):
+    """A variable of the function's environment is missing or breaks a rule; the text names it."""
