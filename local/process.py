@@ -1,0 +1,248 @@
+"""The embedded stack as a context manager, for tests, benchmarks and the demo."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from local.info import StackInfo
+
+ROOT = Path(__file__).resolve().parent.parent
+# serve.py gives the stack 10 seconds to end before it is killed.
+_END_SECONDS = 20.0
+
+
+class StackError(RuntimeError):
+    """The stack did not start, or ended by itself; the text holds what it printed, the end of its log included."""
+
+
+class StackProcess:
+    """``python -m local.serve`` as a subprocess: up inside the ``with`` block, gone without a trace after it.
+
+    Entering the block returns once ``GET /api/health`` has answered through the whole stack (some seconds). Every
+    instance has a port, a directory and data of its own, so that several may run at once. The stack also ends when the
+    process that started it dies, however it dies.
+
+    Parameters
+    ----------
+    parameters
+        Template parameters that differ from what ``local.serve`` passes, such as ``{"DelayMaxSeconds": "0.1"}``.
+    state_dir
+        Keeps jobs and keys over restarts; without it they go with the stack.
+    port
+        Port on 127.0.0.1; 0 takes a free one.
+    root
+        The project whose ``infra/template.yaml`` is deployed.
+    start_seconds
+        Longest wait for the stack to be ready.
+
+    Attributes
+    ----------
+    url
+        Base URL of the API, such as ``http://127.0.0.1:40123``, without a slash at the end.
+    endpoint_url
+        ``endpoint_url`` for boto3; see also `client`.
+    api_key
+        A key of the client ``local`` with every scope, for the header ``x-api-key``.
+    table_name, queue_url, dead_letter_queue_url, stack_name, region
+        What the stack made, and the region that it plays.
+    pid
+        The process to signal; it ends everything else.
+    log
+        File with the log lines of the functions and of the emulator; kept after the end only with ``state_dir``.
+
+    Raises
+    ------
+    StackError
+        On entering, when the stack ends by itself or is not ready in time; the text holds the end of its log.
+
+    Examples
+    --------
+    >>> with StackProcess(parameters={"DelayMaxSeconds": "0.1"}) as stack:  # doctest: +SKIP
+    ...     headers = {"x-api-key": stack.api_key}
+    ...     answer = requests.post(f"{stack.url}/api/submit", json=body, headers=headers, timeout=30)
+    ...     item = stack.client("dynamodb").get_item(TableName=stack.table_name, Key=key)
+    """
+
+    def __init__(
+        self,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        state_dir: Path | None = None,
+        port: int = 0,
+        root: Path = ROOT,
+        start_seconds: float = 60.0,
+    ) -> None:
+        self._parameters = dict(parameters or {})
+        self._state_dir = state_dir
+        self._port = port
+        self._root = root
+        self._start_seconds = start_seconds
+        self._info: StackInfo | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._output: list[str] = []
+        self._ready = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the stack and wait until it is ready.
+
+        Raises
+        ------
+        StackError
+            When it ends by itself or is not ready in time.
+        """
+        with tempfile.TemporaryDirectory(prefix="retail-pulse-info-") as directory:
+            info_file = Path(directory) / "info.json"
+            command = [sys.executable, "-m", "local.serve", "--port", str(self._port), "--root", str(self._root)]
+            command += ["--info-file", str(info_file), "--until-stdin-closes"]
+            command += ["--state-dir", str(self._state_dir)] if self._state_dir else []
+            for name, value in self._parameters.items():
+                command += ["--parameter", f"{name}={value}"]
+            self._ready.clear()
+            self._output.clear()
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
+            self._reader.start()
+            in_time = self._ready.wait(self._start_seconds)
+            if not in_time or not info_file.exists():
+                self.stop()
+                why = "ended before it was ready" if in_time else f"was not ready after {self._start_seconds:g} s"
+                raise StackError(f"the stack {why}:\n{self.output}")
+            self._info = StackInfo.from_json(info_file.read_text(encoding="utf-8"))
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int | None:
+        """End the stack and wait for it.
+
+        Parameters
+        ----------
+        signal_number
+            How it is told to: SIGTERM and SIGINT end it in order (state is kept), SIGKILL does not.
+
+        Returns
+        -------
+        int | None
+            Exit code of ``local.serve``, 0 for an end in order; None when it was not running.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.send_signal(signal_number)
+        try:
+            code = process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        finally:
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+        if self._reader:
+            self._reader.join()
+        return code
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of this stack, such as ``client("dynamodb")``."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # the stubs want a literal
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106  # the emulator checks none
+            config=Config(retries={"mode": "standard", "max_attempts": 3}, proxies={}),
+        )
+
+    @property
+    def output(self) -> str:
+        """What ``local.serve`` has printed so far."""
+        return "".join(self._output)
+
+    @property
+    def info(self) -> StackInfo:
+        """Everything that the running stack tells about itself.
+
+        Raises
+        ------
+        StackError
+            When the stack was never ready.
+        """
+        if self._info is None:
+            raise StackError("the stack has not been started")
+        return self._info
+
+    @property
+    def url(self) -> str:
+        return self.info.url
+
+    @property
+    def endpoint_url(self) -> str:
+        return self.info.endpoint_url
+
+    @property
+    def api_key(self) -> str:
+        return self.info.api_key
+
+    @property
+    def stack_name(self) -> str:
+        return self.info.stack_name
+
+    @property
+    def table_name(self) -> str:
+        return self.info.table_name
+
+    @property
+    def queue_url(self) -> str:
+        return self.info.queue_url
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        return self.info.dead_letter_queue_url
+
+    @property
+    def region(self) -> str:
+        return self.info.region
+
+    @property
+    def pid(self) -> int:
+        return self.info.pid
+
+    @property
+    def log(self) -> Path:
+        return Path(self.info.log)
+
+    def _read_output(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout:
+            with process.stdout:
+                for line in process.stdout:
+                    self._output.append(line)
+                    if line.strip() == "ready":
+                        self._ready.set()
+        self._ready.set()
