@@ -1,0 +1,201 @@
+"""The store master: what a file may look like, and what is refused with the number of its line."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from retail_pulse.errors import RetailPulseError
+from retail_pulse.stores import Store, StoreMaster, StoreMasterError
+
+HEADER = "AreaCode,StoreName,StoreID\n"
+
+
+def parse(text: str) -> StoreMaster:
+    return StoreMaster.parse(text, "stores.csv")
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(StoreMasterError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+class TestTheCommittedFile:
+    def test_it_loads_and_holds_the_stores_of_the_contracts_example(self) -> None:
+        stores = StoreMaster.load()
+        assert len(stores) == 5000
+        assert "S00339218" in stores
+        assert "S01408764" in stores
+        assert stores.get("S00339218") == Store("S00339218", "Manpreet Kirana Store", "7100015")
+
+    def test_it_exercises_what_real_names_are_made_of(self) -> None:
+        names = [store.name for store in StoreMaster.load()]
+        assert any("," in name for name in names)
+        assert any('"' in name for name in names)
+        assert any("  " in name for name in names)
+        assert any(not name.isascii() for name in names)
+
+    def test_the_copy_beside_the_module_is_the_one_at_the_root(self) -> None:
+        root = Path(__file__).parents[2]
+        assert (root / "layers/common/retail_pulse/store_master.csv").resolve() == root / "store_master.csv"
+
+    def test_every_store_is_found_in_its_area(self) -> None:
+        stores = StoreMaster.load()
+        areas = {store.area_code for store in stores}
+        assert len(areas) > 10
+        assert sum(len(stores.stores_of_area(area)) for area in areas) == len(stores)
+
+
+class TestLookups:
+    STORES = parse(HEADER + "7,One,S1\n8,Two,S2\n7,Three,S3\n")
+
+    def test_a_store_is_found_by_its_id(self) -> None:
+        assert self.STORES.get("S2") == Store(store_id="S2", name="Two", area_code="8")
+        assert "S2" in self.STORES
+
+    def test_an_unknown_id_is_none(self) -> None:
+        assert self.STORES.get("s2") is None
+        assert "s2" not in self.STORES
+
+    def test_the_stores_of_an_area_come_in_the_order_of_the_file(self) -> None:
+        assert [store.store_id for store in self.STORES.stores_of_area("7")] == ["S1", "S3"]
+
+    def test_an_area_that_does_not_exist_has_no_stores(self) -> None:
+        assert self.STORES.stores_of_area("9") == ()
+
+
+class TestWhatIsAccepted:
+    EXPECTED = (Store("S1", "One", "7"), Store("S2", "Two, Sons", "8"))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1\n8,"Two, Sons",S2\n', id="LF"),
+            pytest.param('AreaCode,StoreName,StoreID\r\n7,One,S1\r\n8,"Two, Sons",S2\r\n', id="CRLF"),
+            pytest.param('\ufeffAreaCode,StoreName,StoreID\n7,One,S1\n8,"Two, Sons",S2\n', id="byte order mark"),
+            pytest.param(
+                '\ufeff"AreaCode","StoreName","StoreID"\n7,One,S1\n8,"Two, Sons",S2\n', id="quoted header behind a mark"
+            ),
+            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1\n8,"Two, Sons",S2', id="no final newline"),
+            pytest.param('AreaCode , StoreName, StoreID\n 7 , One ,S1\t\n8, "Two, Sons" , S2 \n', id="outer spaces"),
+            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1\n8,"  Two, Sons ",S2\n', id="spaces inside quotes"),
+            pytest.param('StoreID,AreaCode,StoreName\nS1,7,One\nS2,8,"Two, Sons"\n', id="columns in another order"),
+            pytest.param('City,AreaCode,StoreName,,StoreID\nX,7,One,,S1\n,8,"Two, Sons",y,S2\n', id="extra columns"),
+            pytest.param('\n  \nAreaCode,StoreName,StoreID\n\n7,One,S1\n   \n8,"Two, Sons",S2\n\n\n', id="blank lines"),
+            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1,,\n8,"Two, Sons",S2, \n', id="empty fields at the end"),
+        ],
+    )
+    def test_what_a_spreadsheet_does_to_a_file_changes_nothing(self, text: str) -> None:
+        assert tuple(parse(text)) == self.EXPECTED
+
+    def test_inner_spaces_quotes_and_line_ends_belong_to_the_name(self) -> None:
+        stores = parse(HEADER + '7,"A  ""B""\r\nC",S1\n')
+        assert stores.get("S1") == Store("S1", 'A  "B"\r\nC', "7")
+
+    def test_name_and_area_may_be_empty(self) -> None:
+        assert parse(HEADER + ",,S1\n").get("S1") == Store("S1", "", "")
+
+    def test_a_header_alone_is_a_store_master_without_stores(self) -> None:
+        assert len(parse(HEADER)) == 0
+
+
+class TestWhatIsRefused:
+    def test_a_missing_column(self) -> None:
+        assert refusal("AreaCode,StoreName\n7,One\n") == "stores.csv, line 1: the column StoreID is missing"
+
+    def test_the_spelling_of_a_column_is_exact(self) -> None:
+        assert refusal("AreaCode,Storename,StoreID\n") == "stores.csv, line 1: the column StoreName is missing"
+
+    @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
+    def test_an_empty_text(self, text: str) -> None:
+        assert refusal(text) == "stores.csv, line 1: the column StoreID is missing"
+
+    def test_a_column_that_is_there_twice(self) -> None:
+        text = "\nStoreID,AreaCode,StoreName,StoreID\n"
+        assert refusal(text) == "stores.csv, line 2: the column StoreID is there more than once"
+
+    def test_an_id_that_is_there_twice(self) -> None:
+        text = HEADER + "7,One,S1\n\n8,Two, S1 \n"
+        assert refusal(text) == "stores.csv, line 4: StoreID S1 is on line 2 already"
+
+    @pytest.mark.parametrize("row", ["7,One,", "7,One,  ", '7,One,""', ",,"])
+    def test_an_empty_id(self, row: str) -> None:
+        assert refusal(HEADER + "7,One,S1\n" + row) == "stores.csv, line 3: StoreID is empty"
+
+    def test_a_row_too_short(self) -> None:
+        assert refusal(HEADER + "7,One\n") == "stores.csv, line 2: 2 fields are too few for 3 columns"
+
+    def test_a_row_too_long_as_a_comma_without_quotes_makes_it(self) -> None:
+        text = HEADER + "7,One, Sons,S1\n"
+        assert refusal(text) == (
+            "stores.csv, line 2: 4 fields are too many for 3 columns; a field with a comma has to be quoted"
+        )
+
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+    def test_a_quote_that_is_not_closed(self, end: str) -> None:
+        text = HEADER + '7,One,S1\n8,"Two,S2\n9,Three,S3' + end
+        assert refusal(text) == "stores.csv, line 3: a quote is not closed"
+
+    def test_a_quote_that_opens_at_the_very_end(self) -> None:
+        assert refusal(HEADER + '"') == "stores.csv, line 2: a quote is not closed"
+
+    def test_a_quote_that_swallows_more_than_a_field_may_hold(self) -> None:
+        text = HEADER + '7,"One,S1\n' + "8,Two,S2\n" * 20_000
+        assert refusal(text).startswith("stores.csv, line 2: field larger than field limit")
+
+    @pytest.mark.parametrize("newline", ["\n", "\r\n"])
+    def test_the_line_is_the_one_that_the_record_starts_on(self, newline: str) -> None:
+        text = newline.join(["AreaCode,StoreName,StoreID", '7,"One', "of", 'three lines",S1', '7,"Two', 'lines",S1'])
+        assert refusal(text) == "stores.csv, line 5: StoreID S1 is on line 2 already"
+
+    def test_it_is_an_error_of_the_domain(self) -> None:
+        assert issubclass(StoreMasterError, RetailPulseError)
+
+
+class TestFiles:
+    def test_a_file_is_read_as_utf_8(self, tmp_path: Path) -> None:
+        path = tmp_path / "stores.csv"
+        path.write_bytes(b"\xef\xbb\xbf" + (HEADER + "7,Café Élise,S1\n").encode())
+        assert StoreMaster.read(path).get("S1") == Store("S1", "Café Élise", "7")
+
+    def test_another_encoding_is_refused_with_its_line(self, tmp_path: Path) -> None:
+        path = tmp_path / "stores.csv"
+        path.write_bytes((HEADER + "7,One,S1\n8,Café,S2\n").encode("latin-1"))
+        with pytest.raises(StoreMasterError, match=r"^stores\.csv, line 3: the text is not UTF-8$"):
+            StoreMaster.read(path)
+
+    def test_a_missing_file_is_refused_by_name(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreMasterError, match=r"^stores\.csv cannot be read: No such file or directory$"):
+            StoreMaster.read(tmp_path / "stores.csv")
+
+
+# What the format cannot carry is left out: outer spaces do not belong to a field, and a carriage return is one that the
+# writer of Python 3.11 leaves without quotes.
+field = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=12).map(str.strip)
+rows = st.lists(
+    st.builds(Store, store_id=field.filter(bool), name=field, area_code=field), unique_by=lambda store: store.store_id
+)
+
+
+@given(stores=rows, crlf=st.booleans(), mark=st.booleans(), final=st.booleans(), quoting=st.booleans(), data=st.data())
+@example([Store('"', 'a\n"b', "\ufeff")], False, True, False, True, None)
+def test_whatever_was_written_is_read_again(
+    stores: list[Store], crlf: bool, mark: bool, final: bool, quoting: bool, data: st.DataObject | None
+) -> None:
+    """GIVEN any stores, in any dialect that is accepted, WHEN they are read THEN they are the same stores."""
+    columns = {"StoreID": "store_id", "StoreName": "name", "AreaCode": "area_code"}
+    order = data.draw(st.permutations([*columns, "Extra"])) if data else [*columns]
+    buffer = io.StringIO()
+    writer = csv.writer(
+        buffer, lineterminator="\r\n" if crlf else "\n", quoting=csv.QUOTE_ALL if quoting else csv.QUOTE_MINIMAL
+    )
+    writer.writerow(order)
+    writer.writerows(
+        [getattr(store, columns[column]) if column in columns else "x" for column in order] for store in stores
+    )
+    text = ("\ufeff" if mark else "") + buffer.getvalue()
+    assert list(parse(text if final else text.rstrip("\r\n"))) == stores
