@@ -12,9 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import boto3
-from botocore.config import Config
-
+from local.clients import client
 from local.info import StackInfo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,14 +169,7 @@ class StackProcess:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this stack, such as ``client("dynamodb")``."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106  # the emulator checks none
-            config=Config(retries={"mode": "standard", "max_attempts": 3}, proxies={}),
-        )
+        return client(service, self.endpoint_url)
 
     @property
     def output(self) -> str:

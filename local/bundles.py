@@ -1,0 +1,59 @@
+"""Zip archives of functions and layers, as the deployment uploads them."""
+
+import hashlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# Python's own leftovers; a layer's requirements are installed where the stack runs, see `layer_bundle`.
+_LEFT_OUT = {"__pycache__", "requirements.txt"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An archive under the name of its content, so that what did not change is not deployed again."""
+
+    key: str
+    content: bytes
+
+
+def function_bundle(folder: Path) -> Bundle:
+    """Pack a function's folder, its files at the top of the archive."""
+    return _bundle(folder, "")
+
+
+def layer_bundle(folder: Path) -> Bundle:
+    """Pack a layer's folder under ``python/``, where the runtime looks for packages.
+
+    ``sam build`` also installs the layer's ``requirements.txt``. This does not: the emulator's workers run on the
+    interpreter that runs the stack and see its packages, which come from the same lock.
+    """
+    return _bundle(folder, "python/")
+
+
+def _bundle(folder: Path, prefix: str) -> Bundle:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        # An archive without entries is no archive to the emulator; the folder entry keeps a layer without files valid.
+        archive.writestr(zipfile.ZipInfo(prefix or "./", _EPOCH), b"")
+        for path in _files(folder):
+            # A fixed time gives equal content equal bytes. Reading follows links: the store master is one.
+            entry = zipfile.ZipInfo(prefix + path.relative_to(folder).as_posix(), _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes())
+    content = buffer.getvalue()
+    return Bundle(f"{folder.name}-{hashlib.sha256(content).hexdigest()}.zip", content)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = []
+    for directory, names, files in os.walk(folder, followlinks=True):
+        names[:] = [name for name in names if name not in _LEFT_OUT]
+        found += [Path(directory, name) for name in files if name not in _LEFT_OUT]
+    return sorted(found)

@@ -1,0 +1,119 @@
+"""The process of the stack: the emulator behind the gateway, the template deployed into it.
+
+`local.serve` starts it in a session of its own with an `Order` as its only argument, reads one `Report` from a pipe,
+and ends it by closing its standard input. So it also ends when `local.serve` is killed.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import hypercorn.asyncio
+from hypercorn.config import Config
+
+from local import emulator
+from local.clients import client
+from local.deploy import DeployError, Deployment, deploy
+from local.gateway import Gateway
+from local.keys import put_local_key
+from local.orders import Order, Report
+from local.template import TemplateError
+
+logger = logging.getLogger("stack")
+_HEALTH_SECONDS = 30
+
+
+async def _serve(order: Order) -> bool:
+    """Serve until standard input closes; return whether the template was deployed."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    gateway = Gateway(emulator.application())
+    failed = False
+
+    def until_input_closes() -> None:
+        sys.stdin.buffer.read()
+        loop.call_soon_threadsafe(stop.set)
+
+    def bring_up() -> None:
+        nonlocal failed
+        try:
+            deployment = _deploy(order)
+            loop.call_soon_threadsafe(gateway.open, deployment.api_id)
+            _check_health(order.port)
+            report = Report(deployment.outputs)
+        except (DeployError, TemplateError) as error:
+            report = Report(None, str(error))
+        except Exception as error:  # reported as one line; the log has the rest
+            logger.exception("the stack could not be brought up")
+            report = Report(None, f"{type(error).__name__}: {error}")
+        failed = report.error is not None
+        os.write(order.report_fd, report.to_json().encode() + b"\n")
+        if failed:
+            loop.call_soon_threadsafe(stop.set)
+
+    async def until_stopped() -> None:
+        await stop.wait()
+        gateway.close()
+        if failed:
+            # Not by the way that saves the state: what an earlier run has kept stands.
+            os._exit(1)
+        await asyncio.to_thread(emulator.stop_functions)
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Daemons: neither may keep a process alive that is to end.
+    threading.Thread(target=until_input_closes, daemon=True).start()
+    threading.Thread(target=bring_up, daemon=True).start()
+    await hypercorn.asyncio.serve(gateway, _server_config(order.socket_fd), shutdown_trigger=until_stopped)  # type: ignore[arg-type]
+    return not failed
+
+
+def _deploy(order: Order) -> Deployment:
+    # Requests wait in the socket's backlog until the server takes them, so there is nothing to wait for.
+    endpoint_url = f"http://127.0.0.1:{order.port}"
+    deployment = deploy(endpoint_url, Path(order.root), order.parameters)
+    put_local_key(client("dynamodb", endpoint_url), deployment.outputs["TableName"])
+    return deployment
+
+
+def _check_health(port: int) -> None:
+    opener = build_opener(ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}/api/health", timeout=_HEALTH_SECONDS) as answer:
+        answer.read()
+
+
+def _server_config(socket_fd: int) -> Config:
+    config = Config()
+    config.bind = [f"fd://{socket_fd}"]
+    config.backlog = 1024
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 2
+    return config
+
+
+def main() -> None:
+    """Run the stack that the first argument orders."""
+    order = Order.from_json(sys.argv[1])
+    parent = os.getppid()
+    # The functions' workers inherit the environment; they must find the package in the layer that was deployed.
+    os.environ.pop("PYTHONPATH", None)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    done = asyncio.run(_serve(order))
+    if os.getppid() != parent:
+        # Nobody is left to clear up behind this process.
+        shutil.rmtree(order.private, ignore_errors=True)
+        os.killpg(0, signal.SIGKILL)
+    # The emulator's threads may wait for functions that have ended; an ordinary exit would wait for them.
+    logging.shutdown()
+    os._exit(0 if done else 1)
+
+
+if __name__ == "__main__":
+    main()

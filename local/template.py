@@ -1,0 +1,132 @@
+"""The SAM template as data: what a deployment reads from it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+FUNCTION = "AWS::Serverless::Function"
+LAYER = "AWS::Serverless::LayerVersion"
+HTTP_API = "AWS::Serverless::HttpApi"
+
+
+class TemplateError(ValueError):
+    """The template, or a parameter given for it, is not what the local stack can deploy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """A Lambda authorizer of the API.
+
+    Attributes
+    ----------
+    function
+        Logical id of its function.
+    identity_sources
+        What the request must carry, such as ``$request.header.x-api-key``.
+    cache_seconds
+        How long an answer is kept.
+    """
+
+    name: str
+    function: str
+    identity_sources: tuple[str, ...]
+    cache_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the API: its key such as ``GET /api/health``, its function's logical id, its authorizer's name."""
+
+    key: str
+    function: str
+    authorizer: str | None
+
+
+class Template:
+    """A parsed template with the values of its parameters.
+
+    Parameters
+    ----------
+    path
+        The template's file.
+    parameters
+        Values that replace the template's defaults.
+
+    Raises
+    ------
+    TemplateError
+        For a parameter that the template does not have, or one without default that is not given.
+    """
+
+    def __init__(self, path: Path, parameters: Mapping[str, str]) -> None:
+        self.folder = path.parent
+        self.body: dict[str, Any] = yaml_parse(path.read_text(encoding="utf-8"))
+        declared: dict[str, dict[str, Any]] = self.body.get("Parameters", {})
+        if unknown := sorted(set(parameters) - set(declared)):
+            raise TemplateError(
+                f"no parameter {', '.join(unknown)} in {path.name}; it has {', '.join(sorted(declared))}"
+            )
+        values = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
+        self.parameters: dict[str, str] = values | dict(parameters)
+        if missing := sorted(set(declared) - set(self.parameters)):
+            raise TemplateError(f"parameter {', '.join(missing)} needs a value")
+
+    def resources(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield logical id and properties of every resource of one type."""
+        for name, resource in self.body["Resources"].items():
+            if resource["Type"] == kind:
+                yield name, resource["Properties"]
+
+    def http_api(self) -> str:
+        """Return the logical id of the one HTTP API.
+
+        Raises
+        ------
+        TemplateError
+            Unless there is exactly one.
+        """
+        found = [name for name, _ in self.resources(HTTP_API)]
+        if len(found) != 1:
+            raise TemplateError(f"the local stack serves one HTTP API, the template has {len(found)}")
+        return found[0]
+
+    def authorizers(self) -> list[Authorizer]:
+        """Return the API's Lambda authorizers."""
+        return [
+            Authorizer(
+                name,
+                _logical_id(spec["FunctionArn"]),
+                tuple(f"$request.header.{header}" for header in spec["Identity"]["Headers"]),
+                int(self._value(spec["Identity"].get("ReauthorizeEvery", 0))),
+            )
+            for name, spec in self._auth().get("Authorizers", {}).items()
+        ]
+
+    def routes(self) -> list[Route]:
+        """Return one route for each ``HttpApi`` event of a function."""
+        default = self._auth().get("DefaultAuthorizer")
+        routes = []
+        for function, properties in self.resources(FUNCTION):
+            for event in properties.get("Events", {}).values():
+                if event["Type"] == "HttpApi":
+                    spec = event["Properties"]
+                    authorizer = spec.get("Auth", {}).get("Authorizer", default)
+                    key = f"{spec['Method'].upper()} {spec['Path']}"
+                    routes.append(Route(key, function, None if authorizer == "NONE" else authorizer))
+        return routes
+
+    def _auth(self) -> dict[str, Any]:
+        name = self.http_api()
+        auth: dict[str, Any] = self.body["Resources"][name]["Properties"].get("Auth", {})
+        return auth
+
+    def _value(self, value: Any) -> Any:
+        return self.parameters[value["Ref"]] if isinstance(value, dict) else value
+
+
+def _logical_id(reference: dict[str, Any]) -> str:
+    attribute = reference["Fn::GetAtt"]
+    return str(attribute[0] if isinstance(attribute, list) else attribute.split(".")[0])
