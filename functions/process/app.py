@@ -1,0 +1,78 @@
+"""SQS: measures the images of a batch of chunks."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import SQSEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from retail_pulse import aws
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.errors import InvalidPointerError
+from retail_pulse.image_pool import ImagePool
+from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from retail_pulse.processing import Delivery, Processing
+from retail_pulse.queue import PointerQueue, decode
+from retail_pulse.settings import ProcessSettings
+from retail_pulse.stores import StoreMaster
+from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
+
+# What an invocation needs after its last image: the writes, with the SDK's own repeats.
+_RESERVE_SECONDS = 10
+
+logger = make_logger()
+metrics = Metrics()
+settings = ProcessSettings.from_environment()
+fetcher = Fetcher(
+    FetchLimits(
+        connect_seconds=settings.connect_timeout_seconds,
+        read_seconds=settings.read_timeout_seconds,
+        image_seconds=settings.image_deadline_seconds,
+        image_bytes=settings.max_image_bytes,
+        image_side=settings.max_image_side,
+        redirects=settings.max_redirects,
+    ),
+    settings.allowed_networks,
+    settings.threads,
+)
+processing = Processing(
+    store=JobsTable(aws.dynamodb(), settings.table_name),
+    queue=PointerQueue(aws.sqs(), settings.queue_url),
+    knows_store=StoreMaster.load().__contains__,
+    pool=ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds),
+)
+# An image that begins with less time left than this might be cut off half-way.
+_LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Process a batch; answers with the messages that SQS is to deliver again."""
+    deliveries, unreadable = [], []
+    for record in SQSEvent(event).records:
+        try:
+            deliveries.append(Delivery(record.message_id, decode(record.body)))
+        except InvalidPointerError:
+            # Left to the redrive policy: someone has to look at it.
+            unreadable.append(record.message_id)
+    report = processing.process(
+        deliveries, lambda: context.get_remaining_time_in_millis() > _LONGEST_IMAGE_MILLISECONDS
+    )
+    failed = sorted(report.failed_messages) + unreadable
+    logger.info(
+        "processed",
+        extra={
+            "chunks": len(deliveries),
+            "measured": report.measured,
+            "failures": report.failures,
+            "dropped": report.dropped,
+            "handed_on": report.handed_on,
+            "delivered_again": len(failed),
+            "unreadable": len(unreadable),
+            "closed": [job.job_id for job in report.closed],
+        },
+    )
+    metrics.add_metric("ImagesMeasured", MetricUnit.Count, report.measured)
+    metrics.add_metric("ImagesFailed", MetricUnit.Count, report.failures.total())
+    metrics.add_metric("JobsEnded", MetricUnit.Count, len(report.closed))
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}

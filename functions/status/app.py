@@ -1,0 +1,81 @@
+"""GET: says how jobs stand and reads their results; serves the API's description."""
+
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from retail_pulse import aws, description
+from retail_pulse.answers import details_answer, job_id_from, results_answer, status_answer
+from retail_pulse.api import Api, json_answer, problem
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.errors import InvalidRequestError, JobNotFoundError
+from retail_pulse.jobs import JobStatus
+from retail_pulse.keys import KeyScope
+from retail_pulse.reading import Position, Reading
+from retail_pulse.settings import StatusSettings
+from retail_pulse.stores import StoreMaster
+from retail_pulse.telemetry import make_logger
+
+_DEFAULT_PAGE = 100
+_LARGEST_PAGE = 1000
+
+logger = make_logger()
+settings = StatusSettings.from_environment()
+reading = Reading(JobsTable(aws.dynamodb(), settings.table_name), StoreMaster.load().get)
+api = Api(problem, on_error=logger.exception)
+
+
+@api.app.get("/api/status")
+def status() -> Response[str]:
+    """Say how a job stands; an unknown one is answered as the contract has it."""
+    client = api.client(KeyScope.READ)
+    try:
+        job = reading.job(client, job_id_from(api.parameter("jobid")))
+    except (InvalidRequestError, JobNotFoundError):
+        return json_answer({}, HTTPStatus.BAD_REQUEST)
+    stores = reading.failed_stores(job) if job.status is JobStatus.FAILED else None
+    return json_answer(status_answer(job, stores))
+
+
+@api.app.get("/api/jobs/<job_id>")
+def details(job_id: str) -> Response[str]:
+    """Say how a job stands, with its times and counts."""
+    client = api.client(KeyScope.READ)
+    return json_answer(details_answer(reading.progress(client, job_id_from(job_id))))
+
+
+@api.app.get("/api/jobs/<job_id>/results")
+def results(job_id: str) -> Response[str]:
+    """Read a page of results."""
+    client = api.client(KeyScope.READ)
+    start = Position.parse(api.parameter("cursor") or "0.0")
+    limit = api.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
+    return json_answer(results_answer(reading.results(client, job_id_from(job_id), start, limit)))
+
+
+@api.app.get("/api/health")
+def health() -> Response[str]:
+    """Answer."""
+    return json_answer({"status": "ok"})
+
+
+@api.app.get("/openapi.json")
+def openapi() -> Response[str]:
+    """Serve the API's description."""
+    return Response(HTTPStatus.OK, "application/json", description.openapi())
+
+
+@api.app.get("/docs")
+def docs() -> Response[str]:
+    """Serve a page to read the description and to try the API on."""
+    return Response(HTTPStatus.OK, "text/html", description.page())
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer an event of API Gateway."""
+    answer = api.answer(event, context)
+    logger.info("answered", extra={"route": event["routeKey"], "status": answer["statusCode"]})
+    return answer

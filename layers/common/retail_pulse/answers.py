@@ -1,0 +1,82 @@
+"""The answers of the reading routes, as the API publishes them; `contract.py` has them as models."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from retail_pulse.errors import JobNotFoundError
+from retail_pulse.jobs import MAX_JOB_ID, Job
+from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.reading import FailedStore, JobProgress, ResultPage, ResultRow
+from retail_pulse.visits import rfc3339
+
+
+def job_id_from(text: str | None) -> int:
+    """Read a job's id from a path or a query.
+
+    Raises
+    ------
+    JobNotFoundError
+        The text is absent or no number that a job could have.
+    """
+    if text is None or not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_JOB_ID):
+        raise JobNotFoundError("there is no such job")
+    return int(text)
+
+
+def status_answer(job: Job, failed_stores: Sequence[FailedStore] | None) -> dict[str, Any]:
+    """Write how a job stands; with the failed stores when there are any to tell."""
+    answer: dict[str, Any] = {"status": job.status, "job_id": str(job.job_id)}
+    if failed_stores is not None:
+        answer["error"] = [{"store_id": store.store_id, "error": store.error} for store in failed_stores]
+    return answer
+
+
+def details_answer(progress: JobProgress) -> dict[str, Any]:
+    """Write a job with its times and counts."""
+    job = progress.job
+    return {
+        "job_id": str(job.job_id),
+        "status": job.status,
+        "run": job.run,
+        "created_at": rfc3339(job.created_at),
+        "ended_at": None if job.ended_at is None else rfc3339(job.ended_at),
+        "expires_at": rfc3339(datetime.fromtimestamp(job.expires_at, UTC)),
+        "visits": _counts(job.visits, progress.visits),
+        "images": _counts(job.images, progress.images),
+    }
+
+
+def _counts(total: int, kinds: Counter[str]) -> dict[str, int]:
+    return {"total": total} | {kind: kinds[kind] for kind in ("measured", "failed", "pending")}
+
+
+def results_answer(page: ResultPage) -> dict[str, Any]:
+    """Write a page of results."""
+    return {
+        "results": [_result(row) for row in page.rows],
+        "next_cursor": None if page.next_position is None else str(page.next_position),
+    }
+
+
+def _result(row: ResultRow) -> dict[str, Any]:
+    image, store, outcome = row.image, row.store, row.outcome
+    measured = outcome if isinstance(outcome, Measured) else None
+    failure = outcome if isinstance(outcome, Failure) else None
+    return {
+        "visit": image.visit,
+        "image": image.image,
+        "store_id": image.store_id,
+        "store_name": store.name if store else None,
+        "area_code": store.area_code if store else None,
+        "visit_time": image.visit_time,
+        "url": image.url,
+        "outcome": "pending" if outcome is None else "measured" if measured else "failed",
+        "width": measured.width if measured else None,
+        "height": measured.height if measured else None,
+        "perimeter": measured.perimeter if measured else None,
+        "format": measured.format if measured else None,
+        "bytes": measured.bytes if measured else None,
+        "error": {"code": failure.code, "message": failure.message} if failure else None,
+    }

@@ -1,0 +1,123 @@
+"""HTTP events and answers: who calls, errors to status codes, and the shapes of errors."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+from retail_pulse.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    JobNotFoundError,
+    RetailPulseError,
+    StorageUnavailableError,
+)
+from retail_pulse.keys import KeyScope
+
+# The one table of what an error of the domain is in HTTP.
+_STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    JobNotFoundError: HTTPStatus.NOT_FOUND,
+    StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+ErrorBody = Callable[[HTTPStatus, str], Response[str]]
+
+
+def json_answer(body: Any, status: int = HTTPStatus.OK, content_type: str = "application/json") -> Response[str]:
+    """Make an answer of JSON in UTF-8, as short as JSON gets."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(status_code=int(status), content_type=content_type, body=text)
+
+
+def contract_error(status: HTTPStatus, text: str) -> Response[str]:
+    """Make an error as the contract of submit has it."""
+    return json_answer({"error": text}, status)
+
+
+def problem(status: HTTPStatus, text: str) -> Response[str]:
+    """Make an error as RFC 9457 has it."""
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
+    return json_answer(body, status, "application/problem+json")
+
+
+class Api:
+    """The routes of one function.
+
+    Parameters
+    ----------
+    error_body
+        Makes the body of an error.
+    on_error
+        Called with an error that nobody foresaw, before it is answered with 500 and nothing of it.
+    """
+
+    def __init__(self, error_body: ErrorBody, on_error: Callable[[str], None]) -> None:
+        self.app = APIGatewayHttpResolver()
+        self._error_body = error_body
+        self._on_error = on_error
+        self.app.not_found(self._no_route)
+        self.app.exception_handler(RetailPulseError)(self._known)
+        self.app.exception_handler(Exception)(self._unforeseen)
+
+    def _no_route(self, _: NotFoundError) -> Response[str]:
+        return self._error_body(HTTPStatus.NOT_FOUND, f"there is no {self.app.current_event.path}")
+
+    def _known(self, error: RetailPulseError) -> Response[str]:
+        status = _STATUS.get(type(error))
+        return self._unforeseen(error) if status is None else self._error_body(status, str(error))
+
+    def _unforeseen(self, _: Exception) -> Response[str]:
+        self._on_error("unforeseen error")
+        return self._error_body(HTTPStatus.INTERNAL_SERVER_ERROR, "this is our fault")
+
+    def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Answer an event of API Gateway (payload version 2.0), its path with or without one trailing slash."""
+        path = event["rawPath"]
+        if len(path) > 1 and path.endswith("/"):
+            event = {**event, "rawPath": path[:-1]}
+        return self.app.resolve(event, context)
+
+    def client(self, scope: KeyScope) -> str:
+        """Return the client that calls.
+
+        Raises
+        ------
+        ForbiddenError
+            Its key lacks the scope.
+        """
+        authorizer = self.app.current_event["requestContext"]["authorizer"]["lambda"]
+        if scope not in authorizer["scopes"].split():
+            raise ForbiddenError(f"this key lacks the scope {scope}")
+        client: str = authorizer["client"]
+        return client
+
+    def body(self) -> bytes:
+        """Return the request's body, empty when there is none."""
+        event = self.app.current_event
+        body: str = event.get("body") or ""
+        return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+
+    def parameter(self, name: str) -> str | None:
+        """Return a parameter of the query, None when it is absent."""
+        return self.app.current_event.query_string_parameters.get(name)
+
+    def integer(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a parameter of the query that is a whole number.
+
+        Raises
+        ------
+        InvalidRequestError
+            It is none, or not within the bounds.
+        """
+        text = self.parameter(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
+            raise InvalidRequestError(f"{name} must be a whole number from {least} to {most}")
+        return int(text)

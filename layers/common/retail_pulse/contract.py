@@ -1,0 +1,218 @@
+"""The API's bodies as models: the body that is validated, and the answers that the OpenAPI description shows.
+
+Only submit imports this at run time, since pydantic is weight in a cold start; `tools.openapi` makes the description.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
+
+from retail_pulse.errors import InvalidRequestError
+from retail_pulse.measuring.failures import FailureCode, printable
+from retail_pulse.visits import Visit
+
+STORE_ID_BYTES = 64
+VISIT_TIME_BYTES = 128
+URL_BYTES = 2048
+
+
+def _at_most(limit: int) -> AfterValidator:
+    def check(text: str) -> str:
+        # A character has at most four bytes: most texts need not be encoded to know.
+        if len(text) * 4 > limit and len(text.encode()) > limit:
+            raise PydanticCustomError("too_many_bytes", "is longer than {limit} bytes", {"limit": limit})
+        return text
+
+    return AfterValidator(check)
+
+
+def _text(limit: int) -> tuple[StringConstraints, AfterValidator]:
+    return StringConstraints(min_length=1), _at_most(limit)
+
+
+class SubmittedVisit(BaseModel):
+    """One store visited at one time, with its images."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", title="Visit")
+
+    store_id: Annotated[
+        str, *_text(STORE_ID_BYTES), Field(description="At most 64 bytes of UTF-8.", examples=["S00339218"])
+    ]
+    image_url: Annotated[
+        list[
+            Annotated[str, *_text(URL_BYTES), Field(description="An http or https URL, at most 2,048 bytes of UTF-8.")]
+        ],
+        FailFast(),
+        Field(min_length=1, examples=[["https://www.gstatic.com/webp/gallery/2.jpg"]]),
+    ]
+    visit_time: Annotated[
+        str,
+        *_text(VISIT_TIME_BYTES),
+        Field(
+            description="Any text of at most 128 bytes; one that reads as ISO 8601 or RFC 3339 shows in dated reports.",
+            examples=["2026-11-23T10:00:00Z"],
+        ),
+    ]
+
+
+class SubmitBody(BaseModel):
+    """A job: visits to stores."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", title="Submission")
+
+    count: Annotated[int, Field(description="The number of visits.", examples=[1])]
+    visits: Annotated[list[SubmittedVisit], FailFast(), Field(min_length=1)]
+
+
+class Submitted(BaseModel):
+    """The job was taken in."""
+
+    job_id: Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Error(BaseModel):
+    """What was wrong."""
+
+    error: Annotated[str, Field(description="The place and the rule.", examples=["visits[1].store_id is missing"])]
+
+
+class Empty(BaseModel):
+    """Nothing: there is no such job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StoreError(BaseModel):
+    """A store of which an image could not be measured."""
+
+    store_id: str
+    error: Annotated[str, Field(description="What failed, the first failing URL and how many more.")]
+
+
+class Status(BaseModel):
+    """How a job stands; ``error`` is there when it failed, and lists only stores that failed."""
+
+    status: Literal["ongoing", "completed", "failed"]
+    job_id: str
+    error: list[StoreError] | None = None
+
+
+class Counts(BaseModel):
+    """How many there are, and what became of them."""
+
+    total: int
+    measured: int
+    failed: int
+    pending: int
+
+
+class JobDetails(BaseModel):
+    """A job with its times and counts."""
+
+    job_id: str
+    status: Literal["ongoing", "completed", "failed"]
+    run: Annotated[int, Field(description="How often the job has been opened, from 1.")]
+    created_at: Annotated[str, Field(examples=["2026-11-23T10:00:00.000Z"])]
+    ended_at: str | None
+    expires_at: str
+    visits: Counts
+    images: Counts
+
+
+class ImageError(BaseModel):
+    """Why an image could not be measured."""
+
+    code: FailureCode
+    message: str
+
+
+class Result(BaseModel):
+    """One image of a job."""
+
+    visit: Annotated[int, Field(description="Position of the visit in the body, from 0.")]
+    image: Annotated[int, Field(description="Position of the image in the visit, from 0.")]
+    store_id: str
+    store_name: str | None
+    area_code: str | None
+    visit_time: str
+    url: str
+    outcome: Literal["pending", "measured", "failed"]
+    width: int | None
+    height: int | None
+    perimeter: Annotated[int | None, Field(description="2 * (height + width), in pixels.")]
+    format: Annotated[str | None, Field(examples=["JPEG"])]
+    bytes: int | None
+    error: ImageError | None
+
+
+class ResultList(BaseModel):
+    """A page of results in the order of the body."""
+
+    results: list[Result]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null on the last one.")]
+
+
+class Health(BaseModel):
+    """The service answers."""
+
+    status: Literal["ok"]
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def parse_submission(body: bytes) -> list[Visit]:
+    """Validate the body of a submission.
+
+    Parameters
+    ----------
+    body
+        JSON in UTF-8.
+
+    Returns
+    -------
+    list of Visit
+        At least one, each with at least one image.
+
+    Raises
+    ------
+    InvalidRequestError
+        The body breaks a rule; the text names the place and the rule.
+    """
+    try:
+        submission = SubmitBody.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidRequestError(_first_error(error)) from None
+    if submission.count != len(submission.visits):
+        raise InvalidRequestError(f"count is {submission.count}, but there are {len(submission.visits)} visits")
+    return [Visit(visit.store_id, visit.visit_time, visit.image_url) for visit in submission.visits]
+
+
+# pydantic's kinds of error that this contract can meet, in the contract's words:
+# https://docs.pydantic.dev/latest/errors/validation_errors/
+_RULES = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+    "int_type": "must be an integer",
+    "model_type": "must be an object",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+}
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return f"body is not JSON: {printable(str(first['ctx']['error']))}"
+    place = ""
+    for step in first["loc"]:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
+    return f"{place or 'body'} {_RULES.get(first['type'], first['msg'])}"

@@ -1,0 +1,306 @@
+"""The jobs table on DynamoDB: every step of the write protocol as one single-item write with its condition.
+
+The steps are those of DESIGN.md, section 3; their conditions are what makes lost, doubled and late messages harmless.
+All reads are consistent. `UpdateItem` creates what does not exist, so that every update has a condition.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retail_pulse import items
+from retail_pulse.backoff import full_jitter
+from retail_pulse.chunks import Chunk, ChunkKey
+from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, numbers
+from retail_pulse.keys import ApiKey
+from retail_pulse.outcomes import Outcome
+from retail_pulse.visits import VisitRow, rfc3339
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_T = TypeVar("_T")
+
+# Limits of the service: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_WRITE_BATCH = 25
+_READ_BATCH = 100
+# A batch that is still not taken after this long is given up: a client waits for the answer.
+_BATCH_SECONDS = 15.0
+# Batches at once. A connection each; see `aws.dynamodb`.
+_BATCHES_AT_ONCE = 8
+
+
+class JobsTable:
+    """The one table, for every function.
+
+    Parameters
+    ----------
+    client
+        A DynamoDB client with room for eight connections.
+    name
+        The table's name.
+
+    Notes
+    -----
+    Every method raises `StorageUnavailableError` when DynamoDB does not take the request, however often it is repeated.
+    """
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+        self._pool = ThreadPoolExecutor(_BATCHES_AT_ONCE, thread_name_prefix="dynamodb")
+
+    # ---------------------------------------------------------------- submit
+
+    def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None:
+        """Store new chunks under a nonce of this attempt (step 1)."""
+        self._write([items.chunk_item(nonce, chunk, job_expires_at) for chunk in chunks])
+
+    def put_job(self, job: Job) -> None:
+        """Store a new job: the commit point (step 2).
+
+        Raises
+        ------
+        JobIdTakenError
+            The client has another job of this id.
+        """
+        try:
+            with _storage():
+                self._client.put_item(
+                    TableName=self._name,
+                    Item=items.job_item(job),
+                    ConditionExpression="attribute_not_exists(pk)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except _ConditionFailedError as failure:
+            # The answer to a first try may have been lost and the SDK have tried again: then the job found is this one.
+            if items.job_from(failure.item).nonce != job.nonce:
+                raise JobIdTakenError(f"job {job.job_id} of {job.client} exists") from None
+
+    # ---------------------------------------------------------------- process
+
+    def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]:
+        """Read chunks, of any number (step 4); those that do not exist are left out."""
+        found = self._read([items.chunk_key(key) for key in keys])
+        return {items.chunk_key_from(item): items.chunk_from(item) for item in found}
+
+    def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None:
+        """Take a chunk to a later run and remove the outcomes of images that it tries again (step 5).
+
+        Returns
+        -------
+        Chunk or None
+            The chunk as it is now; None when it was no longer at the run that was read.
+        """
+        names = {"#run": "run", "#tries": "tries"} | ({"#out": "out"} if images else {})
+        removals = ", ".join(f"#out.{items.image_name(index)}" for index in sorted(images))
+        return self._update_chunk(
+            key,
+            "SET #run = :to, #tries = :none" + (f" REMOVE {removals}" if removals else ""),
+            names,
+            {":to": _n(run), ":read": _n(chunk.run), ":none": {"M": {}}},
+            condition="#run = :read",
+        )
+
+    def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
+        """Save outcomes, of all images or of some; an image keeps the outcome that it has (step 6).
+
+        Returns
+        -------
+        Chunk or None
+            The chunk as it is now, with what others saved: from here on only this counts. None when the chunk is no
+            longer at this run.
+        """
+        sets, values = [], {":run": _n(run)}
+        for index, outcome in sorted(outcomes.items()):
+            name = items.image_name(index)
+            sets.append(f"#out.{name} = if_not_exists(#out.{name}, :{name})")
+            values[f":{name}"] = items.outcome_value(outcome)
+        return self._update_chunk(
+            key, "SET " + ", ".join(sets), {"#run": "run", "#out": "out"}, values, condition="#run = :run"
+        )
+
+    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
+        """Store visit rows, each with the time its job expires at (step 7); safe to repeat."""
+        self._write([items.visit_row_item(row, expires_at) for row, expires_at in rows])
+
+    def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
+        """Add chunks that have ended to their job's sets (step 8); adding one twice changes nothing.
+
+        Returns
+        -------
+        Job or None
+            The job as it is now; None when it is no longer at this run.
+        """
+        sets = zip(("done_chunks", "failed_chunks", "soft_chunks"), numbers(verdicts), strict=True)
+        members = {name: items.number_set(chunks) for name, chunks in sets if chunks}
+        return self._update_job(
+            client,
+            job_id,
+            "ADD " + ", ".join(f"{name} :{name}" for name in members),
+            {"#run": "run"},
+            {":run": _n(run)} | {f":{name}": value for name, value in members.items()},
+            condition="#run = :run",
+        )
+
+    def close_job(self, job: Job, status: JobStatus, ended_at: datetime) -> Job | None:
+        """End the job's run (step 9).
+
+        Returns
+        -------
+        Job or None
+            The job as it is now; None when it was closed already or is at another run.
+        """
+        return self._update_job(
+            job.client,
+            job.job_id,
+            "SET #status = :status, #open = :false, ended_at = :ended_at REMOVE due, due_shard",
+            {"#status": "status", "#open": "open", "#run": "run"},
+            {
+                ":status": {"S": status},
+                ":false": {"BOOL": False},
+                ":true": {"BOOL": True},
+                ":ended_at": {"S": rfc3339(ended_at)},
+                ":run": _n(job.run),
+            },
+            condition="#run = :run AND #open = :true",
+        )
+
+    # ---------------------------------------------------------------- read
+
+    def job(self, client: str, job_id: int) -> Job | None:
+        """Read a client's job; None when there is none."""
+        item = self._get(items.job_key(client, job_id))
+        return None if item is None else items.job_from(item)
+
+    def api_key(self, key_hash: str) -> ApiKey | None:
+        """Read what is kept of an API key; None when there is none of this hash."""
+        item = self._get(items.api_key_key(key_hash))
+        return None if item is None else items.api_key_from(item)
+
+    def put_api_key(self, key: ApiKey) -> None:
+        """Store an API key."""
+        with _storage():
+            self._client.put_item(TableName=self._name, Item=items.api_key_item(key))
+
+    # ---------------------------------------------------------------- requests
+
+    def _get(self, key: items.Key) -> items.Item | None:
+        with _storage():
+            return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")
+
+    def _update_chunk(
+        self, key: ChunkKey, update: str, names: dict[str, str], values: dict[str, Any], *, condition: str
+    ) -> Chunk | None:
+        item = self._update(items.chunk_key(key), update, names, values, condition)
+        return None if item is None else items.chunk_from(item)
+
+    def _update_job(
+        self, client: str, job_id: int, update: str, names: dict[str, str], values: dict[str, Any], *, condition: str
+    ) -> Job | None:
+        item = self._update(items.job_key(client, job_id), update, names, values, condition)
+        return None if item is None else items.job_from(item)
+
+    def _update(
+        self, key: items.Key, update: str, names: dict[str, str], values: dict[str, Any], condition: str
+    ) -> items.Item | None:
+        """Update one item and return it as it is now, or None when the condition does not hold."""
+        try:
+            with _storage():
+                return self._client.update_item(
+                    TableName=self._name,
+                    Key=key,
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ReturnValues="ALL_NEW",
+                )["Attributes"]
+        except _ConditionFailedError:
+            return None
+
+    def _write(self, new_items: Sequence[items.Key]) -> None:
+        for _ in self._each_batch(self._write_batch, new_items, _WRITE_BATCH):
+            pass
+
+    def _read(self, keys: Sequence[items.Key]) -> list[items.Item]:
+        return [item for page in self._each_batch(self._read_batch, keys, _READ_BATCH) for item in page]
+
+    def _each_batch(
+        self, call: Callable[[Sequence[items.Key]], _T], values: Sequence[items.Key], size: int
+    ) -> Iterator[_T]:
+        """Call for every batch of values, several at once; the thread of a single batch is the caller's own."""
+        batches = [values[start : start + size] for start in range(0, len(values), size)]
+        return map(call, batches) if len(batches) == 1 else self._pool.map(call, batches)
+
+    def _write_batch(self, batch: Sequence[items.Key]) -> None:
+        requests: Any = [{"PutRequest": {"Item": item}} for item in batch]
+        for _ in _attempts("write"):
+            with _storage():
+                answer = self._client.batch_write_item(RequestItems={self._name: requests})
+            requests = answer["UnprocessedItems"].get(self._name)
+            if not requests:
+                return
+
+    def _read_batch(self, batch: Sequence[items.Key]) -> list[items.Item]:
+        keys: Any = batch
+        found: list[items.Item] = []
+        for _ in _attempts("read"):
+            with _storage():
+                answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
+            found += answer["Responses"].get(self._name, [])
+            rest = answer["UnprocessedKeys"].get(self._name)
+            if rest is None:
+                break
+            keys = rest["Keys"]
+        return found
+
+
+def _n(value: int) -> items.Value:
+    return {"N": str(value)}
+
+
+def _attempts(what: str) -> Iterator[None]:
+    """Yield at once, then after growing waits, until a batch has had its time.
+
+    DynamoDB answers a batch that it took in part with the rest, which the SDK does not repeat by itself.
+
+    Raises
+    ------
+    StorageUnavailableError
+        When the time is up and the caller still asks for another attempt.
+    """
+    until = time.monotonic() + _BATCH_SECONDS
+    for wait in full_jitter(0.05, 2.0):
+        yield
+        if time.monotonic() + wait > until:
+            raise StorageUnavailableError(f"DynamoDB did not {what} a whole batch within {_BATCH_SECONDS:g} s")
+        time.sleep(wait)
+
+
+class _ConditionFailedError(Exception):
+    """The condition of a write does not hold; ``item`` is what is there, where the request asked for it."""
+
+    def __init__(self, item: items.Item) -> None:
+        self.item = item
+        super().__init__("condition failed")
+
+
+@contextmanager
+def _storage() -> Iterator[None]:
+    """Translate what boto3 raises."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ConditionalCheckFailedException":
+            raise _ConditionFailedError(cast("items.Item", error.response.get("Item", {}))) from error
+        raise StorageUnavailableError(f"DynamoDB: {code}") from error
+    except BotoCoreError as error:
+        raise StorageUnavailableError(f"DynamoDB: {type(error).__name__}") from error

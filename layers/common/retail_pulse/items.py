@@ -1,0 +1,233 @@
+"""How jobs, chunks, visit rows and API keys lie in the table: their keys, and items to and from the domain.
+
+Keys are made here and nowhere else: the client is part of a job's and of a visit row's, so that
+no route can read without it.
+Attribute names within a chunk are short on purpose: DynamoDB bills every kilobyte of an item at every write.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from retail_pulse.chunks import Chunk, ChunkKey, Scope
+from retail_pulse.jobs import Job, JobStatus
+from retail_pulse.keys import ApiKey, KeyScope
+from retail_pulse.measuring.failures import FailureCode
+from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.visits import VisitPart, VisitRow, rfc3339, utc_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+    Item = Mapping[str, AttributeValueTypeDef]
+    Value = AttributeValueTypeDef
+    Key = dict[str, AttributeValueTypeDef]
+else:
+    Item = Value = Key = Any
+
+# Chunks outlive their job, so that no reader of a job finds it half gone.
+CHUNK_GRACE_SECONDS = 7 * 86_400
+# The due index is spread over this many partitions.
+DUE_SHARDS = 8
+
+
+def job_key(client: str, job_id: int) -> Key:
+    """Return the key of a client's job."""
+    return {"pk": {"S": f"JOB#{client}#{job_id}"}, "sk": {"S": "JOB"}}
+
+
+def chunk_key(key: ChunkKey) -> Key:
+    """Return the key of a chunk: a partition of its own, so that a large job is not held to one partition's rate."""
+    return {"pk": {"S": f"CHUNK#{key.nonce}#{key.number:05d}"}, "sk": {"S": "CHUNK"}}
+
+
+def chunk_key_from(item: Item) -> ChunkKey:
+    """Read where a chunk lies from its item."""
+    _, nonce, number = item["pk"]["S"].split("#")
+    return ChunkKey(nonce, int(number))
+
+
+def api_key_key(key_hash: str) -> Key:
+    """Return the key under which an API key's hash lies."""
+    return {"pk": {"S": f"KEY#{key_hash}"}, "sk": {"S": "KEY"}}
+
+
+def visit_row_key(row: VisitRow) -> Key:
+    """Return the key of a visit row; rows of a store sort by time, and undated ones come last."""
+    time = utc_of(row.visit_time)
+    when = "undated" if time is None else rfc3339(time)
+    return {
+        "pk": {"S": f"CLIENT#{row.client}#STORE#{row.store_id}"},
+        "sk": {"S": f"{when}#{row.job_id:016d}#{row.visit:06d}#{row.part:04d}/{row.parts:04d}"},
+    }
+
+
+def job_item(job: Job) -> Key:
+    """Write a job as its item."""
+    item: Key = {
+        **job_key(job.client, job.job_id),
+        "client": {"S": job.client},
+        "job_id": _number(job.job_id),
+        "nonce": {"S": job.nonce},
+        "status": {"S": job.status},
+        "open": {"BOOL": job.open},
+        "run": _number(job.run),
+        "scope": {"S": job.scope},
+        "created_at": {"S": rfc3339(job.created_at)},
+        "visits": _number(job.visits),
+        "images": _number(job.images),
+        "chunks": _number(job.chunks),
+        "expires_at": _number(job.expires_at),
+    }
+    if job.ended_at is not None:
+        item["ended_at"] = {"S": rfc3339(job.ended_at)}
+    if job.due is not None:
+        item["due"] = _number(job.due)
+        item["due_shard"] = _number(job.job_id % DUE_SHARDS)
+    for name, members in (("done_chunks", job.done), ("failed_chunks", job.failed), ("soft_chunks", job.soft)):
+        if members:
+            item[name] = number_set(members)
+    return item
+
+
+def job_from(item: Item) -> Job:
+    """Read a job from its item."""
+    return Job(
+        client=item["client"]["S"],
+        job_id=int(item["job_id"]["N"]),
+        nonce=item["nonce"]["S"],
+        status=JobStatus(item["status"]["S"]),
+        open=item["open"]["BOOL"],
+        run=int(item["run"]["N"]),
+        scope=Scope(item["scope"]["S"]),
+        created_at=_time(item["created_at"]),
+        ended_at=_time(item["ended_at"]) if "ended_at" in item else None,
+        visits=int(item["visits"]["N"]),
+        images=int(item["images"]["N"]),
+        chunks=int(item["chunks"]["N"]),
+        due=int(item["due"]["N"]) if "due" in item else None,
+        expires_at=int(item["expires_at"]["N"]),
+        done=_members(item, "done_chunks"),
+        failed=_members(item, "failed_chunks"),
+        soft=_members(item, "soft_chunks"),
+    )
+
+
+def chunk_item(nonce: str, chunk: Chunk, job_expires_at: int) -> Key:
+    """Write a new chunk as its item."""
+    return {
+        **chunk_key(ChunkKey(nonce, chunk.number)),
+        "run": _number(chunk.run),
+        "parts": {"L": [{"M": _part_item(part)} for part in chunk.parts]},
+        "out": {"M": {image_name(index): outcome_value(outcome) for index, outcome in chunk.outcomes.items()}},
+        "tries": {"M": {}},
+        "expires_at": _number(job_expires_at + CHUNK_GRACE_SECONDS),
+    }
+
+
+def chunk_from(item: Item) -> Chunk:
+    """Read a chunk from its item."""
+    return Chunk(
+        number=chunk_key_from(item).number,
+        parts=[_part_from(part["M"]) for part in item["parts"]["L"]],
+        run=int(item["run"]["N"]),
+        outcomes={int(name[1:]): _outcome_from(value) for name, value in item["out"]["M"].items()},
+        job_expires_at=int(item["expires_at"]["N"]) - CHUNK_GRACE_SECONDS,
+    )
+
+
+def image_name(index: int) -> str:
+    """Return the name of an image in a chunk's map of outcomes."""
+    return f"i{index:02d}"
+
+
+def outcome_value(outcome: Outcome) -> Value:
+    """Write an outcome: a list for a measured image (the shortest), a map for a failed one."""
+    if isinstance(outcome, Measured):
+        size = (_number(outcome.width), _number(outcome.height), _number(outcome.bytes))
+        return {"L": [{"S": outcome.format}, *size]}
+    return {"M": {"code": {"S": outcome.code}, "text": {"S": outcome.message}, "soft": {"BOOL": outcome.may_pass}}}
+
+
+def _outcome_from(value: Value) -> Outcome:
+    if "L" in value:
+        form, width, height, size = value["L"]
+        return Measured(form["S"], int(width["N"]), int(height["N"]), int(size["N"]))
+    failure = value["M"]
+    return Failure(FailureCode(failure["code"]["S"]), failure["text"]["S"], failure["soft"]["BOOL"])
+
+
+def _part_item(part: VisitPart) -> Key:
+    item: Key = {
+        "v": _number(part.visit),
+        "s": {"S": part.store_id},
+        "t": {"S": part.visit_time},
+        "u": {"L": [{"S": url} for url in part.image_urls]},
+    }
+    if part.parts > 1:
+        item |= {"p": _number(part.part), "n": _number(part.parts), "f": _number(part.first_image)}
+    return item
+
+
+def _part_from(item: Item) -> VisitPart:
+    return VisitPart(
+        visit=int(item["v"]["N"]),
+        part=int(item["p"]["N"]) if "p" in item else 1,
+        parts=int(item["n"]["N"]) if "n" in item else 1,
+        first_image=int(item["f"]["N"]) if "f" in item else 0,
+        store_id=item["s"]["S"],
+        visit_time=item["t"]["S"],
+        image_urls=[url["S"] for url in item["u"]["L"]],
+    )
+
+
+def visit_row_item(row: VisitRow, job_expires_at: int) -> Key:
+    """Write a visit row as its item."""
+    return {
+        **visit_row_key(row),
+        "visit_time": {"S": row.visit_time},
+        "perimeter": _number(row.perimeter),
+        "images": _number(row.images),
+        "expires_at": _number(job_expires_at),
+    }
+
+
+def api_key_item(key: ApiKey) -> Key:
+    """Write an API key as its item."""
+    item: Key = {
+        **api_key_key(key.hash),
+        "client": {"S": key.client},
+        "scopes": {"SS": sorted(key.scopes)},
+        "created_at": {"S": rfc3339(key.created_at)},
+    }
+    if key.revoked_at is not None:
+        item["revoked_at"] = {"S": rfc3339(key.revoked_at)}
+    return item
+
+
+def api_key_from(item: Item) -> ApiKey:
+    """Read an API key from its item."""
+    return ApiKey(
+        hash=item["pk"]["S"].removeprefix("KEY#"),
+        client=item["client"]["S"],
+        scopes=frozenset(KeyScope(scope) for scope in item["scopes"]["SS"]),
+        created_at=_time(item["created_at"]),
+        revoked_at=_time(item["revoked_at"]) if "revoked_at" in item else None,
+    )
+
+
+def number_set(members: Iterable[int]) -> Value:
+    """Write a set of numbers, which may not be empty."""
+    return {"NS": [str(member) for member in sorted(members)]}
+
+
+def _members(item: Item, name: str) -> frozenset[int]:
+    return frozenset(int(member) for member in item[name]["NS"]) if name in item else frozenset()
+
+
+def _number(value: int) -> Value:
+    return {"N": str(value)}
+
+
+def _time(value: Value) -> datetime:
+    return datetime.fromisoformat(value["S"]).astimezone(UTC)

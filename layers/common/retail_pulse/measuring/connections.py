@@ -1,0 +1,121 @@
+"""Connections to image servers: urllib3's, with a look at the address that the socket is connected to.
+
+Checking a name before the request would leave a gap in which its address may change (DNS rebinding); here the address
+is checked where the connection is made, for every connection and so for every redirect. Resolution happens once, and
+all of its answers must pass. The URL, the Host header, SNI and the pool's key keep the name.
+
+`_new_conn` is an internal of urllib3, which is pinned for that reason.
+"""
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssl_ import create_urllib3_context
+
+from retail_pulse.measuring.addresses import Network, is_allowed
+from retail_pulse.measuring.deadline import DeadlineSocket, DeadlineTLSSocket, seconds_left
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+
+# A name may have any number of addresses; each one tried costs up to the connect timeout.
+_MAX_ADDRESSES_TRIED = 4
+
+
+class _GuardedMixin:
+    """Makes the connection's socket, to an allowed address only."""
+
+    # Set by `GuardedAdapter`, on a subclass of its own.
+    allowed_networks: Sequence[Network] = ()
+
+    _dns_host: str
+    port: int
+    timeout: float | None
+    socket_options: Sequence[tuple[int, int, int | bytes]] | None
+
+    def _new_conn(self) -> socket.socket:
+        answers = _resolve(self._dns_host, self.port)
+        for *_, address in answers:
+            self._check(str(address[0]))
+        for family, kind, protocol, _, address in answers[:_MAX_ADDRESSES_TRIED]:
+            connection = DeadlineSocket(family, kind, protocol)
+            try:
+                for option in self.socket_options or ():
+                    connection.setsockopt(*option)
+                connection.settimeout(seconds_left(self.timeout))
+                connection.connect(address)
+                # What counts is who answers; the kernel may have been told to send the connection elsewhere.
+                self._check(str(connection.getpeername()[0]))
+            except OSError as error:
+                connection.close()
+                failure = error
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+        if isinstance(failure, TimeoutError):
+            raise MeasuringError(FailureCode.TIMEOUT, f"no connection to {self._dns_host} in time")
+        raise MeasuringError(FailureCode.CONNECT_FAILED, f"{self._dns_host}: {failure.strerror or failure}")
+
+    def _check(self, address: str) -> None:
+        if not is_allowed(address, self.allowed_networks):
+            raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{self._dns_host} is no public address")
+
+
+def _resolve(host: str, port: int) -> list[tuple[Any, Any, int, str, tuple[Any, ...]]]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        passing = error.errno == socket.EAI_AGAIN
+        raise MeasuringError(FailureCode.DNS_FAILED, f"{host}: {error.strerror}", passing=passing) from error
+    except (UnicodeError, ValueError) as error:
+        # A label that is too long, or a zone that is none.
+        raise MeasuringError(FailureCode.INVALID_URL, f"host name {host!r} is none") from error
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Sends the requests of a session over guarded connections.
+
+    Parameters
+    ----------
+    allowed_networks
+        Networks that images may come from although they are not public.
+    connections
+        Threads that use the session at once; that many hosts and connections a host are kept.
+
+    Notes
+    -----
+    One TLS context serves every host: reading the bundle of certificates anew for each costs 20 ms of processor.
+    """
+
+    def __init__(self, allowed_networks: Sequence[Network], connections: int) -> None:
+        policy = {"allowed_networks": tuple(allowed_networks)}
+        plain = type("GuardedHTTPConnection", (_GuardedMixin, HTTPConnection), policy)
+        tls = type("GuardedHTTPSConnection", (_GuardedMixin, HTTPSConnection), policy)
+        self._pools = {
+            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
+        }
+        self._context = create_urllib3_context()
+        self._context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        self._context.sslsocket_class = DeadlineTLSSocket
+        super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
+        """Make the pools with the guarded connections and the one context."""
+        self.poolmanager = PoolManager(
+            num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._context, cert_reqs="CERT_REQUIRED"
+        )
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave the pool as it is: the context holds the certificates, and has to be asked to verify only once."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Name the pool by the URL alone, so that requests adds no bundle of its own to the context."""
+        host_params, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host_params, {}

@@ -1,0 +1,63 @@
+"""Why an image could not be measured, and which of the reasons may pass with time."""
+
+from enum import StrEnum
+
+MAX_MESSAGE_CHARACTERS = 300
+
+
+class FailureCode(StrEnum):
+    """The published codes of a failed image."""
+
+    UNKNOWN_STORE = "unknown_store"
+    INVALID_URL = "invalid_url"
+    BLOCKED_ADDRESS = "blocked_address"
+    DNS_FAILED = "dns_failed"
+    CONNECT_FAILED = "connect_failed"
+    TLS_FAILED = "tls_failed"
+    TIMEOUT = "timeout"
+    HTTP_STATUS = "http_status"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    PROCESSING_ERROR = "processing_error"
+
+
+# The one table of what is worth another try. `http_status` is decided by the status, see `status_may_pass`.
+_MAY_PASS = frozenset({FailureCode.CONNECT_FAILED, FailureCode.TIMEOUT})
+
+
+def may_pass(code: FailureCode) -> bool:
+    """Tell whether a failure of this code may pass with time."""
+    return code in _MAY_PASS
+
+
+def status_may_pass(status: int) -> bool:
+    """Tell whether an HTTP status says "later": 429 and every 5xx (RFC 9110, section 15.6, and RFC 6585, section 4)."""
+    return status == 429 or 500 <= status <= 599
+
+
+class MeasuringError(Exception):
+    """An image could not be measured.
+
+    Parameters
+    ----------
+    code
+        One of the published codes.
+    message
+        What happened, for the client; cut at 300 characters, control characters taken out.
+    passing
+        Whether another try may succeed; by default what the table says of the code.
+    """
+
+    def __init__(self, code: FailureCode, message: str, *, passing: bool | None = None) -> None:
+        self.code = code
+        self.message = printable(message)[:MAX_MESSAGE_CHARACTERS]
+        self.may_pass = may_pass(code) if passing is None else passing
+        super().__init__(f"{code}: {self.message}")
+
+
+def printable(text: str) -> str:
+    """Return the text with everything unprintable (control characters, lone surrogates) replaced by ``?``."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,47 @@
+"""What became of an image: measured, or failed."""
+
+from dataclasses import dataclass
+
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The size of an image.
+
+    Parameters
+    ----------
+    format
+        ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``TIFF``, ``WEBP``, …
+    width, height
+        In pixels, as stored; an EXIF orientation may swap them, which leaves the perimeter as it is.
+    bytes
+        Length of the file that was received.
+    """
+
+    format: str
+    width: int
+    height: int
+    bytes: int
+
+    @property
+    def perimeter(self) -> int:
+        """``2 * (height + width)``, in pixels."""
+        return 2 * (self.height + self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an image could not be measured; ``may_pass`` tells whether a later run may succeed."""
+
+    code: FailureCode
+    message: str
+    may_pass: bool
+
+    @classmethod
+    def of(cls, error: MeasuringError) -> "Failure":
+        """Keep what an error says."""
+        return cls(error.code, error.message, error.may_pass)
+
+
+Outcome = Measured | Failure

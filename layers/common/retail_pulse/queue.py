@@ -1,0 +1,115 @@
+"""The queue of chunk pointers on SQS."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retail_pulse.chunks import Pointer, Scope
+from retail_pulse.errors import InvalidPointerError, StorageUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+# Limit of the service for one SendMessageBatch.
+_BATCH = 10
+_BATCHES_AT_ONCE = 8
+MAX_DELAY_SECONDS = 900
+
+
+def encode(pointer: Pointer) -> str:
+    """Write a pointer as a message's body."""
+    return json.dumps(
+        {
+            "client": pointer.client,
+            "job_id": pointer.job_id,
+            "nonce": pointer.nonce,
+            "chunk": pointer.chunk,
+            "run": pointer.run,
+            "scope": pointer.scope,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode(body: str) -> Pointer:
+    """Read a pointer from a message's body.
+
+    Raises
+    ------
+    InvalidPointerError
+        The body is not what `encode` writes.
+    """
+    try:
+        fields = json.loads(body)
+        return Pointer(
+            client=str(fields["client"]),
+            job_id=int(fields["job_id"]),
+            nonce=str(fields["nonce"]),
+            chunk=int(fields["chunk"]),
+            run=int(fields["run"]),
+            scope=Scope(fields["scope"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidPointerError(f"no pointer: {type(error).__name__}") from error
+
+
+class PointerQueue:
+    """Sends pointers.
+
+    Parameters
+    ----------
+    client
+        An SQS client with room for eight connections.
+    url
+        The queue's URL.
+    """
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+        self._pool = ThreadPoolExecutor(_BATCHES_AT_ONCE, thread_name_prefix="sqs")
+
+    def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
+        """Send a message for each pointer.
+
+        Parameters
+        ----------
+        pointers
+            Any number.
+        delay_seconds
+            How long the messages stay hidden, 0 to 900.
+
+        Raises
+        ------
+        StorageUnavailableError
+            Some messages, or all, were not sent; all were tried.
+        """
+        batches = [pointers[start : start + _BATCH] for start in range(0, len(pointers), _BATCH)]
+
+        def send_batch(batch: Sequence[Pointer]) -> int:
+            return self._send_batch(batch, delay_seconds)
+
+        sent = sum(map(send_batch, batches) if len(batches) == 1 else self._pool.map(send_batch, batches))
+        if sent < len(pointers):
+            raise StorageUnavailableError(f"SQS took {sent} of {len(pointers)} messages")
+
+    def _send_batch(self, batch: Sequence[Pointer], delay_seconds: int) -> int:
+        """Send up to ten messages, and once more those that SQS refused; return how many it took."""
+        waiting: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(number), "MessageBody": encode(pointer), "DelaySeconds": delay_seconds}
+            for number, pointer in enumerate(batch)
+        ]
+        for _ in range(2):
+            try:
+                answer = self._client.send_message_batch(QueueUrl=self._url, Entries=waiting)
+            except (ClientError, BotoCoreError):
+                break
+            refused = {entry["Id"] for entry in answer.get("Failed", [])}
+            waiting = [entry for entry in waiting if entry["Id"] in refused]
+            if not waiting:
+                break
+        return len(batch) - len(waiting)

@@ -1,0 +1,97 @@
+"""What each function is told by its environment: one frozen model a function, read once at its cold start.
+
+A field's name in capitals is the variable's name; `tests/infra` compares the models with the template.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self, get_type_hints
+
+from retail_pulse.errors import SettingsError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class _Settings:
+    """Reading of a settings model from variables."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the model.
+
+        Raises
+        ------
+        SettingsError
+            A variable is missing or does not read as its field's type; the text names it.
+        """
+        kinds = get_type_hints(cls)
+        values: dict[str, object] = {}
+        for field in fields(cls):  # type: ignore[arg-type]  # every subclass is a dataclass
+            variable = field.name.upper()
+            if variable not in environment:
+                raise SettingsError(f"{variable} is missing")
+            try:
+                values[field.name] = _read(kinds[field.name], environment[variable])
+            except ValueError as error:
+                raise SettingsError(f"{variable}: {error}") from error
+        return cls(**values)
+
+
+def _read(kind: object, text: str) -> object:
+    if kind is int:
+        return int(text)
+    if kind is float:
+        return float(text)
+    if kind == tuple[Network, ...]:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizeSettings(_Settings):
+    """The authorize function's settings."""
+
+    table_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitSettings(_Settings):
+    """The submit function's settings."""
+
+    table_name: str
+    queue_url: str
+    chunk_images: int
+    chunk_bytes: int
+    job_retention_days: int
+    stall_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings(_Settings):
+    """The process function's settings."""
+
+    table_name: str
+    queue_url: str
+    delay_min_seconds: float
+    delay_max_seconds: float
+    threads: int
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    image_deadline_seconds: float
+    max_image_bytes: int
+    max_image_side: int
+    max_redirects: int
+    allowed_networks: tuple[Network, ...]
+
+    def __post_init__(self) -> None:
+        if self.delay_min_seconds > self.delay_max_seconds:
+            raise SettingsError("DELAY_MIN_SECONDS must not be greater than DELAY_MAX_SECONDS")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings(_Settings):
+    """The status function's settings."""
+
+    table_name: str

@@ -1,0 +1,18 @@
+"""Log lines and metrics of the functions."""
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.logging import utils
+from aws_lambda_powertools.metrics import MetricUnit
+
+__all__ = ["Logger", "MetricUnit", "Metrics", "make_logger"]
+
+
+def make_logger() -> Logger:
+    """Make the function's logger; what the package's own modules log goes through it too.
+
+    The name and the level come from the environment (``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``). No line
+    holds a URL, a key or a header: URLs may be signed, and keys are keys.
+    """
+    logger = Logger()
+    utils.copy_config_to_registered_loggers(source_logger=logger, include={"retail_pulse"})
+    return logger

@@ -1,0 +1,77 @@
+"""Visits to stores, the parts that they are cut into, and the rows that reports read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One store visited at one time, with its image URLs, as the client wrote them."""
+
+    store_id: str
+    visit_time: str
+    image_urls: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitPart:
+    """The images of one visit that lie in one chunk; most visits have a single part.
+
+    Parameters
+    ----------
+    visit
+        Position of the visit in the body, from 0.
+    part, parts
+        Which part of how many, from 1.
+    first_image
+        Position within the visit of the part's first image, from 0.
+    """
+
+    visit: int
+    part: int
+    parts: int
+    first_image: int
+    store_id: str
+    visit_time: str
+    image_urls: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRow:
+    """A wholly measured part of a visit, as reports read it."""
+
+    client: str
+    job_id: int
+    visit: int
+    part: int
+    parts: int
+    store_id: str
+    visit_time: str
+    perimeter: int
+    images: int
+
+
+def utc_of(visit_time: str) -> datetime | None:
+    """Read a visit's time as ISO 8601 or RFC 3339.
+
+    Parameters
+    ----------
+    visit_time
+        Any text; without an offset it is taken as UTC.
+
+    Returns
+    -------
+    datetime or None
+        The time in UTC, or None for any text that does not read as a time of the years 1 to 9999.
+    """
+    try:
+        time = datetime.fromisoformat(visit_time.strip().upper())
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def rfc3339(time: datetime) -> str:
+    """Write a UTC time with milliseconds and ``Z``: of fixed width, so that texts sort as times do."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

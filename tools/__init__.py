@@ -1,0 +1,1 @@
+"""Commands of the Makefile: keys, locks, the API description, checks of a deployed stage."""

@@ -1,0 +1,199 @@
+"""Writes docs/openapi.json: the routes, with the models that validate as their schemas.
+
+``python -m tools.openapi`` writes it, ``--check`` says whether it is up to date.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from retail_pulse import contract
+
+FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
+
+_BODIES: tuple[type[BaseModel], ...] = (contract.SubmitBody,)
+_ANSWERS: tuple[type[BaseModel], ...] = (
+    contract.Submitted,
+    contract.Error,
+    contract.Empty,
+    contract.Status,
+    contract.JobDetails,
+    contract.ResultList,
+    contract.Health,
+    contract.Problem,
+)
+
+_INTRODUCTION = """\
+Takes jobs of store-visit photos, measures the perimeter `2 * (height + width)` of every image, and
+keeps one result an image.
+
+Every route but `/api/health`, `/openapi.json` and `/docs` wants the header `x-api-key`. API Gateway answers 401 without
+it and 403 when it is unknown or revoked, in its own words, and 404, 413 and 429 likewise."""
+
+
+def describe() -> dict[str, Any]:
+    """Make the description.
+
+    Returns
+    -------
+    dict
+        An OpenAPI 3.1 document.
+    """
+    modes = [(model, "validation") for model in _BODIES] + [(model, "serialization") for model in _ANSWERS]
+    _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Retail Pulse", "version": "0.1.0", "description": _INTRODUCTION},
+        "security": [{"ApiKey": []}],
+        "paths": {
+            "/api/submit": {"post": _submit()},
+            "/api/status": {"get": _status()},
+            "/api/jobs/{job_id}": {"get": _details()},
+            "/api/jobs/{job_id}/results": {"get": _results()},
+            "/api/health": {"get": _health()},
+        },
+        "components": {
+            "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+            "schemas": dict(sorted(schemas["$defs"].items())),
+        },
+    }
+
+
+def _submit() -> dict[str, Any]:
+    example = {
+        "count": 2,
+        "visits": [
+            {
+                "store_id": "S00339218",
+                "image_url": [
+                    "https://www.gstatic.com/webp/gallery/2.jpg",
+                    "https://www.gstatic.com/webp/gallery/3.jpg",
+                ],
+                "visit_time": "time of store visit",
+            },
+            {
+                "store_id": "S01408764",
+                "image_url": ["https://www.gstatic.com/webp/gallery/3.jpg"],
+                "visit_time": "time of store visit",
+            },
+        ],
+    }
+    return {
+        "operationId": "submit",
+        "summary": "Submit a job",
+        "description": "A URL that is none or an unknown store is no error here: the job is accepted, and fails.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(contract.SubmitBody), "example": example}},
+        },
+        "responses": {
+            "201": _answer("The job was accepted.", contract.Submitted),
+            "400": _answer("The body breaks a rule; the text names the place and the rule.", contract.Error),
+            "403": _answer("The key lacks the scope `submit`.", contract.Error),
+            "503": _answer("The job could not be stored; there is none. Send it again.", contract.Error),
+        },
+    }
+
+
+def _status() -> dict[str, Any]:
+    return {
+        "operationId": "status",
+        "summary": "Ask how a job stands",
+        "parameters": [
+            {"name": "jobid", "in": "query", "required": True, "schema": {"type": "string", "examples": ["123"]}}
+        ],
+        "responses": {
+            "200": _answer("How the job stands; it is failed only when the whole job has ended.", contract.Status),
+            "400": _answer("There is no such job, or it is another client's.", contract.Empty),
+            "403": _problem("The key lacks the scope `read`."),
+            "503": _problem("The storage did not answer. Ask again."),
+        },
+    }
+
+
+def _details() -> dict[str, Any]:
+    return {
+        "operationId": "job",
+        "summary": "Read a job with its times and counts",
+        "parameters": [_JOB_ID],
+        "responses": {"200": _answer("The job.", contract.JobDetails), **_READING_PROBLEMS},
+    }
+
+
+def _results() -> dict[str, Any]:
+    return {
+        "operationId": "results",
+        "summary": "Read a job's results, while it runs as well as after",
+        "description": "One row an image, in the order of the body.",
+        "parameters": [
+            _JOB_ID,
+            {
+                "name": "limit",
+                "in": "query",
+                "description": "Most rows of a page; there are fewer where long URLs would make the answer too large.",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+            },
+            {
+                "name": "cursor",
+                "in": "query",
+                "description": "The `next_cursor` of the page before.",
+                "schema": {"type": "string", "pattern": r"^[0-9]{1,6}\.[0-9]{1,6}$"},
+            },
+        ],
+        "responses": {
+            "200": _answer("A page of results.", contract.ResultList),
+            "400": _problem("A parameter breaks a rule; the text names it."),
+            **_READING_PROBLEMS,
+        },
+    }
+
+
+def _health() -> dict[str, Any]:
+    return {
+        "operationId": "health",
+        "summary": "Ask whether the service answers",
+        "security": [],
+        "responses": {"200": _answer("It does.", contract.Health)},
+    }
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _answer(description: str, model: type[BaseModel], content_type: str = "application/json") -> dict[str, Any]:
+    return {"description": description, "content": {content_type: {"schema": _ref(model)}}}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return _answer(description, contract.Problem, "application/problem+json")
+
+
+_JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "examples": ["123"]}}
+_READING_PROBLEMS = {
+    "403": _problem("The key lacks the scope `read`."),
+    "404": _problem("There is no such job, or it is another client's."),
+    "503": _problem("The storage did not answer. Ask again."),
+}
+
+
+def main() -> int:
+    """Write or check the file; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    text = json.dumps(describe(), indent=2, ensure_ascii=False) + "\n"
+    if not parser.parse_args().check:
+        FILE.write_text(text, encoding="utf-8")
+    elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
+        print(f"{FILE.name} is not what the models say: run `make openapi`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
