@@ -1,6 +1,7 @@
 """Deploying the template to the emulator, the way CloudFormation and API Gateway would."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from local.bundles import Bundle, function_bundle, layer_bundle
 from local.clients import client
 from local.http_api import make_http_api
 from local.names import STACK_NAME
-from local.template import FUNCTION, LAYER, Template
+from local.template import FUNCTION, LAYER, TABLE, Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
@@ -63,6 +65,7 @@ def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Depl
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
         for resource in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
     }
+    _expire_items(client("dynamodb", endpoint_url), template, resources)
     api_id = resources[template.http_api()]
     functions: LambdaClient = client("lambda", endpoint_url)
     make_http_api(client("apigatewayv2", endpoint_url), functions, template, resources, api_id)
@@ -86,14 +89,17 @@ def _put(s3: "S3Client", bundle: Bundle) -> dict[str, str]:
 
 def _deploy_stack(cloudformation: "CloudFormationClient", template: Template) -> None:
     exists = _stack_exists(cloudformation)
-    change = cloudformation.create_change_set(
-        StackName=STACK_NAME,
-        ChangeSetName="local",
-        ChangeSetType="UPDATE" if exists else "CREATE",
-        TemplateBody=json.dumps(template.body, separators=(",", ":")),
-        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in template.parameters.items()],
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
+    try:
+        change = cloudformation.create_change_set(
+            StackName=STACK_NAME,
+            ChangeSetName=f"local-{uuid.uuid4()}",
+            ChangeSetType="UPDATE" if exists else "CREATE",
+            TemplateBody=json.dumps(template.body, separators=(",", ":")),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in template.parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    except ClientError as error:
+        raise DeployError(f"CloudFormation: {error.response['Error']['Message']}") from error
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=change["Id"], WaiterConfig=_WAITER)
     except WaiterError as error:
@@ -123,6 +129,15 @@ def _stack_exists(cloudformation: "CloudFormationClient") -> bool:
             return False
         raise
     return True
+
+
+def _expire_items(dynamodb: "DynamoDBClient", template: Template, resources: Mapping[str, str]) -> None:
+    # The emulator expires items, but ignores that the template asks for it.
+    for name, properties in template.resources(TABLE):
+        wanted = properties.get("TimeToLiveSpecification")
+        found = dynamodb.describe_time_to_live(TableName=resources[name])["TimeToLiveDescription"]
+        if wanted and found.get("TimeToLiveStatus") != "ENABLED":
+            dynamodb.update_time_to_live(TableName=resources[name], TimeToLiveSpecification=wanted)
 
 
 def _start_event_sources(functions: "LambdaClient") -> None:

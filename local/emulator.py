@@ -61,8 +61,8 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
 
 def application() -> App:
     """Import the emulator and return its ASGI application."""
-    from ministack import app  # type: ignore[import-untyped]
-    from ministack.services import lambda_svc  # type: ignore[import-untyped]
+    from ministack import app
+    from ministack.services import lambda_svc
 
     # The emulator writes the lines of queue consumers to its own log, those of the API's functions to its CloudWatch
     # alone. All of them should be in one file.
@@ -85,7 +85,7 @@ def stop_functions() -> None:
 
     Blocks until the workers are gone, two seconds at most.
     """
-    from ministack.core import lambda_runtime  # type: ignore[import-untyped]
+    from ministack.core import lambda_runtime
     from ministack.services import lambda_svc, sqs
 
     for mapping in list(lambda_svc._esms._data.values()):

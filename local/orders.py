@@ -47,10 +47,21 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of the start: the outputs of the deployment, or in one line why there is none."""
+    """What became of the start.
+
+    Attributes
+    ----------
+    outputs
+        The template's outputs, when the stack is up.
+    error
+        Otherwise why it is not, in one line.
+    explained
+        Whether that line says it all; otherwise the log should be shown too.
+    """
 
     outputs: dict[str, str] | None
     error: str | None = None
+    explained: bool = True
 
     def to_json(self) -> str:
         """Return the text that ``from_json`` reads."""

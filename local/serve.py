@@ -98,7 +98,8 @@ def _serve(options: argparse.Namespace) -> None:
                 _announce(report.outputs, port, log, options.info_file)
                 supervisor.until_asked_to_end()
             elif report is not None:
-                raise CannotServeError(f"{report.error}\nThe end of its log:\n{_tail(log)}")
+                tail = "" if report.explained else f"; the end of its log:\n{_tail(log)}"
+                raise CannotServeError(f"{report.error}{tail}")
         except StackEndedError:
             raise CannotServeError(f"the stack has ended by itself; the end of its log:\n{_tail(log)}") from None
         finally:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import hypercorn.asyncio
@@ -22,9 +23,10 @@ from local import emulator
 from local.clients import client
 from local.deploy import DeployError, Deployment, deploy
 from local.gateway import Gateway
-from local.keys import put_local_key
+from local.names import API_KEY, CLIENT
 from local.orders import Order, Report
 from local.template import TemplateError
+from tools.keys import store_key
 
 logger = logging.getLogger("stack")
 _HEALTH_SECONDS = 30
@@ -52,7 +54,7 @@ async def _serve(order: Order) -> bool:
             report = Report(None, str(error))
         except Exception as error:  # reported as one line; the log has the rest
             logger.exception("the stack could not be brought up")
-            report = Report(None, f"{type(error).__name__}: {error}")
+            report = Report(None, f"{type(error).__name__}: {error}", explained=False)
         failed = report.error is not None
         os.write(order.report_fd, report.to_json().encode() + b"\n")
         if failed:
@@ -78,19 +80,23 @@ def _deploy(order: Order) -> Deployment:
     # Requests wait in the socket's backlog until the server takes them, so there is nothing to wait for.
     endpoint_url = f"http://127.0.0.1:{order.port}"
     deployment = deploy(endpoint_url, Path(order.root), order.parameters)
-    put_local_key(client("dynamodb", endpoint_url), deployment.outputs["TableName"])
+    store_key(client("dynamodb", endpoint_url), deployment.outputs["TableName"], API_KEY, CLIENT)
     return deployment
 
 
 def _check_health(port: int) -> None:
     opener = build_opener(ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}/api/health", timeout=_HEALTH_SECONDS) as answer:
-        answer.read()
+    try:
+        with opener.open(f"http://127.0.0.1:{port}/api/health", timeout=_HEALTH_SECONDS) as answer:
+            answer.read()
+    except HTTPError as error:
+        raise DeployError(f"GET /api/health answers {error.code} {error.read(500).decode(errors='replace')}") from error
 
 
 def _server_config(socket_fd: int) -> Config:
     config = Config()
     config.bind = [f"fd://{socket_fd}"]
+    config.errorlog = logging.getLogger("hypercorn.error")
     config.backlog = 1024
     config.keep_alive_timeout = 75
     config.graceful_timeout = 2

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+from samtranslator.yaml_helper import yaml_parse
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
 HTTP_API = "AWS::Serverless::HttpApi"
+TABLE = "AWS::DynamoDB::Table"
 
 
 class TemplateError(ValueError):
@@ -70,6 +71,9 @@ class Template:
                 f"no parameter {', '.join(unknown)} in {path.name}; it has {', '.join(sorted(declared))}"
             )
         values = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
+        # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a number in a
+        # function's environment is none to the operating system: its worker would not start.
+        self.body["Mappings"] = _with_strings(self.body.get("Mappings", {}))
         self.parameters: dict[str, str] = values | dict(parameters)
         if missing := sorted(set(declared) - set(self.parameters)):
             raise TemplateError(f"parameter {', '.join(missing)} needs a value")
@@ -125,6 +129,12 @@ class Template:
 
     def _value(self, value: Any) -> Any:
         return self.parameters[value["Ref"]] if isinstance(value, dict) else value
+
+
+def _with_strings(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _with_strings(item) for key, item in value.items()}
+    return [_with_strings(item) for item in value] if isinstance(value, list) else str(value)
 
 
 def _logical_id(reference: dict[str, Any]) -> str:
