@@ -1,0 +1,44 @@
+"""The whole stack and an image server, once for all tests of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.client import ApiClient
+from local.image_server import ImageServer
+from local.images import Format, make_image
+from local.process import StackProcess
+from tools.keys import store_key
+
+OTHER_KEY = "key-of-another-client"
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[StackProcess]:
+    with StackProcess() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(stack: StackProcess) -> Iterator[ApiClient]:
+    with ApiClient(stack.url, stack.api_key) as caller:
+        yield caller
+
+
+@pytest.fixture(scope="session")
+def other_client(stack: StackProcess) -> Iterator[ApiClient]:
+    store_key(stack.client("dynamodb"), stack.table_name, OTHER_KEY, "other")
+    with ApiClient(stack.url, OTHER_KEY) as caller:
+        yield caller
+
+
+@pytest.fixture
+def images() -> Iterator[ImageServer]:
+    with ImageServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A JPEG of 120 by 90 pixels: a perimeter of 420."""
+    return make_image(Format.JPEG, 120, 90)

@@ -1,0 +1,81 @@
+"""What is deployed: archives, and what is read from the template."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local.bundles import function_bundle, layer_bundle
+from local.process import ROOT
+from local.template import Authorizer, Route, Template, TemplateError
+
+TEMPLATE = ROOT / "infra" / "template.yaml"
+
+
+def names(content: bytes) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.namelist()
+
+
+def test_a_layer_holds_the_package_and_the_store_master_that_it_links_to() -> None:
+    content = layer_bundle(ROOT / "layers" / "common").content
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.read("python/retail_pulse/store_master.csv") == (ROOT / "store_master.csv").read_bytes()
+        assert "python/retail_pulse/jobs.py" in archive.namelist()
+        assert not [name for name in archive.namelist() if "__pycache__" in name]
+
+
+def test_a_layer_of_requirements_is_empty() -> None:
+    assert names(layer_bundle(ROOT / "layers" / "dependencies").content) == ["python/"]
+
+
+def test_the_same_content_makes_the_same_archive(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder / "same").mkdir(parents=True)
+        (tmp_path / folder / "same" / "app.py").write_text("handler = None\n", encoding="utf-8")
+
+    first, second = (function_bundle(tmp_path / folder / "same") for folder in ("one", "two"))
+    assert first == second
+
+    (tmp_path / "two" / "same" / "app.py").write_text("handler = 1\n", encoding="utf-8")
+    assert function_bundle(tmp_path / "two" / "same").key != first.key
+
+
+def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        function_bundle(tmp_path / "nowhere")
+
+
+def test_routes_and_authorizers_are_those_of_the_template() -> None:
+    template = Template(TEMPLATE, {"AuthorizerCacheSeconds": "7"})
+
+    assert template.authorizers() == [Authorizer("ApiKey", "AuthorizeFunction", ("$request.header.x-api-key",), 7)]
+    assert set(template.routes()) >= {
+        Route("POST /api/{proxy+}", "SubmitFunction", "ApiKey"),
+        Route("GET /api/{proxy+}", "StatusFunction", "ApiKey"),
+        Route("GET /api/health", "StatusFunction", None),
+    }
+
+
+def test_an_unknown_parameter_is_refused() -> None:
+    with pytest.raises(TemplateError, match="no parameter Nonsense"):
+        Template(TEMPLATE, {"Nonsense": "1"})
+
+
+def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text("Parameters: {Needed: {Type: String}}\nResources: {}\n", encoding="utf-8")
+
+    with pytest.raises(TemplateError, match="Needed needs a value"):
+        Template(path, {})
+
+
+def test_a_template_of_two_apis_is_refused(tmp_path: Path) -> None:
+    api = "{Type: 'AWS::Serverless::HttpApi', Properties: {}}"
+    path = tmp_path / "template.yaml"
+    path.write_text(f"Resources: {{One: {api}, Two: {api}}}\n", encoding="utf-8")
+
+    with pytest.raises(TemplateError, match="has 2"):
+        Template(path, {}).http_api()

@@ -1,0 +1,133 @@
+"""The gateway in front of an emulator that the test plays."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from local.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scope, Send
+
+
+class Emulator:
+    """Keeps what it is sent and answers the same to all."""
+
+    def __init__(self, body: bytes = b"ok") -> None:
+        self.scopes: list[Scope] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        # Lets every other request come as far as it can.
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await receive()
+        self.under_way -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+async def call(gateway: Gateway, path: str = "/api/status", **headers: str) -> tuple[int, bytes]:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    fields = [
+        (name.replace("_", "-").encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()
+    ]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+    }
+    await gateway({**scope, "headers": fields}, receive, send)
+    return sent[0]["status"], sent[1]["body"]
+
+
+def test_a_request_goes_to_the_route_table_of_the_api() -> None:
+    emulator = Emulator()
+
+    async def run() -> tuple[int, bytes]:
+        gateway = Gateway(emulator)
+        gateway.open("abc")
+        return await call(gateway, "/api/x%2Fy")
+
+    assert asyncio.run(run()) == (200, b"ok")
+    assert emulator.scopes[0]["path"] == "/_aws/execute-api/abc/$default/api/x%2Fy"
+    assert emulator.scopes[0]["raw_path"] == b"/_aws/execute-api/abc/$default/api/x%2Fy"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x_amz_target": "DynamoDB_20120810.GetItem"}, {"authorization": "AWS4-HMAC-SHA256 Credential=a/b"}]
+)
+def test_a_signed_request_goes_to_the_emulator_as_it_is(headers: dict[str, str]) -> None:
+    emulator = Emulator()
+
+    assert asyncio.run(call(Gateway(emulator), "/", **headers)) == (200, b"ok")
+    assert emulator.scopes[0]["path"] == "/"
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_amz_target": "DynamoDB_20120810.GetItem"}])
+def test_neither_kind_is_served_under_a_strange_name(headers: dict[str, str]) -> None:
+    emulator = Emulator()
+
+    assert asyncio.run(call(Gateway(emulator), host="shop.example", **headers))[0] == 403
+    assert not emulator.scopes
+
+
+def test_before_the_deployment_and_after_the_end_the_api_is_unavailable() -> None:
+    emulator = Emulator()
+
+    async def run() -> list[int]:
+        gateway = Gateway(emulator)
+        codes = [(await call(gateway))[0]]
+        gateway.open("abc")
+        codes.append((await call(gateway))[0])
+        gateway.close()
+        return [*codes, (await call(gateway))[0]]
+
+    assert asyncio.run(run()) == [503, 200, 503]
+
+
+def test_only_four_requests_are_let_in_at_once() -> None:
+    emulator = Emulator()
+
+    async def run() -> list[tuple[int, bytes]]:
+        gateway = Gateway(emulator)
+        gateway.open("abc")
+        return await asyncio.gather(*(call(gateway) for _ in range(100)))
+
+    assert asyncio.run(run()) == [(200, b"ok")] * 100
+    assert emulator.most_under_way == 4
+
+
+def test_signed_requests_do_not_wait_for_them() -> None:
+    # The functions' own calls are signed: one that waited for its own function's slot would wait for ever.
+    emulator = Emulator()
+
+    async def run() -> None:
+        gateway = Gateway(emulator)
+        await asyncio.gather(*(call(gateway, x_amz_target="DynamoDB_20120810.GetItem") for _ in range(20)))
+
+    asyncio.run(run())
+    assert emulator.most_under_way == 20
+
+
+def test_an_answer_that_lambda_would_not_hand_on_is_an_error() -> None:
+    async def run() -> tuple[int, bytes]:
+        gateway = Gateway(Emulator(b'"' * (LAMBDA_BYTES // 2)))
+        gateway.open("abc")
+        return await call(gateway)
+
+    status, body = asyncio.run(run())
+    assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})

@@ -1,0 +1,110 @@
+"""What stands between a client and the functions, over HTTP."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.client import ApiClient
+from local.gateway import LAMBDA_BYTES
+from local.process import StackProcess
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/api"),
+        ("GET", "/health"),
+        ("GET", "/favicon.ico"),
+        ("PUT", "/api/submit"),
+        ("DELETE", "/api/jobs/1"),
+        ("OPTIONS", "/api/submit"),
+        ("POST", "/docs"),
+        # The emulator's own routes, and what would be a bucket to it.
+        ("GET", "/_ministack/health"),
+        ("POST", "/_ministack/reset"),
+        ("GET", "/_localstack/health"),
+        ("GET", "/_aws/execute-api/x/$default/api/health"),
+        ("GET", "/2015-03-31/functions/"),
+        ("PUT", "/bucket"),
+    ],
+)
+def test_what_is_no_route_of_the_api_is_not_found(client: ApiClient, method: str, path: str) -> None:
+    answer = client.request(method, path)
+
+    assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+
+def test_head_is_no_route_either(client: ApiClient) -> None:
+    assert client.request("HEAD", "/api/health").status_code == 404
+
+
+def test_a_body_that_lambda_would_refuse_is_too_large(client: ApiClient) -> None:
+    answer = client.request("POST", "/api/submit", data=b" " * (LAMBDA_BYTES + 1), headers=JSON)
+
+    assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
+
+
+def test_the_length_need_not_be_announced(client: ApiClient) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(7):
+            yield b" " * (1024 * 1024)
+
+    assert client.request("POST", "/api/submit", data=pieces(), headers=JSON).status_code == 413
+
+
+def test_what_counts_is_the_length_within_the_event_of_lambda(client: ApiClient) -> None:
+    # Four million quotes are eight million bytes in a JSON string; four million spaces stay four.
+    quotes = client.request("POST", "/api/submit", data=b'"' * 4_000_000, headers=JSON)
+    spaces = client.request("POST", "/api/submit", data=b" " * 4_000_000, headers=JSON)
+
+    assert quotes.status_code == 413
+    assert (spaces.status_code, list(spaces.json())) == (400, ["error"])
+
+
+@pytest.mark.parametrize("host", ["shop.example", "127.0.0.1.shop.example", "shop.example:8080", ""])
+def test_a_name_that_somebody_points_to_this_machine_is_refused(client: ApiClient, host: str) -> None:
+    assert client.request("GET", "/api/health", headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1", "stack.localhost", "[::1]:1", "127.0.0.1"])
+def test_the_names_of_this_machine_are_not(client: ApiClient, host: str) -> None:
+    assert client.request("GET", "/api/health", headers={"host": host}).status_code == 200
+
+
+def test_aws_sdks_are_served_on_the_same_port(stack: StackProcess) -> None:
+    table = stack.client("dynamodb").describe_table(TableName=stack.table_name)["Table"]
+    functions = stack.client("lambda").list_functions()["Functions"]
+    queues = stack.client("sqs").list_queues()["QueueUrls"]
+
+    assert table["TableStatus"] == "ACTIVE"
+    assert {urlsplit(stack.endpoint_url).netloc} == {urlsplit(queue).netloc for queue in queues}
+    assert set(queues) == {stack.queue_url, stack.dead_letter_queue_url}
+    assert {function["Runtime"] for function in functions} == {"python3.13"}
+
+
+def test_what_the_template_says_reaches_the_functions_as_aws_would_hand_it_on(stack: StackProcess) -> None:
+    functions = {
+        function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]: function
+        for function in stack.client("lambda").list_functions()["Functions"]
+    }
+    (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    expiry = stack.client("dynamodb").describe_time_to_live(TableName=stack.table_name)["TimeToLiveDescription"]
+
+    # From a mapping by way of a parameter; from a parameter that the local stack sets.
+    assert functions["submit"]["Environment"]["Variables"]["STALL_SECONDS"] == "900"
+    assert functions["process"]["Environment"]["Variables"]["ALLOWED_NETWORKS"] == "127.0.0.0/8"
+    assert (mapping["State"], mapping["ScalingConfig"]) == ("Enabled", {"MaximumConcurrency": 2})
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+def test_the_lines_of_all_functions_go_to_one_log(stack: StackProcess, client: ApiClient) -> None:
+    client.get("/api/status", jobid=1)
+
+    log = stack.log.read_text(encoding="utf-8")
+    assert '"service":"authorize"' in log
+    assert '"service":"status"' in log

@@ -1,0 +1,190 @@
+"""Starting, ending and restarting the stack."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.embedded_stack import END_SECONDS
+from benchmarks.memory import tree
+from local.client import ApiClient
+from local.image_server import ImageServer, stalled
+from local.info import StackInfo
+from local.process import ROOT, StackError, StackProcess
+from tests.local.waiting import wait_until
+from tools.keys import store_key
+
+STORE = "S00339218"
+
+
+def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line when it is not expected to serve."""
+    command = [sys.executable, "-m", "local.serve", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS, check=False)
+
+
+def alive(processes: set[int]) -> set[int]:
+    """Return which processes run; one that has ended and waits for its parent to notice does not."""
+    running = set()
+    for process in processes:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            running.add(process)
+    return running
+
+
+@pytest.fixture
+def busy(images: ImageServer, picture: bytes) -> Iterator[tuple[StackProcess, set[int]]]:
+    """A stack whose workers wait for an image that never comes, and all its processes."""
+    with StackProcess() as stack, ApiClient(stack.url, stack.api_key) as client:
+        client.submit((STORE, [images.script("/never.jpg", stalled(picture))]))
+        assert images.wait_for_requests(1, timeout=END_SECONDS)
+        processes = tree(stack.pid)
+        # The launcher, the stack, and workers of authorize, submit, process and status.
+        assert len(processes) >= 6
+        yield stack, processes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_in_order(busy: tuple[StackProcess, set[int]], number: signal.Signals) -> None:
+    stack, processes = busy
+
+    assert stack.stop(number) == 0
+
+    assert not alive(processes)
+    assert not stack.log.parent.exists()
+    assert "Traceback" not in stack.output
+
+
+def test_nothing_is_left_when_the_launcher_is_killed(busy: tuple[StackProcess, set[int]]) -> None:
+    stack, processes = busy
+
+    assert stack.stop(signal.SIGKILL) == -signal.SIGKILL
+
+    wait_until(lambda: not alive(processes) and not stack.log.parent.exists(), END_SECONDS)
+
+
+def test_a_stack_that_ends_by_itself_is_told(busy: tuple[StackProcess, set[int]]) -> None:
+    stack, processes = busy
+    (inner,) = (process for process in processes if b"local.stack" in Path(f"/proc/{process}/cmdline").read_bytes())
+
+    os.kill(inner, signal.SIGKILL)
+    wait_until(lambda: not alive(processes), END_SECONDS)
+
+    assert stack.stop() == 1
+    assert "the stack has ended by itself" in stack.output
+
+
+def test_two_stacks_run_side_by_side(
+    stack: StackProcess, client: ApiClient, images: ImageServer, picture: bytes
+) -> None:
+    with StackProcess() as second, ApiClient(second.url, second.api_key) as other:
+        url = images.add("/a.jpg", picture)
+        jobs = [client.submit((STORE, [url])), other.submit((STORE, [url]))]
+
+        assert client.wait(jobs[0], END_SECONDS)["status"] == other.wait(jobs[1], END_SECONDS)["status"] == "completed"
+        # Neither knows the other's.
+        assert client.get("/api/status", jobid=jobs[1]).status_code == 400
+        assert other.get("/api/status", jobid=jobs[0]).status_code == 400
+
+
+def test_a_port_in_use_is_one_line(stack: StackProcess) -> None:
+    port = stack.url.rpartition(":")[2]
+
+    refused = serve("--port", port)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+    assert f"port {port} is in use" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--port", "99999"], "port 99999"),
+        (["--port", "0", "--parameter", "Nonsense=1"], "no parameter Nonsense"),
+        (["--port", "0", "--parameter", "Architecture=pdp11"], "Architecture"),
+        (["--port", "0", "--parameter", "Architecture"], "NAME=VALUE"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_too(arguments: list[str], text: str) -> None:
+    refused = serve(*arguments)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+    assert text in refused.stderr
+
+
+def test_a_stack_that_cannot_start_shows_why() -> None:
+    with pytest.raises(StackError, match="no parameter Nonsense"), StackProcess(parameters={"Nonsense": "1"}):
+        pass
+
+
+def test_what_is_printed_can_be_pasted(stack: StackProcess) -> None:
+    lines = stack.output.splitlines()
+
+    assert lines[-1] == "ready"
+    assert f"URL   {stack.url}" in stack.output
+    assert stack.api_key in stack.output
+    (command,) = (line.removeprefix("Try   ") for line in lines if line.startswith("Try"))
+    # The contract's example has images on the internet: the shell need only read the line as it is meant.
+    words = subprocess.run(["sh", "-c", command.replace("curl ", "printf '%s\\n' ", 1)], capture_output=True, text=True)
+    url, *options = words.stdout.splitlines()
+    assert url == f"{stack.url}/api/submit"
+    assert f"x-api-key: {stack.api_key}" in options
+    assert json.loads(options[-1])["count"] == 1
+
+
+def test_the_info_file_says_where_the_stack_is(tmp_path: Path) -> None:
+    info_file = tmp_path / "info.json"
+    command = [sys.executable, "-m", "local.serve", "--port", "0", "--info-file", str(info_file)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.strip() == "ready":
+                break
+        info = StackInfo.from_json(info_file.read_text(encoding="utf-8"))
+        assert info.pid == process.pid
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    assert not info_file.exists()
+
+
+def test_the_state_is_kept_over_restarts(tmp_path: Path, images: ImageServer, picture: bytes) -> None:
+    state = tmp_path / "state"
+    url, slow = images.add("/a.jpg", picture), images.script("/slow.jpg", stalled(picture))
+
+    # GIVEN a stack with a key of another client, a job that has ended and one that goes on
+    with StackProcess(state_dir=state) as first:
+        store_key(first.client("dynamodb"), first.table_name, "other-key", "other")
+        with ApiClient(first.url, "other-key") as client:
+            ended = client.submit((STORE, [url, url]))
+            assert client.wait(ended, END_SECONDS)["status"] == "completed"
+            ongoing = client.submit((STORE, [url]), (STORE, [slow]))
+            assert images.wait_for_requests(1, path="/slow.jpg", timeout=END_SECONDS)
+        # AND nobody else can use its state meanwhile
+        refused = serve("--port", "0", "--state-dir", str(state))
+        assert refused.returncode == 1
+        assert "another stack uses the state directory" in refused.stderr
+
+    # WHEN it ends in the middle and starts again, on another port and with another parameter
+    images.add("/slow.jpg", picture)
+    with StackProcess(state_dir=state, parameters={"DelayMaxSeconds": "0.2"}) as second:
+        assert second.url != first.url
+        with ApiClient(second.url, "other-key") as client:
+            # THEN what has ended is there, and what was under way goes on at once
+            assert client.get("/api/status", jobid=ended).json()["status"] == "completed"
+            assert [row["perimeter"] for row in client.results(ended)] == [420, 420]
+            assert client.wait(ongoing, END_SECONDS)["status"] == "completed"
+    # AND once more
+    with StackProcess(state_dir=state) as third, ApiClient(third.url, "other-key") as client:
+        assert client.get("/api/status", jobid=ongoing).json()["status"] == "completed"
+        assert client.wait(client.submit((STORE, [url])), END_SECONDS)["status"] == "completed"
