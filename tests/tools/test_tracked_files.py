@@ -1,0 +1,54 @@
+"""What is committed must serve on every machine: no path of the one it was written on, no index of its own."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Written in pieces, or this file would find itself.
+MACHINE_PATHS = re.compile(rb"(?<![\w.{}$*-])/(?:" + rb"ro" rb"ot|wo" rb"rk|home/[a-z]" + rb")/")
+INDEX_HOSTS = re.compile(rb"(?:pyp" rb"i\.org|pythonho" rb"sted\.org|devp" rb"i|artif" rb"actory)", re.IGNORECASE)
+INDEX_OPTIONS = re.compile(rb"--(?:extra-)?index-" rb"url|--find-" rb"links|--trusted-" rb"host")
+
+
+def tracked_files() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def lines_with(pattern: re.Pattern[bytes]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.decode(errors='replace').strip()}"
+        for path in tracked_files()
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_tracked_file_names_a_path_of_one_machine() -> None:
+    assert lines_with(MACHINE_PATHS) == []
+
+
+def test_no_tracked_file_names_a_package_index() -> None:
+    assert lines_with(INDEX_HOSTS) == []
+
+
+def test_no_tracked_file_tells_pip_where_to_look() -> None:
+    assert lines_with(INDEX_OPTIONS) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"cd /root/app", True),
+        (b'"/work/main"', True),
+        (b"https://example.com/home/x/", False),
+        (b"docs/work/plan.md", False),
+    ],
+)
+def test_a_machine_path_is_told_from_a_part_of_another(line: bytes, found: bool) -> None:
+    assert bool(MACHINE_PATHS.search(line)) is found
