@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.names import REGION
+from local.names import AWS_KEY, REGION
 
 
 def client(service: str, endpoint_url: str) -> Any:
@@ -17,8 +17,7 @@ def client(service: str, endpoint_url: str) -> Any:
         service,  # type: ignore[call-overload]  # the stubs want a literal
         endpoint_url=endpoint_url,
         region_name=REGION,
-        # The SDK sends nothing without credentials; the emulator checks none.
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106
+        aws_access_key_id=AWS_KEY,
+        aws_secret_access_key=AWS_KEY,
         config=Config(retries={"mode": "standard", "max_attempts": 3}, proxies={}),
     )

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+from local import permissions
 from local.gateway import App
+from local.names import AWS_KEY
 
 # What the functions' interpreter needs of the host. Everything else stays out: credentials and settings of AWS, proxies
 # (they would be asked for 127.0.0.1), switches of ministack.
@@ -55,6 +57,11 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
         # No Docker, even where there is one.
         "DOCKER_HOST": "unix:///nonexistent",
         "LAMBDA_EXECUTOR": "local",
+        # Signatures and the policies of the functions' roles are checked, see permissions.py. These credentials are the
+        # root's; the functions get those of their roles.
+        "AUTH": "true",
+        "AWS_ACCESS_KEY_ID": AWS_KEY,
+        "AWS_SECRET_ACCESS_KEY": AWS_KEY,
         "LOG_LEVEL": "INFO",
     }
 
@@ -77,6 +84,7 @@ def application() -> App:
         emit(func, request_id, text, *args, **kwargs)
 
     lambda_svc._emit_lambda_logs = emit_and_log
+    permissions.correct()
     return cast("App", app.app)
 
 

@@ -1,0 +1,92 @@
+"""What the policies of the functions allow, and nothing more."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.client import ApiClient, submission
+from local.permissions import leading_keys
+from local.process import ROOT, StackProcess
+
+A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
+
+
+def partition_key(_: str, index: str | None) -> str:
+    return {None: "pk", "by_client": "client"}[index]
+
+
+@pytest.mark.parametrize(
+    ("request_body", "keys"),
+    [
+        ({"TableName": "t", "Key": A}, {"A"}),
+        ({"TableName": "t", "Item": A | {"Key": {"M": {"pk": {"S": "no"}}}}}, {"A"}),
+        ({"RequestItems": {"t": {"Keys": [A, B]}}}, {"A", "B"}),
+        ({"RequestItems": {"t": [{"PutRequest": {"Item": A}}, {"DeleteRequest": {"Key": B}}]}}, {"A", "B"}),
+        (
+            {"TransactItems": [{"Put": {"TableName": "t", "Item": A}}, {"Update": {"TableName": "t", "Key": B}}]},
+            {"A", "B"},
+        ),
+        ({"TableName": "t"}, set()),
+        (
+            {
+                "TableName": "t",
+                "KeyConditionExpression": "#k = :a AND sk = :b",
+                "ExpressionAttributeNames": {"#k": "pk"},
+                "ExpressionAttributeValues": {":a": {"S": "A"}, ":b": {"S": "B"}},
+            },
+            {"A"},
+        ),
+        (
+            {
+                "TableName": "t",
+                "IndexName": "by_client",
+                "KeyConditionExpression": "client=:c AND job_id < :n",
+                "ExpressionAttributeValues": {":c": {"S": "local"}, ":n": {"N": "5"}},
+            },
+            {"local"},
+        ),
+    ],
+)
+def test_leading_keys_are_the_partition_keys_of_a_request(request_body: dict[str, Any], keys: set[str]) -> None:
+    assert leading_keys(request_body, partition_key) == keys
+
+
+def test_only_the_credentials_of_the_stack_are_served(stack: StackProcess) -> None:
+    stranger = boto3.client(
+        "dynamodb",
+        endpoint_url=stack.endpoint_url,
+        region_name=stack.region,
+        aws_access_key_id="stranger",
+        aws_secret_access_key="stranger",
+    )
+
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
+        stranger.list_tables()
+
+
+def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Path) -> None:
+    # GIVEN a template whose status function may not read jobs, and whose submit function may not write chunks
+    for name in ("functions", "layers", "store_master.csv"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "infra").mkdir()
+    template = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
+    start = template.index("Sid: WriteChunksAndJob")
+    template = template[:start] + template[start:].replace('"CHUNK#*"', '"NONE#*"', 1)
+    start = template.index("Sid: ReadJobs")
+    template = template[:start] + template[start:].replace("dynamodb:GetItem", "dynamodb:DeleteItem", 1)
+    (tmp_path / "infra" / "template.yaml").write_text(template, encoding="utf-8")
+
+    with StackProcess(root=tmp_path) as stack, ApiClient(stack.url, stack.api_key) as client:
+        # WHEN they are called
+        read = client.get("/api/jobs/1")
+        written = client.post("/api/submit", submission(("S00339218", ["http://127.0.0.1/a.jpg"])))
+        log = stack.log.read_text(encoding="utf-8")
+
+    # THEN it shows as it would on AWS
+    assert (read.status_code, written.status_code) == (503, 503), json.dumps([read.text, written.text])
+    assert "may not dynamodb:GetItem on arn:aws:dynamodb:" in log
+    assert "may not dynamodb:BatchWriteItem on arn:aws:dynamodb:" in log
