@@ -31,6 +31,7 @@ DEFAULT_TYPE: Final = "application/octet-stream"
 FOREVER: Final = math.inf
 _PIECE: Final = 256 * 1024
 _MAX_HEAD: Final = 64 * 1024
+_LOOK_AGAIN_SECONDS: Final = 0.05
 # Pictures that mimetypes of some Python or system does not know.
 _TYPES: Final = {".webp": "image/webp", ".avif": "image/avif", ".bmp": "image/bmp", ".mpo": "image/jpeg"}
 
@@ -61,6 +62,8 @@ class Answer:
         A Content-Length that is not the true one.
     wait
         Seconds before the first byte of the head.
+    until
+        An event that the first byte of the head waits for, before `wait`.
     silent
         Send nothing at all, not even a head, and end the connection after `wait`.
     stall_at, stall
@@ -81,6 +84,7 @@ class Answer:
     framing: Framing = Framing.LENGTH
     declared: int | None = None
     wait: float = 0.0
+    until: threading.Event | None = None
     silent: bool = False
     stall_at: int | None = None
     stall: float = 0.0
@@ -156,6 +160,11 @@ def html(text: str = "<!doctype html><title>Sign in</title><p>Please sign in.") 
 def stalled(body: bytes = b"", *, seconds: float = FOREVER) -> Answer:
     """Send nothing for some seconds, or until one side gives up; then the body, whole."""
     return Answer(body=body, wait=seconds)
+
+
+def held(body: bytes, until: threading.Event) -> Answer:
+    """Send nothing until an event has happened; then the body, whole."""
+    return Answer(body=body, until=until)
 
 
 def stalled_after(body: bytes, count: int, *, seconds: float = FOREVER) -> Answer:
@@ -488,6 +497,8 @@ class ImageServer:
 
     def _send(self, connection: socket.socket, answer: Answer, *, close: bool, with_body: bool) -> bool:
         """Play an answer; return whether the connection can take another request."""
+        if answer.until and not self._pause_until(connection, answer.until):
+            return False
         if not self._pause(connection, answer.wait) or answer.silent:
             return False
         # A server that breaks off has not announced it.
@@ -543,6 +554,13 @@ class ImageServer:
         # It has sent its next request already.
         remaining = None if seconds == FOREVER else max(0.0, deadline - time.monotonic())
         return not self._ending.wait(remaining)
+
+    def _pause_until(self, connection: socket.socket, event: threading.Event) -> bool:
+        """Wait for an event; return False soon after the client hangs up or the server ends."""
+        while not event.wait(_LOOK_AGAIN_SECONDS):
+            if not self._pause(connection, 0.001):
+                return False
+        return True
 
 
 def _receive_head(connection: socket.socket, received: bytes) -> tuple[bytes, bytes] | None:

@@ -24,6 +24,7 @@ from local.image_server import (
     declaring,
     endless,
     failing,
+    held,
     html,
     hung_up,
     many_headers,
@@ -338,8 +339,21 @@ class TestTakingTime:
             assert client.recv(1000)
         assert eventually(lambda: server.open_connections == 0)
 
-    def test_a_stall_ends_when_the_client_hangs_up(self, server: ImageServer) -> None:
-        server.script("/a", stalled())
+    def test_an_answer_is_held_until_an_event(self, server: ImageServer) -> None:
+        event = threading.Event()
+        server.script("/a", held(BODY, event))
+        with connection(server) as client:
+            ask(client, "/a")
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            event.set()
+            client.settimeout(10)
+            assert read_head(client)[0].startswith("HTTP/1.1 200 ")
+
+    @pytest.mark.parametrize("answer", [stalled(), held(b"", threading.Event())])
+    def test_a_stall_ends_when_the_client_hangs_up(self, server: ImageServer, answer: Answer) -> None:
+        server.script("/a", answer)
         with connection(server) as client:
             ask(client, "/a")
             assert server.wait_for_requests(1)
@@ -363,6 +377,7 @@ class TestEnding:
             pytest.param(ok(BODY), id="idle after an answer"),
             pytest.param(stalled(BODY), id="stall before the head"),
             pytest.param(stalled(BODY, seconds=60), id="long pause before the head"),
+            pytest.param(held(BODY, threading.Event()), id="an event that does not happen"),
             pytest.param(stalled_after(BODY, 100), id="stall in the body"),
             pytest.param(slow(BODY, pause=5), id="slow body"),
             pytest.param(endless(cap=1 << 50), id="endless body that nobody reads"),

@@ -1,0 +1,89 @@
+"""``make demo`` as a user runs it: its exit code, what it prints, and what it leaves behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the demo in a session of its own, with a folder of its own for whatever is temporary."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "local.demo"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_it_shows_measured_images_and_failing_stores(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with demo(tmp_path) as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert time.monotonic() - start < 60
+    # The progress, in lines, since nobody watches a terminal.
+    assert "All well: ongoing, 0 of 24 images" in output
+    assert "All well: completed, 24 of 24 images" in output
+    assert "Some wrong: failed, 7 of 7 images" in output
+    # One row an image, known by its outcome.
+    assert len(re.findall(r" measured\s*$", output, re.MULTILINE)) == 24 + 4
+    assert re.search(r"shelf-06-large\.jpg +4,\d\d\d,\d\d\d +4,000 +3,000 +14,000 +measured", output)
+    for code in ("unknown_store", "http_status", "not_an_image"):
+        assert re.search(rf" {code}\s*$", output, re.MULTILINE)
+    assert "failing stores of job" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "signal_number"),
+    [
+        pytest.param("images of", signal.SIGINT, id="Ctrl-C while the stack starts"),
+        pytest.param("All well: ongoing", signal.SIGINT, id="Ctrl-C while jobs run"),
+        pytest.param("The embedded stack is up on", signal.SIGTERM, id="SIGTERM"),
+    ],
+)
+def test_an_interrupt_ends_it_and_everything_it_started(
+    tmp_path: Path, moment: str, signal_number: signal.Signals
+) -> None:
+    with demo(tmp_path) as process:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if moment in line:
+                break
+        if signal_number == signal.SIGINT:
+            # A terminal interrupts whatever runs in it, not the demo alone.
+            os.killpg(process.pid, signal_number)
+        else:
+            process.send_signal(signal_number)
+        lines += process.stdout.readlines()
+        assert process.wait(timeout=30) == 128 + signal_number
+    output = "".join(lines)
+    assert "Traceback" not in output
+    assert list(tmp_path.iterdir()) == []
+    for port in re.findall(r"http://127\.0\.0\.1:(\d+)", output):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(port)), timeout=5)
