@@ -1,0 +1,45 @@
+"""``make smoke`` on the embedded stack; the example's images come from this machine."""
+
+import pytest
+
+from local.image_server import ImageServer
+from local.process import StackProcess
+from tools import smoke
+
+
+def test_the_embedded_stack_keeps_the_contract(
+    stack: StackProcess, images: ImageServer, picture: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.add("/2.jpg", picture)
+    images.add("/3.jpg", picture)
+
+    code = smoke.main([stack.url + "/", stack.api_key, "--images", images.url(), "--seconds", "60"])
+
+    output = capsys.readouterr().out
+    assert code == 0, output
+    lines = output.splitlines()
+    assert len(lines) == 11
+    assert all(line.startswith("ok    ") for line in lines[:-1])
+    assert "ok    the example ends: completed within" in output
+    assert "ok    its results: 420, 420, 420" in output
+
+
+def test_images_that_cannot_be_had_are_no_fault_of_the_stage(
+    stack: StackProcess, images: ImageServer, picture: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.add("/3.jpg", picture)
+
+    code = smoke.main([stack.url, stack.api_key, "--images", images.url(), "--seconds", "60"])
+
+    output = capsys.readouterr().out
+    assert code == 0, output
+    assert "ok    the example ends: failed within" in output
+    assert "S00339218: http_status" in output
+    assert "ok    its results: http_status, 420, 420" in output
+
+
+def test_a_wrong_key_is_a_failure(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main([stack.url, "a-wrong-key"]) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:4] for line in lines[:4]] == ["ok  ", "ok  ", "ok  ", "FAIL"]

@@ -1,0 +1,91 @@
+"""What the smoke check says of a stage that is none, and of a command that is wrong."""
+
+import json
+
+import pytest
+
+from local.image_server import Answer, ImageServer, failing
+from tools import smoke
+
+
+@pytest.mark.parametrize("arguments", [[], ["", ""], ["http://127.0.0.1:1", ""], ["", "key"]])
+def test_a_missing_url_or_key_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main(arguments) == 2
+    text = capsys.readouterr().err
+    assert "make smoke URL=" in text
+    assert "make key" in text
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://127.0.0.1", "http://", "abc"])
+def test_what_is_no_url_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main([url, "key"]) == 2
+    assert repr(url) in capsys.readouterr().err
+
+
+def test_a_server_that_is_no_stage_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    with ImageServer() as server:
+        assert smoke.main([server.url(), "key"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "The stage does not keep the contract."
+    assert len(lines) == 11
+    assert all(line.startswith("FAIL  ") for line in lines[:-1])
+
+
+def test_a_server_that_is_not_there_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    with ImageServer() as server:
+        url = server.url()
+    assert smoke.main([url, "key"]) == 1
+    assert capsys.readouterr().out.count("FAIL  ") == 10
+
+
+def answer(body: object, status: int = 200) -> Answer:
+    return Answer(status=status, body=json.dumps(body).encode(), content_type="application/json")
+
+
+class TestTheFormOfAStatus:
+    def look(self, *answers: Answer, seconds: float = 10.0) -> str:
+        """Let a job that the contract's words describe end as these answers say."""
+        with ImageServer() as server:
+            server.script("/api/status", *answers)
+            check = smoke.Smoke(server.url(), "key", seconds=seconds)
+            check._job_id = 123
+            return check.end()
+
+    def test_a_job_may_complete(self) -> None:
+        seen = self.look(
+            answer({"status": "ongoing", "job_id": "123"}), answer({"status": "completed", "job_id": "123"})
+        )
+        assert seen.startswith("completed within ")
+
+    def test_a_job_may_fail_and_says_why(self) -> None:
+        error = [{"store_id": "S00339218", "error": "dns_failed: no address"}]
+        seen = self.look(answer({"status": "failed", "job_id": "123", "error": error}))
+        assert seen.startswith("failed within ")
+        assert "S00339218: dns_failed: no address" in seen
+
+    def test_a_job_may_not_go_on_for_ever(self) -> None:
+        with pytest.raises(smoke.CheckError, match="ongoing after 0 s"):
+            self.look(answer({"status": "ongoing", "job_id": "123"}), seconds=0)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"status": "completed"},
+            {"status": "completed", "job_id": 123},
+            {"status": "completed", "job_id": "124"},
+            {"status": "done", "job_id": "123"},
+            {"status": "completed", "job_id": "123", "error": []},
+            {"status": "failed", "job_id": "123"},
+            {"status": "failed", "job_id": "123", "error": []},
+            {"status": "failed", "job_id": "123", "error": [{"store_id": "S1"}]},
+        ],
+    )
+    def test_another_form_is_a_mistake(self, body: object) -> None:
+        with pytest.raises(smoke.CheckError, match="not the form of the contract"):
+            self.look(answer(body))
+
+    @pytest.mark.parametrize("body", [failing(200, b"<html>"), answer([]), answer(None)])
+    def test_what_is_no_object_is_a_mistake(self, body: Answer) -> None:
+        with pytest.raises(smoke.CheckError, match="no JSON object"):
+            self.look(body)
