@@ -1,0 +1,222 @@
+"""The jobs table: one contract for DynamoDB (on moto) and for the table in memory, and what only DynamoDB does."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from retail_pulse import dynamo
+from retail_pulse.chunks import Chunk, ChunkKey, Scope, cut
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.jobs import ChunkVerdict, Job, JobStatus
+from retail_pulse.keys import ApiKey, KeyScope, hash_key
+from retail_pulse.measuring.failures import FailureCode
+from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.visits import Visit
+from tests.adapters.conftest import TABLE, create_table
+from tests.fakes import FakeTable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+EXPIRES = 1_800_000_000
+GOOD = Measured("JPEG", 1280, 720, 51_234)
+BAD = Failure(FailureCode.HTTP_STATUS, "404 from http://a.example/ä", may_pass=False)
+SOFT = Failure(FailureCode.TIMEOUT, "too slow", may_pass=True)
+JOB = Job(
+    client="me", job_id=123, nonce="n", status=JobStatus.ONGOING, open=True, run=1, scope=Scope.ALL, created_at=NOW,
+    ended_at=None, visits=2, images=120, chunks=3, due=EXPIRES, expires_at=EXPIRES,
+)  # fmt: skip
+CHUNKS = cut([Visit("A", "2026-11-23", [f"u{number}" for number in range(70)]), Visit("B", "ü", ["v"])], 50, 10**6)
+KEY = ChunkKey("n", 0)
+
+
+@pytest.fixture(params=["dynamodb", "memory"])
+def table(request: pytest.FixtureRequest) -> Iterator[JobsTable | FakeTable]:
+    if request.param == "memory":
+        yield FakeTable()
+        return
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        create_table(client)
+        yield JobsTable(client, TABLE)
+
+
+def stored(table: JobsTable | FakeTable) -> Chunk:
+    table.put_chunks("n", CHUNKS, EXPIRES)
+    return table.chunks([KEY])[KEY]
+
+
+def test_chunks_come_back_as_they_were_stored_and_missing_ones_are_left_out(table: JobsTable) -> None:
+    table.put_chunks("n", CHUNKS, EXPIRES)
+    found = table.chunks([ChunkKey("n", 0), ChunkKey("n", 1), ChunkKey("n", 9), ChunkKey("other", 0)])
+    assert found == {ChunkKey("n", chunk.number): replace(chunk, job_expires_at=EXPIRES) for chunk in CHUNKS}
+
+
+def test_more_chunks_than_a_batch_holds_are_written_and_read(table: JobsTable) -> None:
+    chunks = cut([Visit("A", "t", ["u"] * 130)], 1, 10**6)
+    table.put_chunks("n", chunks, EXPIRES)
+    assert len(table.chunks([ChunkKey("n", number) for number in range(130)])) == 130
+
+
+def test_a_job_comes_back_as_it_was_stored_and_belongs_to_its_client(table: JobsTable) -> None:
+    table.put_job(JOB)
+    assert table.job("me", 123) == JOB
+    assert table.job("you", 123) is None
+
+
+def test_an_id_is_taken_once_but_the_same_attempt_may_ask_twice(table: JobsTable) -> None:
+    table.put_job(JOB)
+    table.put_job(JOB)
+    with pytest.raises(JobIdTakenError):
+        table.put_job(replace(JOB, nonce="another"))
+    table.put_job(replace(JOB, client="you", nonce="another"))
+
+
+def test_an_image_keeps_the_outcome_that_it_has(table: JobsTable) -> None:
+    stored(table)
+    table.save_chunk(KEY, 1, {0: GOOD, 1: BAD})
+    saved = table.save_chunk(KEY, 1, {1: GOOD, 2: SOFT})
+    assert saved is not None
+    assert saved.outcomes == {0: GOOD, 1: BAD, 2: SOFT}
+
+
+def test_all_fifty_images_are_saved_in_one_write(table: JobsTable) -> None:
+    stored(table)
+    saved = table.save_chunk(KEY, 1, dict.fromkeys(range(50), BAD))
+    assert saved is not None
+    assert saved.is_done
+
+
+def test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_makes_no_ghost(table: JobsTable) -> None:
+    stored(table)
+    assert table.save_chunk(KEY, 2, {0: GOOD}) is None
+    assert table.save_chunk(ChunkKey("gone", 0), 1, {0: GOOD}) is None
+    assert table.chunks([ChunkKey("gone", 0)]) == {}
+
+
+def test_reopening_removes_the_named_outcomes_and_happens_once(table: JobsTable) -> None:
+    chunk = stored(table)
+    table.save_chunk(KEY, 1, {0: GOOD, 1: BAD, 2: SOFT})
+    reopened = table.reopen_chunk(KEY, chunk, 3, [1, 2])
+    assert reopened is not None
+    assert (reopened.run, reopened.outcomes) == (3, {0: GOOD})
+    assert table.reopen_chunk(KEY, chunk, 4, []) is None
+    again = table.reopen_chunk(KEY, reopened, 4, [])
+    assert again is not None
+    assert again.run == 4
+
+
+def test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart(table: JobsTable) -> None:
+    table.put_job(JOB)
+    verdicts = [ChunkVerdict(0, failed=False, soft=False), ChunkVerdict(2, failed=True, soft=True)]
+    table.add_chunks("me", 123, 1, verdicts)
+    job = table.add_chunks("me", 123, 1, verdicts)
+    assert job is not None
+    assert (job.done, job.failed, job.soft) == ({0, 2}, {2}, {2})
+    assert table.add_chunks("me", 123, 2, verdicts) is None
+    assert table.add_chunks("me", 999, 1, verdicts) is None
+    assert table.job("me", 999) is None
+
+
+def test_a_job_is_closed_once_and_only_in_its_run(table: JobsTable) -> None:
+    table.put_job(JOB)
+    assert table.close_job(replace(JOB, run=2), JobStatus.FAILED, NOW) is None
+    closed = table.close_job(JOB, JobStatus.COMPLETED, NOW)
+    assert closed is not None
+    assert (closed.status, closed.open, closed.ended_at, closed.due) == (JobStatus.COMPLETED, False, NOW, None)
+    assert table.close_job(JOB, JobStatus.FAILED, NOW) is None
+
+
+def test_an_open_job_is_due_and_an_ended_one_leaves_the_due_index(
+    jobs_table: JobsTable, dynamodb: "DynamoDBClient"
+) -> None:
+    def due() -> int:
+        return dynamodb.scan(TableName=TABLE, IndexName="by_due")["Count"]
+
+    jobs_table.put_job(JOB)
+    assert due() == 1
+    jobs_table.close_job(JOB, JobStatus.COMPLETED, NOW)
+    assert due() == 0
+
+
+def test_an_api_key_is_kept_as_its_hash(jobs_table: JobsTable, dynamodb: "DynamoDBClient") -> None:
+    key = ApiKey(hash_key("secret-key"), "me", frozenset({KeyScope.READ}), NOW, revoked_at=NOW)
+    jobs_table.put_api_key(key)
+    assert jobs_table.api_key(hash_key("secret-key")) == key
+    assert jobs_table.api_key(hash_key("other")) is None
+    assert "secret-key" not in str(dynamodb.scan(TableName=TABLE)["Items"])
+
+
+def test_chunks_outlive_their_job_by_seven_days(jobs_table: JobsTable, dynamodb: "DynamoDBClient") -> None:
+    jobs_table.put_chunks("n", CHUNKS, EXPIRES)
+    (expiry,) = {item["expires_at"]["N"] for item in dynamodb.scan(TableName=TABLE)["Items"]}
+    assert int(expiry) == EXPIRES + 7 * 86_400
+
+
+class PartlyTaken:
+    """A client whose batches are taken one item at a time, or never."""
+
+    def __init__(self, client: "DynamoDBClient", *, ever: bool = True) -> None:
+        self._client = client
+        self._ever = ever
+        self.calls = 0
+
+    def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> dict[str, Any]:  # boto3's word
+        self.calls += 1
+        requests = RequestItems[TABLE]
+        if not self._ever:
+            return {"UnprocessedItems": RequestItems}
+        self._client.batch_write_item(RequestItems={TABLE: requests[:1]})
+        return {"UnprocessedItems": {TABLE: requests[1:]} if requests[1:] else {}}
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock run as fast as it is asked to wait."""
+    clock = [0.0]
+    monkeypatch.setattr(dynamo.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(dynamo.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01))
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_what_a_batch_did_not_take_is_sent_again(dynamodb: "DynamoDBClient") -> None:
+    client: Any = PartlyTaken(dynamodb)
+    JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
+    assert client.calls == len(CHUNKS) == 2
+    assert dynamodb.scan(TableName=TABLE)["Count"] == 2
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_batch_that_is_never_taken_is_given_up(dynamodb: "DynamoDBClient") -> None:
+    client: Any = PartlyTaken(dynamodb, ever=False)
+    with pytest.raises(StorageUnavailableError, match="whole batch"):
+        JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
+    assert client.calls > 5
+
+
+@pytest.mark.parametrize("error", ["ProvisionedThroughputExceededException", "InternalServerError"])
+def test_what_aws_refuses_is_the_domains_own_error(error: str) -> None:
+    client = boto3.client("dynamodb")
+    with Stubber(client) as stub:
+        stub.add_client_error("get_item", error)
+        with pytest.raises(StorageUnavailableError, match=error):
+            JobsTable(client, TABLE).job("me", 1)
+
+
+def test_a_network_that_is_gone_is_the_domains_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://nowhere")
+
+    client = boto3.client("dynamodb")
+    monkeypatch.setattr(client, "get_item", fail)
+    with pytest.raises(StorageUnavailableError, match="EndpointConnectionError"):
+        JobsTable(client, TABLE).job("me", 1)

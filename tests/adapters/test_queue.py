@@ -1,0 +1,70 @@
+"""The queue: messages as pointers, batches, refusals."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from retail_pulse.chunks import Pointer, Scope
+from retail_pulse.errors import InvalidPointerError, StorageUnavailableError
+from retail_pulse.queue import PointerQueue, decode, encode
+
+POINTERS = [Pointer("me", 123, "n", number, 1, Scope.ALL) for number in range(23)]
+
+
+@given(
+    st.builds(Pointer, st.text(), st.integers(0, 2**53), st.text(), st.integers(0, 9999), st.integers(1, 99),
+              st.sampled_from(Scope))
+)  # fmt: skip
+def test_a_pointer_is_read_as_it_was_written(pointer: Pointer) -> None:
+    assert decode(encode(pointer)) == pointer
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "7", "null", "{}", '{"client":"a"}', encode(POINTERS[0])[:-5] + '"x"}']
+)
+def test_a_message_that_is_no_pointer_is_refused(body: str) -> None:
+    with pytest.raises(InvalidPointerError):
+        decode(body)
+
+
+def test_every_pointer_is_sent_in_batches_of_ten() -> None:
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        url = sqs.create_queue(QueueName="chunks")["QueueUrl"]
+        PointerQueue(sqs, url).send(POINTERS)
+        bodies = [
+            message["Body"]
+            for _ in range(3)
+            for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        ]
+    assert sorted((decode(body) for body in bodies), key=lambda pointer: pointer.chunk) == POINTERS
+
+
+class Refusing:
+    """A client that refuses some entries a few times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.batches: list[list[int]] = []
+
+    def send_message_batch(self, Entries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # boto3's word
+        self.batches.append([json.loads(entry["MessageBody"])["chunk"] for entry in Entries])
+        self.times -= 1
+        return {"Failed": [{"Id": Entries[0]["Id"]}] if self.times >= 0 else []}
+
+
+def test_a_refused_message_is_sent_once_more_alone() -> None:
+    client: Any = Refusing(times=1)
+    PointerQueue(client, "url").send(POINTERS[:3])
+    assert client.batches == [[0, 1, 2], [0]]
+
+
+def test_messages_that_were_not_taken_are_an_error_that_counts_them() -> None:
+    client: Any = Refusing(times=2)
+    with pytest.raises(StorageUnavailableError, match="2 of 3"):
+        PointerQueue(client, "url").send(POINTERS[:3])

@@ -1,0 +1,59 @@
+"""Job ids, visit times, API keys."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retail_pulse.jobs import MAX_JOB_ID, job_id_at
+from retail_pulse.keys import InvalidClientError, check_client, hash_key, new_key
+from retail_pulse.visits import rfc3339, utc_of
+
+times = st.datetimes(datetime(2025, 1, 1), datetime(2090, 1, 1)).map(lambda time: time.replace(tzinfo=UTC))
+
+
+@given(times, st.integers(0, 2**40))
+def test_ids_are_exact_in_json_and_sort_by_time(time: datetime, bits: int) -> None:
+    earlier, later = job_id_at(time, bits), job_id_at(time + timedelta(milliseconds=2), 0)
+    assert 0 <= earlier < later <= MAX_JOB_ID < 2**53
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-11-23T10:00:00Z", "2026-11-23T10:00:00.000Z"),
+        ("2026-11-23T10:00:00+05:30", "2026-11-23T04:30:00.000Z"),
+        ("2026-11-23 10:00:00", "2026-11-23T10:00:00.000Z"),
+        ("2026-11-23t10:00:00z", "2026-11-23T10:00:00.000Z"),
+        ("2026-11-23", "2026-11-23T00:00:00.000Z"),
+    ],
+)
+def test_a_visit_time_that_reads_as_one_is_kept_in_utc(text: str, utc: str) -> None:
+    time = utc_of(text)
+    assert time is not None
+    assert rfc3339(time) == utc
+
+
+@pytest.mark.parametrize("text", ["time of store visit", "", "2026-13-01", "0001-01-01T00:00:00+14:00", "noon"])
+def test_any_other_visit_time_has_no_date(text: str) -> None:
+    assert utc_of(text) is None
+
+
+@given(st.text())
+def test_no_visit_time_breaks_the_reader(text: str) -> None:
+    utc_of(text)
+
+
+def test_keys_differ_and_their_hash_does_not_hold_them() -> None:
+    one, other = new_key(), new_key()
+    assert one != other
+    assert one.startswith("rpk_")
+    assert one not in hash_key(one)
+    assert hash_key(one) == hash_key(one) != hash_key(other)
+
+
+@pytest.mark.parametrize("client", ["", "A", "a#b", "-a", "a" * 64, "a b", "ä"])
+def test_a_client_that_could_break_a_table_key_is_refused(client: str) -> None:
+    with pytest.raises(InvalidClientError, match="must be"):
+        check_client(client)

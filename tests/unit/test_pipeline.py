@@ -1,0 +1,257 @@
+"""Submit, process and read on a table and a queue in memory: deaths, doubled messages, stale runs, other clients."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from retail_pulse.chunks import Scope
+from retail_pulse.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
+from retail_pulse.image_pool import ImagePool
+from retail_pulse.jobs import Job, JobStatus
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.processing import BatchReport, Delivery, Processing
+from retail_pulse.reading import Position, Reading
+from retail_pulse.stores import Store
+from retail_pulse.submission import Submission
+from retail_pulse.visits import Visit
+from tests.fakes import FakeQueue, FakeTable, Killed
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
+VISITS = [Visit("A", "2026-11-23", ["good/1", "good/2", "good/3"]), Visit("B", "some time", ["good/4"])]
+
+
+class World:
+    """The whole pipeline with three images a chunk."""
+
+    def __init__(self) -> None:
+        self.table = FakeTable()
+        self.queue = FakeQueue()
+        self.fetched: list[str] = []
+        self.submission = Submission(
+            self.table, self.queue, 3, 10**6, timedelta(days=90), timedelta(minutes=15), lambda: NOW
+        )
+        self.pool = ImagePool(self.measure, 4)
+        self.processing = Processing(self.table, self.queue, STORES.__contains__, self.pool, lambda: NOW)
+        self.reading = Reading(self.table, STORES.get, lambda: NOW)
+        self._ids = count()
+
+    def measure(self, url: str) -> Measured:
+        self.fetched.append(url)
+        kind, _, number = url.partition("/")
+        if kind == "good":
+            return Measured("PNG", int(number), 10, 100)
+        if kind == "soft":
+            raise MeasuringError(FailureCode.TIMEOUT, "too slow")
+        if kind == "bug":
+            raise ZeroDivisionError
+        raise MeasuringError(FailureCode.NOT_AN_IMAGE, "no image")
+
+    def submit(self, visits: list[Visit] = VISITS) -> Job:
+        return self.submission.submit("me", visits)
+
+    def deliver(self, *, may_start: bool = True) -> BatchReport:
+        """Deliver everything that was sent so far, once."""
+        sent, self.queue.sent = self.queue.sent, []
+        deliveries = [Delivery(str(next(self._ids)), pointer) for pointer in sent]
+        return self.processing.process(deliveries, lambda: may_start)
+
+    def job(self, job: Job) -> Job:
+        return self.reading.job("me", job.job_id)
+
+    def outcomes(self, job: Job) -> list[object]:
+        page = self.reading.results("me", job.job_id, Position(0, 0), 1000)
+        return [row.outcome for row in page.rows]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_job_of_good_images_ends_completed_with_a_row_for_every_visit_part(world: World) -> None:
+    job = world.submit()
+    assert world.job(job).status is JobStatus.ONGOING
+    report = world.deliver()
+    ended = world.job(job)
+    assert (ended.status, ended.open, ended.ended_at, ended.due) == (JobStatus.COMPLETED, False, NOW, None)
+    assert report.measured == 4
+    assert [closed.job_id for closed in report.closed] == [job.job_id]
+    assert perimeters(world) == {0: 72, 1: 28}
+
+
+def test_an_unknown_store_fails_without_a_download_and_the_rest_is_measured(world: World) -> None:
+    job = world.submit([Visit("nobody", "t", ["good/1", "good/2"]), Visit("A", "t", ["good/3", "bad/4", "bad/5"])])
+    world.deliver()
+    assert sorted(world.fetched) == ["bad/4", "bad/5", "good/3"]
+    ended = world.job(job)
+    assert ended.status is JobStatus.FAILED
+    assert [(store.store_id, store.error) for store in world.reading.failed_stores(ended)] == [
+        ("nobody", "unknown_store: store nobody is not in the store master"),
+        ("A", "not_an_image: no image: bad/4 (and 1 more image)"),
+    ]
+
+
+def test_a_bug_in_a_library_fails_one_image_alone(world: World) -> None:
+    job = world.submit([Visit("A", "t", ["bug/1", "good/2"])])
+    world.deliver()
+    failed, measured = world.outcomes(job)
+    assert isinstance(failed, Failure)
+    assert (failed.code, failed.may_pass) == (FailureCode.PROCESSING_ERROR, False)
+    assert isinstance(measured, Measured)
+
+
+def test_every_message_doubled_at_once_and_late_changes_nothing(world: World) -> None:
+    job = world.submit()
+    pointers = list(world.queue.sent)
+    world.deliver()
+    once = (world.job(job), dict(world.table.stored), dict(world.table.rows))
+    world.queue.sent = pointers * 2
+    report = world.deliver()
+    assert (world.job(job), world.table.stored, world.table.rows) == once
+    assert not report.failed_messages
+    assert len(world.fetched) == 4
+
+
+def perimeters(world: World) -> dict[int, int]:
+    return {visit: row.perimeter for (_, visit, _), row in world.table.rows.items()}
+
+
+def writes_of_a_clean_job() -> int:
+    world = World()
+    world.submit()
+    world.deliver()
+    return world.table.faults.writes
+
+
+@pytest.mark.parametrize("write", range(3, writes_of_a_clean_job() + 1))
+@pytest.mark.parametrize("moment", ["die_before", "die_after", "refuse"])
+def test_a_worker_that_dies_or_is_refused_at_any_write_loses_nothing(world: World, write: int, moment: str) -> None:
+    expected = World()
+    expected.submit()
+    expected.deliver()
+    job = world.submit()
+    pointers = list(world.queue.sent)
+    setattr(world.table.faults, moment, write)
+    try:
+        report = world.deliver()
+        assert moment == "refuse"
+        assert report.failed_messages
+    except Killed:
+        assert moment != "refuse"
+    world.queue.sent = pointers
+    world.deliver()
+    ended = world.job(job)
+    assert (ended.status, ended.open, ended.done) == (JobStatus.COMPLETED, False, frozenset({0, 1}))
+    assert all(isinstance(outcome, Measured) for outcome in world.outcomes(job))
+    assert perimeters(world) == perimeters(expected)
+
+
+@pytest.mark.parametrize("write", [1, 2])
+def test_a_submission_that_the_table_refuses_leaves_no_job(world: World, write: int) -> None:
+    world.table.faults.refuse = write
+    with pytest.raises(StorageUnavailableError):
+        world.submit()
+    assert not world.table.jobs
+    assert not world.queue.sent
+
+
+def test_a_job_is_accepted_when_the_queue_refuses_every_message(world: World) -> None:
+    world.queue.refuses = True
+    job = world.submit()
+    assert world.job(job).due == int((NOW + timedelta(minutes=15)).timestamp())
+
+
+def test_when_time_is_short_nothing_is_begun_and_the_rest_goes_back_to_the_queue(world: World) -> None:
+    job = world.submit()
+    report = world.deliver(may_start=False)
+    assert report.handed_on == 2
+    assert not world.fetched
+    assert world.job(job).open
+    world.deliver()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def reopened(world: World, job: Job, scope: Scope) -> Job:
+    """Open the job again as step 12 does: one write on the job, then the messages."""
+    ended = world.job(job)
+    chunks = ended.soft if scope is Scope.SOFT else ended.failed
+    again = replace(
+        ended, run=ended.run + 1, scope=scope, open=True, status=JobStatus.ONGOING,
+        done=ended.done - chunks, failed=ended.failed - chunks, soft=ended.soft - chunks,
+    )  # fmt: skip
+    world.table.jobs["me", job.job_id] = again
+    world.queue.sent = [again.pointer_to(chunk) for chunk in sorted(chunks)]
+    return again
+
+
+def test_a_later_run_tries_only_what_its_scope_includes_and_old_messages_are_dropped(world: World) -> None:
+    job = world.submit([Visit("A", "t", ["good/1", "soft/2", "bad/3"]), Visit("B", "t", ["good/4"])])
+    old = list(world.queue.sent)
+    world.deliver()
+    assert world.job(job).soft == {0}
+    again = reopened(world, job, Scope.SOFT)
+    pending = world.outcomes(job)
+    assert pending[1] is None
+    assert isinstance(pending[2], Failure)
+    progress = world.reading.progress("me", job.job_id)
+    assert progress.images == {"measured": 2, "failed": 1, "pending": 1}
+    assert progress.visits == {"pending": 1, "measured": 1}
+    world.fetched.clear()
+    world.deliver()
+    assert world.fetched == ["soft/2"]
+    assert world.job(job).status is JobStatus.FAILED
+    world.queue.sent = old
+    assert world.deliver().dropped == 1  # chunk 0 is at run 2; chunk 1 never left run 1, but the job did
+    assert world.job(job).done == {0, 1}
+    assert world.job(job).run == again.run
+
+
+def test_another_client_and_an_expired_job_are_found_by_nobody(world: World) -> None:
+    job = world.submit()
+    with pytest.raises(JobNotFoundError):
+        world.reading.job("you", job.job_id)
+    late = Reading(world.table, STORES.get, lambda: NOW + timedelta(days=91))
+    with pytest.raises(JobNotFoundError):
+        late.job("me", job.job_id)
+
+
+def pages(world: World, job: Job, limit: int) -> Iterator[list[str]]:
+    start: Position | None = Position(0, 0)
+    while start is not None:
+        page = world.reading.results("me", job.job_id, start, limit)
+        yield [row.image.url for row in page.rows]
+        start = None if page.next_position is None else Position.parse(str(page.next_position))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 100])
+def test_pages_together_hold_every_row_once_in_the_order_of_the_body(world: World, limit: int) -> None:
+    urls = [f"good/{number}" for number in range(1, 15)]
+    job = world.submit([Visit("A", "t", urls[:1]), Visit("A", "t", urls[1:9]), Visit("B", "t", urls[9:])])
+    found = list(pages(world, job, limit))
+    assert [url for page in found for url in page] == urls
+    assert all(len(page) == limit for page in found[:-1])
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "a.b", "-1.0", "1.2.3", "٣.1", "1." + "9" * 20])
+def test_a_cursor_that_nobody_gave_out_is_refused(cursor: str) -> None:
+    with pytest.raises(InvalidRequestError, match="cursor"):
+        Position.parse(cursor)
+
+
+def test_past_five_megabytes_the_errors_are_codes_only(world: World) -> None:
+    visits = [Visit(f"{number:05d}" + "x" * 59, "t", ["u"]) for number in range(40_000)]
+    job = world.submission.submit("me", visits)
+    stored = {
+        key: replace(chunk, outcomes=dict.fromkeys(range(3), Failure(FailureCode.TIMEOUT, "m" * 100, True)))
+        for key, chunk in world.table.stored.items()
+    }
+    world.table.stored = stored
+    failed = replace(job, status=JobStatus.FAILED, failed=frozenset(range(job.chunks)), done=frozenset())
+    stores = world.reading.failed_stores(failed)
+    assert len(stores) == 40_000
+    assert {store.error for store in stores} == {"timeout"}
