@@ -141,11 +141,6 @@ def _expire_items(dynamodb: "DynamoDBClient", template: Template, resources: Map
 
 
 def _start_event_sources(functions: "LambdaClient") -> None:
-    # The emulator keeps a `MaximumConcurrency` that was given as `!Ref` as a string, compares it with a number, and its
-    # poller stops without a word. `Enabled` is set because the stack ends with the queues stopped, see emulator.py.
+    # A stack that keeps its state ends with them stopped, see emulator.py.
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
-        scaling = mapping.get("ScalingConfig", {})
-        wanted: Any = {name: int(value) for name, value in scaling.items() if value is not None}  # type: ignore[call-overload]
-        functions.update_event_source_mapping(
-            UUID=mapping["UUID"], BatchSize=int(mapping["BatchSize"]), ScalingConfig=wanted, Enabled=True
-        )
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)

@@ -71,6 +71,9 @@ def application() -> App:
     from ministack import app
     from ministack.services import lambda_svc
 
+    # A line for each of its ninety services would hide the one that matters.
+    for chatter in ("ministack", "persistence", "s3"):
+        logging.getLogger(chatter).setLevel(logging.WARNING)
     # The emulator writes the lines of queue consumers to its own log, those of the API's functions to its CloudWatch
     # alone. All of them should be in one file.
     logging.getLogger("lambda").setLevel(logging.WARNING)

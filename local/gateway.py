@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -87,7 +88,7 @@ class Gateway:
                 await self._emulator({**scope, "path": prefix + scope["path"], "raw_path": raw_path}, replay, keep)
         if prefix is None:
             await _answer(send, 503, "Service Unavailable")
-        elif sum(_event_bytes(message.get("body", b""), "text/") for message in answer) > LAMBDA_BYTES:
+        elif _has_failed(answer):
             await _answer(send, 500, "Internal Server Error")
         else:
             for message in answer:
@@ -128,6 +129,15 @@ def _event_bytes(body: bytes, content_type: str) -> int:
     if content_type.lower().startswith(_TEXT_TYPES):
         return len(json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False).encode("utf-8", "replace"))
     return (len(body) + 2) // 3 * 4
+
+
+def _has_failed(answer: list[Message]) -> bool:
+    """Tell whether API Gateway would have nothing of a function to hand on: it failed, or its answer is too long."""
+    body = b"".join(message.get("body", b"") for message in answer)
+    if answer[0]["status"] == HTTPStatus.BAD_GATEWAY and b'"errorMessage"' in body and b'"errorType"' in body:
+        # The emulator shows the exception of a function that failed to whoever called the API.
+        return True
+    return _event_bytes(body, "text/") > LAMBDA_BYTES
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

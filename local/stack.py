@@ -32,6 +32,10 @@ logger = logging.getLogger("stack")
 _HEALTH_SECONDS = 30
 
 
+class _NotHealthyError(RuntimeError):
+    """The stack was deployed, but its functions do not answer; the log says why."""
+
+
 async def _serve(order: Order) -> bool:
     """Serve until standard input closes; return whether the template was deployed."""
     loop = asyncio.get_running_loop()
@@ -50,8 +54,10 @@ async def _serve(order: Order) -> bool:
             loop.call_soon_threadsafe(gateway.open, deployment.api_id)
             _check_health(order.port)
             report = Report(deployment.outputs)
-        except (DeployError, TemplateError) as error:
+        except (DeployError, TemplateError, FileNotFoundError) as error:
             report = Report(None, str(error))
+        except _NotHealthyError as error:
+            report = Report(None, str(error), explained=False)
         except Exception as error:  # reported as one line; the log has the rest
             logger.exception("the stack could not be brought up")
             report = Report(None, f"{type(error).__name__}: {error}", explained=False)
@@ -90,7 +96,7 @@ def _check_health(port: int) -> None:
         with opener.open(f"http://127.0.0.1:{port}/api/health", timeout=_HEALTH_SECONDS) as answer:
             answer.read()
     except HTTPError as error:
-        raise DeployError(f"GET /api/health answers {error.code} {error.read(500).decode(errors='replace')}") from error
+        raise _NotHealthyError(f"GET /api/health answers {error.code}") from error
 
 
 def _server_config(socket_fd: int) -> Config:

@@ -77,6 +77,13 @@ class Template:
         self.parameters: dict[str, str] = values | dict(parameters)
         if missing := sorted(set(declared) - set(self.parameters)):
             raise TemplateError(f"parameter {', '.join(missing)} needs a value")
+        self._numbers = {name for name, spec in declared.items() if spec["Type"] == "Number"}
+        # The emulator keeps the numbers of an event source that were given as `!Ref` as strings, compares them with
+        # numbers, and its poller stops.
+        for _, properties in self.resources(FUNCTION):
+            for event in properties.get("Events", {}).values():
+                if event["Type"] == "SQS":
+                    event["Properties"] = self._with_numbers(event["Properties"])
 
     def resources(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield logical id and properties of every resource of one type."""
@@ -126,6 +133,13 @@ class Template:
         name = self.http_api()
         auth: dict[str, Any] = self.body["Resources"][name]["Properties"].get("Auth", {})
         return auth
+
+    def _with_numbers(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("Ref") in self._numbers:
+                return int(self.parameters[value["Ref"]])
+            return {key: self._with_numbers(item) for key, item in value.items()}
+        return value
 
     def _value(self, value: Any) -> Any:
         return self.parameters[value["Ref"]] if isinstance(value, dict) else value

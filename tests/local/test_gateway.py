@@ -12,11 +12,12 @@ from local.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scope, Send
 class Emulator:
     """Keeps what it is sent and answers the same to all."""
 
-    def __init__(self, body: bytes = b"ok") -> None:
+    def __init__(self, body: bytes = b"ok", status: int = 200) -> None:
         self.scopes: list[Scope] = []
         self.under_way = 0
         self.most_under_way = 0
         self._body = body
+        self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
@@ -27,7 +28,7 @@ class Emulator:
             await asyncio.sleep(0)
         await receive()
         self.under_way -= 1
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.start", "status": self._status, "headers": []})
         await send({"type": "http.response.body", "body": self._body})
 
 
@@ -121,6 +122,16 @@ def test_signed_requests_do_not_wait_for_them() -> None:
 
     asyncio.run(run())
     assert emulator.most_under_way == 20
+
+
+def test_a_function_that_fails_shows_nothing_of_it() -> None:
+    async def run() -> tuple[int, bytes]:
+        gateway = Gateway(Emulator(b'{"errorMessage": "secret", "errorType": "KeyError"}', 502))
+        gateway.open("abc")
+        return await call(gateway)
+
+    status, body = asyncio.run(run())
+    assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
 
 
 def test_an_answer_that_lambda_would_not_hand_on_is_an_error() -> None:
