@@ -1,0 +1,67 @@
+"""samconfig.toml: stages that deploy what was built, with parameters that the template has."""
+
+import shlex
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.infra import sam
+from tests.infra.test_template_parameters import PARAMETERS, allows
+
+CONFIG: dict[str, Any] = tomllib.loads((sam.ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+STAGES = sorted(CONFIG.keys() - {"version"})
+every_stage = pytest.mark.parametrize("stage", STAGES)
+
+
+def parameters(stage: str, command: str) -> dict[str, Any]:
+    found: dict[str, Any] = CONFIG[stage].get(command, {}).get("parameters", {})
+    return found
+
+
+def overrides(stage: str) -> dict[str, str]:
+    text = parameters(stage, "deploy").get("parameter_overrides", "")
+    return dict(part.split("=", maxsplit=1) for part in shlex.split(text))
+
+
+def test_default_dev_and_prod_exist() -> None:
+    assert STAGES == ["default", "dev", "prod"]
+
+
+@every_stage
+class TestEveryStage:
+    def test_names_the_source_template_for_build_and_validate_alone(self, stage: str) -> None:
+        # Under global, `sam deploy` would ship it unbuilt.
+        naming = {command for command in CONFIG[stage] if "template_file" in parameters(stage, command)}
+        assert naming == {"build", "validate"}
+        assert all((sam.ROOT / parameters(stage, command)["template_file"]) == sam.TEMPLATE for command in naming)
+
+    def test_overrides_parameters_that_the_template_has_with_values_that_it_allows(self, stage: str) -> None:
+        assert {name: value for name, value in overrides(stage).items() if not allows(PARAMETERS[name], value)} == {}
+
+    def test_deploys_a_stack_named_after_itself(self, stage: str) -> None:
+        tagged = overrides(stage)["Stage"]
+        assert parameters(stage, "global")["stack_name"] == f"retail-pulse-{tagged}"
+        assert stage in {tagged, "default"}
+
+    def test_lints_what_it_validates(self, stage: str) -> None:
+        assert parameters(stage, "validate")["lint"] is True
+
+    def test_may_create_roles(self, stage: str) -> None:
+        assert "CAPABILITY_IAM" in parameters(stage, "deploy")["capabilities"].split()
+
+    def test_builds_for_the_architecture_that_it_deploys(self, stage: str) -> None:
+        # A build without the override fetches the default's packages, whatever the deployment says later.
+        built = dict(
+            part.split("=", maxsplit=1)
+            for part in shlex.split(parameters(stage, "build").get("parameter_overrides", ""))
+        )
+        assert built.get("Architecture") == overrides(stage).get("Architecture")
+
+
+def test_production_is_confirmed_by_hand() -> None:
+    assert parameters("prod", "deploy")["confirm_changeset"] is True
+
+
+def test_two_stages_are_two_stacks() -> None:
+    assert parameters("dev", "global")["stack_name"] != parameters("prod", "global")["stack_name"]

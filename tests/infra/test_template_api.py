@@ -1,0 +1,117 @@
+"""The HTTP API: its routes, and who may call its authorizer.
+
+Both fail on AWS alone, so what the SAM transform makes of the template counts.
+"""
+
+import copy
+import re
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.infra import sam
+
+API_GATEWAY = "apigateway.amazonaws.com"
+
+
+class Target(NamedTuple):
+    """Where a route leads: a function, and the authorizer in front of it."""
+
+    function: str
+    authorizer: str
+
+
+ROUTES = {
+    "POST /api/{proxy+}": Target("SubmitFunction", "ApiKey"),
+    "GET /api/{proxy+}": Target("StatusFunction", "ApiKey"),
+    "GET /api/health": Target("StatusFunction", "NONE"),
+    "GET /openapi.json": Target("StatusFunction", "NONE"),
+    "GET /docs": Target("StatusFunction", "NONE"),
+}
+
+
+def routes(transformed: sam.Body) -> dict[str, Target]:
+    """Return the routes of the OpenAPI body that API Gateway imports."""
+    found = {}
+    for path, methods in transformed["Api"]["Properties"]["Body"]["paths"].items():
+        for method, route in methods.items():
+            uri = route["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            (function,) = re.findall(r"\$\{(\w+)\.Arn\}/invocations", uri)
+            (security,) = route["security"]
+            (authorizer,) = security
+            found[f"{method.upper()} {path}"] = Target(function, authorizer)
+    return found
+
+
+def callers(transformed: sam.Body, function: str) -> list[str]:
+    """Return the source ARNs from which API Gateway may call a function."""
+    return [
+        permission["SourceArn"]["Fn::Sub"][0]
+        for permission in sam.of_type(transformed, sam.PERMISSION).values()
+        if permission["Principal"] == API_GATEWAY and sam.logical_id(permission["FunctionName"]) == function
+    ]
+
+
+@pytest.fixture
+def authorizer(template: sam.Body) -> sam.Body:
+    found: sam.Body = template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"]
+    return found
+
+
+class TestRoutes:
+    def test_are_the_catch_alls_behind_the_authorizer_and_the_open_ones(self, transformed: sam.Body) -> None:
+        assert routes(transformed) == ROUTES
+
+    def test_never_end_in_a_slash_which_api_gateway_does_not_serve(self, transformed: sam.Body) -> None:
+        assert [key for key in routes(transformed) if key.endswith("/")] == []
+
+    def test_may_each_call_their_function(self, transformed: sam.Body) -> None:
+        for key, target in routes(transformed).items():
+            method, _, path = key.partition(" ")
+            ending = f"/{method}{path.replace('{proxy+}', '*')}"
+            assert any(arn.endswith(ending) for arn in callers(transformed, target.function)), key
+
+
+class TestTheAuthorizer:
+    def test_may_be_called_by_api_gateway(self, transformed: sam.Body) -> None:
+        (source,) = callers(transformed, "AuthorizeFunction")
+        assert source.endswith("${__ApiId__}/authorizers/*")
+
+    def test_may_not_without_its_default_permissions(self, template: sam.Body) -> None:
+        changed = copy.deepcopy(template)
+        del changed["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"][
+            "EnableFunctionDefaultPermissions"
+        ]
+
+        assert callers(sam.transform(changed), "AuthorizeFunction") == []
+
+    def test_stands_before_every_route_that_does_not_opt_out(self, template: sam.Body) -> None:
+        assert template["Resources"]["Api"]["Properties"]["Auth"]["DefaultAuthorizer"] == "ApiKey"
+
+    def test_is_asked_with_the_api_key_in_the_form_that_the_handler_answers(self, transformed: sam.Body) -> None:
+        schemes = transformed["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
+        found: dict[str, Any] = schemes["ApiKey"]["x-amazon-apigateway-authorizer"]
+
+        assert found["identitySource"] == ["$request.header.x-api-key"]
+        assert found["authorizerPayloadFormatVersion"] == "2.0"
+        assert found["enableSimpleResponses"] is True
+
+    def test_keeps_an_answer_as_long_as_the_parameter_says(self, authorizer: sam.Body) -> None:
+        assert authorizer["Identity"]["ReauthorizeEvery"] == {"Ref": "AuthorizerCacheSeconds"}
+
+
+class TestTheStage:
+    def test_is_throttled(self, transformed: sam.Body) -> None:
+        (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
+        assert stage["DefaultRouteSettings"] == {
+            "ThrottlingRateLimit": {"Ref": "ThrottleRate"},
+            "ThrottlingBurstLimit": {"Ref": "ThrottleBurst"},
+        }
+
+    def test_logs_no_header_and_no_query_string(self, transformed: sam.Body) -> None:
+        (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
+        logged = set(re.findall(r"\$context\.([\w.]+)", stage["AccessLogSettings"]["Format"]))
+
+        assert {"routeKey", "status", "requestId"} <= logged
+        assert "$request" not in stage["AccessLogSettings"]["Format"]
+        assert not {name for name in logged if "identity" in name or "querystring" in name.lower()}

@@ -1,0 +1,143 @@
+"""The functions and their layers: runtime, logs, and an environment that is what their settings models read."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from retail_pulse import settings
+from retail_pulse.measuring.failures import MAX_MESSAGE_CHARACTERS
+from tests.infra import sam
+
+# DynamoDB's limit.
+MAX_ITEM_BYTES = 400 * 1024
+
+FUNCTIONS = sorted(sam.resources(sam.load(), sam.FUNCTION))
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def variables(template: sam.Body, name: str) -> dict[str, Any]:
+    """Return the variables of a function that its settings model reads: all but those of Powertools."""
+    found: dict[str, Any] = template["Resources"][name]["Properties"]["Environment"]["Variables"]
+    return {variable: value for variable, value in found.items() if not variable.startswith("POWERTOOLS_")}
+
+
+def model(name: str) -> Any:
+    """Return the settings model of a function: ``AuthorizeFunction`` reads ``AuthorizeSettings``."""
+    return getattr(settings, name.removesuffix("Function") + "Settings")
+
+
+def as_environment(template: sam.Body, name: str, parameters: dict[str, Any]) -> dict[str, str]:
+    """Return a function's environment as Lambda gives it: strings, resources by some name."""
+    found = {
+        variable: sam.resolve(template, value, parameters) for variable, value in variables(template, name).items()
+    }
+    return {variable: sam.logical_id(v) if isinstance(v, dict) else str(v) for variable, v in found.items()}
+
+
+@every_function
+class TestTheEnvironment:
+    def test_is_what_the_settings_model_reads_no_more_no_less(self, template: sam.Body, name: str) -> None:
+        assert set(variables(template, name)) == {field.name.upper() for field in dataclasses.fields(model(name))}
+
+    def test_reads_with_the_defaults(self, template: sam.Body, name: str) -> None:
+        model(name).from_environment(as_environment(template, name, sam.defaults(template)))
+
+    @pytest.mark.parametrize("end", ["MinValue", "MaxValue"])
+    def test_reads_at_either_end_of_what_is_allowed(self, template: sam.Body, name: str, end: str) -> None:
+        ends = {parameter: spec[end] for parameter, spec in template["Parameters"].items() if end in spec}
+        model(name).from_environment(as_environment(template, name, sam.defaults(template) | ends))
+
+    def test_holds_references_and_no_numbers_of_its_own(self, template: sam.Body, name: str) -> None:
+        assert [variable for variable, value in variables(template, name).items() if not isinstance(value, dict)] == []
+
+    def test_names_the_service_for_logs_and_metrics(self, template: sam.Body, name: str) -> None:
+        service = template["Resources"][name]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        assert service == name.removesuffix("Function").lower()
+
+
+def test_every_settings_model_has_its_function() -> None:
+    models = {name for name in vars(settings) if name.endswith("Settings") and not name.startswith("_")}
+    assert models == {name.removesuffix("Function") + "Settings" for name in FUNCTIONS}
+
+
+@every_function
+class TestEveryFunction:
+    def test_runs_on_python_3_13_of_the_chosen_architecture(self, transformed: sam.Body, name: str) -> None:
+        function = transformed[name]["Properties"]
+        assert function["Runtime"] == "python3.13"
+        assert function["Architectures"] == [{"Ref": "Architecture"}]
+
+    def test_logs_to_a_group_of_its_own_that_forgets(
+        self, template: sam.Body, transformed: sam.Body, name: str
+    ) -> None:
+        group = sam.logical_id(transformed[name]["Properties"]["LoggingConfig"]["LogGroup"])
+        others = {
+            sam.logical_id(transformed[n]["Properties"]["LoggingConfig"]["LogGroup"]) for n in FUNCTIONS if n != name
+        }
+
+        assert template["Resources"][group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert group not in others
+
+    def test_has_both_layers(self, transformed: sam.Body, name: str) -> None:
+        layers = {sam.logical_id(layer) for layer in transformed[name]["Properties"]["Layers"]}
+        assert layers == set(sam.of_type(transformed, "AWS::Lambda::LayerVersion"))
+
+    def test_lies_in_the_folder_of_its_name_and_its_handler_exists(self, template: sam.Body, name: str) -> None:
+        function = template["Resources"][name]["Properties"]
+        module, _, handler = template["Globals"]["Function"]["Handler"].partition(".")
+        folder = (sam.TEMPLATE.parent / function["CodeUri"]).resolve()
+
+        assert folder == sam.ROOT / "functions" / name.removesuffix("Function").lower()
+        assert f"def {handler}(" in (folder / f"{module}.py").read_text(encoding="utf-8")
+
+    def test_says_what_it_is_for(self, functions: dict[str, sam.Body], name: str) -> None:
+        assert functions[name]["Description"].endswith(".")
+
+
+def test_functions_behind_the_api_answer_before_api_gateway_gives_up(functions: dict[str, sam.Body]) -> None:
+    behind = [f for f in functions.values() if any(e["Type"] == "HttpApi" for e in f.get("Events", {}).values())]
+    assert behind
+    assert all(function["Timeout"] < 30 for function in behind)
+
+
+def test_every_log_group_forgets(template: sam.Body) -> None:
+    groups = sam.resources(template, sam.LOG_GROUP)
+    assert [name for name, group in groups.items() if group["RetentionInDays"] != {"Ref": "LogRetentionDays"}] == []
+
+
+def test_the_architecture_is_arm64_unless_told_otherwise(template: sam.Body) -> None:
+    assert template["Parameters"]["Architecture"]["Default"] == "arm64"
+
+
+@pytest.mark.parametrize("name", sorted(sam.resources(sam.load(), sam.LAYER)))
+class TestEveryLayer:
+    def test_is_built_for_python_3_13_and_the_chosen_architecture(self, template: sam.Body, name: str) -> None:
+        layer = template["Resources"][name]
+        # Without BuildArchitecture, SAM fetches x86_64 packages whatever the functions run on.
+        assert layer["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": {"Ref": "Architecture"}}
+        assert layer["Properties"]["CompatibleRuntimes"] == ["python3.13"]
+        assert layer["Properties"]["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
+
+    def test_has_no_python_folder_that_the_build_would_double(self, template: sam.Body, name: str) -> None:
+        folder = sam.TEMPLATE.parent / template["Resources"][name]["Properties"]["ContentUri"]
+        assert folder.is_dir()
+        assert not (folder / "python").exists()
+
+    def test_goes_with_its_stack(self, transformed: sam.Body, name: str) -> None:
+        (found,) = [r for logical, r in transformed.items() if logical.startswith(name)]
+        assert found["DeletionPolicy"] == "Delete"
+
+
+def test_the_common_layer_carries_the_one_store_master() -> None:
+    carried = sam.ROOT / "layers" / "common" / "retail_pulse" / "store_master.csv"
+    assert carried.is_symlink()
+    assert carried.resolve() == sam.ROOT / "store_master.csv"
+
+
+def test_the_largest_chunk_fits_into_one_item_when_every_image_failed_at_length(template: sam.Body) -> None:
+    parameters = template["Parameters"]
+    # Four bytes a character at worst, and what else a failure holds.
+    outcome = 4 * MAX_MESSAGE_CHARACTERS + 200
+    most = parameters["ChunkBytes"]["MaxValue"] + parameters["ChunkImages"]["MaxValue"] * outcome
+    assert most < MAX_ITEM_BYTES

@@ -1,0 +1,113 @@
+"""Every number that a user may want to change is a parameter; no name is fixed, so that two stages share an account."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.infra import sam
+
+PARAMETERS: dict[str, Any] = sam.load()["Parameters"]
+every_parameter = pytest.mark.parametrize("name", PARAMETERS)
+
+# Numbers that stay in the resources, with the reason why nobody should turn them.
+FIXED = {
+    # A look-up of one item: memory for the import, time for a cold start; the API waits for it.
+    ("AuthorizeFunction", "MemorySize"): 256,
+    ("AuthorizeFunction", "Timeout"): 5,
+    # Just under the 30 s after which API Gateway answers by itself; memory is processor time for parsing.
+    ("SubmitFunction", "MemorySize"): 1024,
+    ("SubmitFunction", "Timeout"): 29,
+    ("StatusFunction", "MemorySize"): 512,
+    ("StatusFunction", "Timeout"): 29,
+    # Four days, SQS's own default; a pointer that is lost is sent again from the table.
+    ("ChunkQueue", "MessageRetentionPeriod"): 345_600,
+    # The most that SQS allows.
+    ("DeadLetterQueue", "MessageRetentionPeriod"): 1_209_600,
+}
+
+# Properties by which AWS names things within an account and region.
+NAMES = re.compile(
+    r"(Function|Table|Queue|LogGroup|Role|Alarm|Topic|Bucket|Layer|Rule|Schedule|Dashboard|Group|Pipe|Api)Name|Name"
+)
+# SAM's own: an HTTP API has one stage, within itself.
+NAMES_WITHIN_A_RESOURCE = {"StageName"}
+
+
+def allows(spec: dict[str, Any], value: str) -> bool:
+    """Tell whether CloudFormation takes a value for a parameter."""
+    if "AllowedValues" in spec and value not in map(str, spec["AllowedValues"]):
+        return False
+    if "AllowedPattern" in spec and not re.fullmatch(spec["AllowedPattern"], value):
+        return False
+    if spec["Type"] == "Number":
+        number = float(value)
+        return bool(spec.get("MinValue", number) <= number <= spec.get("MaxValue", number))
+    return True
+
+
+@every_parameter
+class TestEveryParameter:
+    def test_says_what_it_is(self, name: str) -> None:
+        assert PARAMETERS[name]["Description"].endswith(".")
+
+    def test_has_a_default_within_what_it_allows(self, name: str) -> None:
+        assert allows(PARAMETERS[name], str(PARAMETERS[name]["Default"]))
+
+    def test_has_both_ends_when_it_is_a_number(self, name: str) -> None:
+        spec = PARAMETERS[name]
+        if spec["Type"] == "Number":
+            assert "AllowedValues" in spec or {"MinValue", "MaxValue"} <= spec.keys()
+
+    def test_names_its_unit_in_words_when_it_is_a_time(self, name: str) -> None:
+        unit = re.search(r"(Seconds|Days)$", name)
+        if unit:
+            assert unit[1].lower() in PARAMETERS[name]["Description"].lower()
+
+
+def test_numbers_in_resources_are_parameters_or_fixed_for_a_reason(template: sam.Body) -> None:
+    found = {
+        (resource, path[-1]): value
+        for resource, body in template["Resources"].items()
+        for path, value in sam.leaves(body["Properties"])
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    assert found == FIXED
+
+
+def test_globals_hold_no_number(template: sam.Body) -> None:
+    numbers = [path for path, value in sam.leaves(template["Globals"]) if type(value) in {int, float}]
+    assert numbers == []
+
+
+def test_every_parameter_is_used(template: sam.Body) -> None:
+    used = {value for path, value in sam.leaves(template) if path[-1] == "Ref"}
+    texts = " ".join(str(value) for path, value in sam.leaves(template) if "Fn::Sub" in path)
+    assert {name for name in PARAMETERS if name not in used and f"${{{name}}}" not in texts} == set()
+
+
+def test_no_resource_has_a_fixed_name(transformed: sam.Body) -> None:
+    fixed = {
+        (logical_id, name): value
+        for logical_id, resource in transformed.items()
+        for name, value in resource["Properties"].items()
+        if NAMES.fullmatch(name) and name not in NAMES_WITHIN_A_RESOURCE and isinstance(value, str)
+    }
+    assert fixed == {}
+
+
+def test_the_api_and_the_layers_are_named_after_the_stack(transformed: sam.Body) -> None:
+    assert transformed["Api"]["Properties"]["Body"]["info"]["title"] == {"Ref": "AWS::StackName"}
+    layers = sam.of_type(transformed, "AWS::Lambda::LayerVersion").values()
+    assert all(layer["LayerName"]["Fn::Sub"].startswith("${AWS::StackName}-") for layer in layers)
+
+
+def test_outputs_are_described_and_export_no_name(template: sam.Body) -> None:
+    for output in template["Outputs"].values():
+        assert output["Description"].endswith(".")
+        assert "Export" not in output
+
+
+def test_no_account_region_or_partition_is_written_out(template: sam.Body) -> None:
+    written = re.compile(r"\b\d{12}\b|\b[a-z]{2}-[a-z]+-\d\b|arn:aws|amazonaws\.com")
+    assert [(path, value) for path, value in sam.leaves(template["Resources"]) if written.search(str(value))] == []

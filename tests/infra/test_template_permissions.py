@@ -1,0 +1,140 @@
+"""What each function may do: exactly what it needs, written out, on nothing but the resources of its own stack."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+import pytest
+
+from retail_pulse import items
+from retail_pulse.chunks import ChunkKey
+from retail_pulse.visits import VisitRow
+from tests.infra import sam
+
+
+class Grant(NamedTuple):
+    """One action on one resource; for the table also the kind of partition keys that it is bound to."""
+
+    action: str
+    resource: str
+    keys: str = ""
+
+
+SEND_POINTERS = Grant("sqs:SendMessage", "ChunkQueue")
+
+EXPECTED = {
+    "AuthorizeFunction": {Grant("dynamodb:GetItem", "JobsTable", "KEY#*")},
+    "SubmitFunction": {
+        Grant("dynamodb:BatchWriteItem", "JobsTable", "CHUNK#*"),
+        Grant("dynamodb:PutItem", "JobsTable", "JOB#*"),
+        SEND_POINTERS,
+    },
+    "ProcessFunction": {
+        Grant("dynamodb:BatchGetItem", "JobsTable", "CHUNK#*"),
+        Grant("dynamodb:UpdateItem", "JobsTable", "CHUNK#*"),
+        Grant("dynamodb:UpdateItem", "JobsTable", "JOB#*"),
+        Grant("dynamodb:BatchWriteItem", "JobsTable", "CLIENT#*"),
+        SEND_POINTERS,
+    },
+    "StatusFunction": {
+        Grant("dynamodb:GetItem", "JobsTable", "JOB#*"),
+        Grant("dynamodb:BatchGetItem", "JobsTable", "CHUNK#*"),
+    },
+}
+
+# Managed policies that SAM attaches. Their resource is "*": X-Ray takes no other, and SAM writes its log and queue
+# policies so. What they allow is to write logs and traces, and to receive from and delete in the queue.
+ATTACHED_BY_SAM = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+ATTACHED_FOR_THE_QUEUE = {"AWSLambdaSQSQueueExecutionRole"}
+
+KEY_CONDITION = "ForAllValues:StringLike"
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: sam.Body) -> list[sam.Body]:
+    return [s for policy in role.get("Policies", []) for s in policy["PolicyDocument"]["Statement"]]
+
+
+def grants(role: sam.Body) -> Iterator[Grant]:
+    for statement in statements(role):
+        keys = statement.get("Condition", {}).get(KEY_CONDITION, {}).get("dynamodb:LeadingKeys", [""])
+        for action, resource, key in product(as_list(statement["Action"]), as_list(statement["Resource"]), keys):
+            yield Grant(action, owner(resource), key)
+
+
+def owner(arn: Any) -> str:
+    """Return whose ARN it is; a name, as ``Ref`` gives it, is no resource to IAM."""
+    assert sam.attribute(arn) == "Arn", arn
+    return sam.logical_id(arn)
+
+
+@pytest.fixture
+def roles(transformed: sam.Body) -> dict[str, sam.Body]:
+    """The functions' roles by the functions' logical ids."""
+    functions = sam.of_type(transformed, "AWS::Lambda::Function")
+    found = sam.of_type(transformed, sam.ROLE)
+    return {name: found[sam.logical_id(function["Role"])] for name, function in functions.items()}
+
+
+def test_every_function_has_a_role_of_its_own(transformed: sam.Body, roles: dict[str, sam.Body]) -> None:
+    assert len(sam.of_type(transformed, sam.ROLE)) == len(roles)
+
+
+def test_every_function_may_do_what_it_needs_and_nothing_else(roles: dict[str, sam.Body]) -> None:
+    assert {name: set(grants(role)) for name, role in roles.items()} == EXPECTED
+
+
+def test_no_grant_is_written_twice(roles: dict[str, sam.Body]) -> None:
+    for name, role in roles.items():
+        assert len(list(grants(role))) == len(set(grants(role))), name
+
+
+def test_statements_allow_and_have_no_other_parts(roles: dict[str, sam.Body]) -> None:
+    for role in roles.values():
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow"
+            assert statement.keys() <= {"Sid", "Effect", "Action", "Resource", "Condition"}
+
+
+def test_the_template_writes_no_wildcard_in_an_action_or_a_resource(roles: dict[str, sam.Body]) -> None:
+    for role in roles.values():
+        for statement in statements(role):
+            for path, value in sam.leaves({part: statement[part] for part in ("Action", "Resource")}):
+                assert not re.search(r"[*?]", str(value)), (path, value)
+
+
+def test_managed_policies_are_those_that_sam_attaches(roles: dict[str, sam.Body]) -> None:
+    attached = {
+        name: {arn.rpartition("/")[2] for arn in role["ManagedPolicyArns"]} - ATTACHED_BY_SAM
+        for name, role in roles.items()
+    }
+    assert {name: policies for name, policies in attached.items() if policies} == {
+        "ProcessFunction": ATTACHED_FOR_THE_QUEUE
+    }
+
+
+def test_every_access_to_the_table_is_bound_to_its_kinds_of_items(roles: dict[str, sam.Body]) -> None:
+    unbound = {
+        (name, grant.action)
+        for name, role in roles.items()
+        for grant in grants(role)
+        if grant.resource == "JobsTable" and not grant.keys
+    }
+    assert unbound == set()
+
+
+def test_the_kinds_of_items_are_those_of_the_table(roles: dict[str, sam.Body]) -> None:
+    kinds = {grant.keys for role in roles.values() for grant in grants(role) if grant.keys}
+    assert {kind.removesuffix("*") for kind in kinds} == {
+        f"{key['pk']['S'].partition('#')[0]}#"
+        for key in (
+            items.job_key("client", 1),
+            items.chunk_key(ChunkKey("nonce", 1)),
+            items.api_key_key("hash"),
+            items.visit_row_key(VisitRow("client", 1, 0, 1, 1, "S00339218", "yesterday", 420, 1)),
+        )
+    }
