@@ -70,7 +70,7 @@ def can_make(kind: Format) -> bool:
 
 
 def make_image(
-    kind: Format,
+    kind: Format | str,
     width: int,
     height: int,
     *,
@@ -88,7 +88,7 @@ def make_image(
     Parameters
     ----------
     kind
-        The format. A WebP is VP8 by default, VP8L when lossless, VP8X when animated, turned or padded.
+        The format, or its name. A WebP is VP8 by default, VP8L when lossless, VP8X when animated, turned or padded.
     width, height
         Pixels.
     bytes_at_least
@@ -117,8 +117,9 @@ def make_image(
     Raises
     ------
     ValueError
-        When the format has no such variant.
+        When there is no such format, or it has no such variant.
     """
+    kind = Format(kind)
     _check_variant(
         kind,
         progressive=progressive,

@@ -88,6 +88,11 @@ class TestEveryVariant:
 
 
 class TestVariants:
+    def test_a_format_may_be_given_by_its_name(self) -> None:
+        assert make_image("PNG", 40, 30) == make_image(Format.PNG, 40, 30)
+        with pytest.raises(ValueError, match="XCF"):
+            make_image("XCF", 40, 30)
+
     def test_a_progressive_jpeg(self) -> None:
         assert b"\xff\xc2" in make_image(Format.JPEG, 40, 30, progressive=True)
         assert "progressive" in opened(make_image(Format.JPEG, 40, 30, progressive=True)).info
