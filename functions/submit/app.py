@@ -39,11 +39,11 @@ def submit() -> Response[str]:
     logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)
+    metrics.flush_metrics()
     return json_answer({"job_id": job.job_id}, HTTPStatus.CREATED)
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer an event of API Gateway."""
     return api.answer(event, context)

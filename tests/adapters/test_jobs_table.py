@@ -11,7 +11,6 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from retail_pulse import dynamo
 from retail_pulse.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
@@ -121,7 +120,7 @@ def test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart(table: JobsTab
     table.add_chunks("me", 123, 1, verdicts)
     job = table.add_chunks("me", 123, 1, verdicts)
     assert job is not None
-    assert (job.done, job.failed, job.soft) == ({0, 2}, {2}, {2})
+    assert (job.done, job.failed, job.soft) == (frozenset({0, 2}), frozenset({2}), frozenset({2}))
     assert table.add_chunks("me", 123, 2, verdicts) is None
     assert table.add_chunks("me", 999, 1, verdicts) is None
     assert table.job("me", 999) is None
@@ -183,8 +182,10 @@ class PartlyTaken:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clock run as fast as it is asked to wait."""
     clock = [0.0]
-    monkeypatch.setattr(dynamo.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(dynamo.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01))
+    monkeypatch.setattr("retail_pulse.dynamo.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(
+        "retail_pulse.dynamo.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01)
+    )
 
 
 @pytest.mark.usefixtures("no_waiting")

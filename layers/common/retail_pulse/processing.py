@@ -197,7 +197,7 @@ class Processing:
                     work.waiting += 1
                 else:
                     work.outcomes[image.index] = _unknown_store(image)
-            report.failures[FailureCode.UNKNOWN_STORE] += len(work.outcomes)
+                    report.failures[FailureCode.UNKNOWN_STORE] += 1
             if not work.waiting:
                 yield work
         for (work, image), outcome in self._pool.run(to_measure, may_start):

@@ -1,0 +1,206 @@
+"""The four handlers: GIVEN a recorded event, WHEN the handler is called, THEN this is what AWS gets."""
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from local.image_server import ImageServer
+from local.images import Format, make_image
+from retail_pulse import contract
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.errors import StorageUnavailableError
+from retail_pulse.keys import ApiKey, KeyScope, hash_key
+from tests.adapters.conftest import TABLE
+from tests.functions.conftest import Context, event
+
+Load = Callable[[str], ModuleType]
+
+
+def call(module: ModuleType, sent: dict[str, Any], context: Context) -> tuple[int, Any]:
+    answer = module.handler(sent, context)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def get(path: str, context: Context, status: ModuleType, **query: str) -> tuple[int, Any]:
+    sent = event("status") | {"rawPath": path, "queryStringParameters": query}
+    return call(status, sent, context)
+
+
+def messages(url: str) -> dict[str, Any]:
+    found = boto3.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    (record,) = event("process")["Records"]
+    return {"Records": [record | {"messageId": m["MessageId"], "body": m["Body"]} for m in found]}
+
+
+def test_a_job_goes_through_all_functions_to_its_measured_perimeter(
+    load: Load, environment: str, context: Context
+) -> None:
+    submit, process, status = load("submit"), load("process"), load("status")
+    with ImageServer() as server:
+        server.add("/a.png", make_image(Format.PNG, 64, 48))
+        visit = {"store_id": "S00339218", "image_url": [server.url("/a.png")], "visit_time": "now"}
+        code, answer = call(submit, event("submit") | {"body": json.dumps({"count": 1, "visits": [visit]})}, context)
+        assert code == 201
+        job_id = contract.Submitted.model_validate(answer).job_id
+        assert get("/api/status", context, status, jobid=str(job_id)) == (
+            200,
+            {"status": "ongoing", "job_id": str(job_id)},
+        )
+        assert process.handler(messages(environment), context) == {"batchItemFailures": []}
+    assert get("/api/status/", context, status, jobid=str(job_id)) == (
+        200,
+        {"status": "completed", "job_id": str(job_id)},
+    )
+    _, answer = get(f"/api/jobs/{job_id}/results", context, status)
+    (row,) = contract.ResultList.model_validate(answer).results
+    assert (row.outcome, row.width, row.height, row.perimeter, row.format) == ("measured", 64, 48, 224, "PNG")
+    _, answer = get(f"/api/jobs/{job_id}", context, status)
+    assert contract.JobDetails.model_validate(answer).images.measured == 1
+
+
+def test_a_failed_job_names_only_the_stores_that_failed(load: Load, environment: str, context: Context) -> None:
+    submit, process, status = load("submit"), load("process"), load("status")
+    _, answer = call(submit, event("submit"), context)
+    process.handler(messages(environment), context)
+    code, answer = get("/api/status", context, status, jobid=str(answer["job_id"]))
+    (failed,) = contract.Status.model_validate(answer).error or []
+    assert (code, answer["status"], failed.store_id) == (200, "failed", "S00339218")
+    assert failed.error.startswith("connect_failed: ")
+
+
+@pytest.mark.parametrize("path", ["/api/submit", "/api/submit/"])
+def test_a_wrong_body_is_a_400_with_and_without_a_slash(load: Load, context: Context, path: str) -> None:
+    sent = event("submit") | {"body": '{"count":1,"visits":[{"store_id":"S"}]}', "rawPath": path}
+    assert call(load("submit"), sent, context) == (400, {"error": "visits[0].image_url is missing"})
+
+
+def test_an_absent_body_is_a_400(load: Load, context: Context) -> None:
+    sent = event("submit")
+    del sent["body"]
+    assert call(load("submit"), sent, context)[0] == 400
+
+
+def test_a_base64_body_is_read(load: Load, context: Context) -> None:
+    sent = event("submit")
+    sent |= {"body": base64.b64encode(sent["body"].encode()).decode(), "isBase64Encoded": True}
+    assert call(load("submit"), sent, context)[0] == 201
+
+
+def test_a_key_without_the_scope_is_a_403(load: Load, context: Context) -> None:
+    sent = event("submit")
+    sent["requestContext"]["authorizer"]["lambda"]["scopes"] = "read"
+    assert call(load("submit"), sent, context) == (403, {"error": "this key lacks the scope submit"})
+
+
+def test_a_job_that_could_not_be_stored_is_a_503(load: Load, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageUnavailableError("DynamoDB: busy")
+
+    monkeypatch.setattr(JobsTable, "put_chunks", refuse)
+    assert call(load("submit"), event("submit"), context) == (503, {"error": "DynamoDB: busy"})
+
+
+def test_an_unforeseen_error_is_a_500_that_tells_nothing(
+    load: Load, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(JobsTable, "put_chunks", fail)
+    assert call(load("submit"), event("submit"), context) == (500, {"error": "this is our fault"})
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"jobid": ""}, {"jobid": "x"}, {"jobid": "1"}, {"jobid": "-1"}, {"jobid": "9" * 30}, {"jobid": "٣"}]
+)
+def test_a_status_of_no_job_is_400_and_empty(load: Load, context: Context, query: dict[str, str]) -> None:
+    assert get("/api/status", context, load("status"), **query) == (400, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("/api/jobs/1", {}, 404),
+        ("/api/jobs/x", {}, 404),
+        ("/api/jobs/1/results", {}, 404),
+        ("/api/jobs/1/results", {"limit": "0"}, 400),
+        ("/api/jobs/1/results", {"limit": "1001"}, 400),
+        ("/api/jobs/1/results", {"limit": "many"}, 400),
+        ("/api/jobs/1/results", {"cursor": "x"}, 400),
+        ("/api/nothing", {}, 404),
+    ],
+)
+def test_other_refusals_are_problems(load: Load, context: Context, path: str, query: dict[str, str], code: int) -> None:
+    found, answer = get(path, context, load("status"), **query)
+    assert found == code == contract.Problem.model_validate(answer).status
+
+
+def test_health_needs_no_client(load: Load, context: Context) -> None:
+    sent = event("status") | {"rawPath": "/api/health"}
+    del sent["requestContext"]["authorizer"]
+    assert call(load("status"), sent, context) == (200, {"status": "ok"})
+
+
+def test_the_description_is_served_and_the_page_holds_it(load: Load, context: Context) -> None:
+    status = load("status")
+    code, answer = get("/openapi.json", context, status)
+    assert (code, answer["openapi"]) == (200, "3.1.0")
+    page = status.handler(event("status") | {"rawPath": "/docs"}, context)
+    assert page["headers"]["Content-Type"] == "text/html"
+    assert "Submit a job" in page["body"]
+
+
+def test_a_message_that_is_no_pointer_is_left_to_the_redrive_policy(load: Load, context: Context) -> None:
+    sent = event("process")
+    failures = [{"itemIdentifier": sent["Records"][0]["messageId"]}]
+    assert load("process").handler(sent, context) == {"batchItemFailures": failures}
+
+
+def test_with_little_time_left_no_image_is_begun(load: Load, environment: str, context: Context) -> None:
+    _, answer = call(load("submit"), event("submit"), context)
+    context.milliseconds = 5_000
+    assert load("process").handler(messages(environment), context) == {"batchItemFailures": []}
+    assert get("/api/status", context, load("status"), jobid=str(answer["job_id"]))[1]["status"] == "ongoing"
+    assert len(messages(environment)["Records"]) == 1
+
+
+@pytest.fixture
+def keys(load: Load) -> JobsTable:
+    table = JobsTable(boto3.client("dynamodb"), TABLE)
+    now = datetime.now(UTC)
+    table.put_api_key(ApiKey(hash_key("live"), "me", frozenset({KeyScope.READ, KeyScope.SUBMIT}), now))
+    table.put_api_key(ApiKey(hash_key("revoked"), "me", frozenset(KeyScope), now, revoked_at=now))
+    return table
+
+
+def authorize(load: Load, context: Context, key: str) -> Any:
+    sent = event("authorize")
+    sent["headers"]["x-api-key"] = key
+    return load("authorize").handler(sent, context)
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_live_key_is_let_in_with_its_client_and_scopes(load: Load, context: Context) -> None:
+    answer = {"isAuthorized": True, "context": {"client": "me", "scopes": "read submit"}}
+    assert authorize(load, context, "live") == answer
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("key", ["", "nobody's", "revoked", hash_key("live"), "LIVE", "\ud800"])
+def test_any_other_key_is_not(load: Load, context: Context, key: str) -> None:
+    assert authorize(load, context, key) == {"isAuthorized": False}
+
+
+@pytest.mark.usefixtures("keys")
+def test_no_key_reaches_the_log(load: Load, context: Context, caplog: pytest.LogCaptureFixture) -> None:
+    authorize(load, context, "live")
+    authorize(load, context, "revoked")
+    assert [record.getMessage() for record in caplog.records] == ["authorized", "refused"]
+    logged = [str(vars(record)) for record in caplog.records]
+    assert not any("'live'" in line or "'revoked'" in line or hash_key("live") in line for line in logged)
