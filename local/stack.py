@@ -5,6 +5,7 @@ and ends it by closing its standard input. So it also ends when `local.serve` is
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
@@ -13,6 +14,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
@@ -30,25 +32,26 @@ from tools.keys import store_key
 
 logger = logging.getLogger("stack")
 _HEALTH_SECONDS = 30
+_FILES = 10_240
 
 
 class _NotHealthyError(RuntimeError):
     """The stack was deployed, but its functions do not answer; the log says why."""
 
 
-async def _serve(order: Order) -> bool:
-    """Serve until standard input closes; return whether the template was deployed."""
+async def _serve(order: Order, parent: int) -> None:
+    """Serve until standard input closes."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     gateway = Gateway(emulator.application())
-    failed = False
+    is_up = False
 
     def until_input_closes() -> None:
         sys.stdin.buffer.read()
         loop.call_soon_threadsafe(stop.set)
 
     def bring_up() -> None:
-        nonlocal failed
+        nonlocal is_up
         try:
             deployment = _deploy(order)
             loop.call_soon_threadsafe(gateway.open, deployment.api_id)
@@ -61,25 +64,24 @@ async def _serve(order: Order) -> bool:
         except Exception as error:  # reported as one line; the log has the rest
             logger.exception("the stack could not be brought up")
             report = Report(None, f"{type(error).__name__}: {error}", explained=False)
-        failed = report.error is not None
+        is_up = report.error is None
         os.write(order.report_fd, report.to_json().encode() + b"\n")
-        if failed:
+        if not is_up:
             loop.call_soon_threadsafe(stop.set)
 
     async def until_stopped() -> None:
         await stop.wait()
         gateway.close()
-        if failed:
-            # Not by the way that saves the state: what an earlier run has kept stands.
-            os._exit(1)
         await asyncio.to_thread(emulator.stop_functions)
+        if not is_up:
+            # Not by the way that saves the state: half a deployment is none, and what an earlier run has kept stands.
+            _leave(order, parent)
 
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     # Daemons: neither may keep a process alive that is to end.
     threading.Thread(target=until_input_closes, daemon=True).start()
     threading.Thread(target=bring_up, daemon=True).start()
     await hypercorn.asyncio.serve(gateway, _server_config(order.socket_fd), shutdown_trigger=until_stopped)  # type: ignore[arg-type]
-    return not failed
 
 
 def _deploy(order: Order) -> Deployment:
@@ -116,15 +118,21 @@ def main() -> None:
     # The functions' workers inherit the environment; they must find the package in the layer that was deployed.
     os.environ.pop("PYTHONPATH", None)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    done = asyncio.run(_serve(order))
+    # Every connection and every worker takes some; where there is no limit at all, not every system takes that for one.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if most == resource.RLIM_INFINITY else most, most))
+    asyncio.run(_serve(order, parent))
+    _leave(order, parent)
+
+
+def _leave(order: Order, parent: int) -> NoReturn:
     if os.getppid() != parent:
         # Nobody is left to clear up behind this process.
         shutil.rmtree(order.private, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
     # The emulator's threads may wait for functions that have ended; an ordinary exit would wait for them.
     logging.shutdown()
-    os._exit(0 if done else 1)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -124,36 +124,23 @@ class Supervisor:
         while self._wait() is not None:
             pass
 
-    def end(self) -> int:
-        """End the stack in order within the grace period, and by force what is left after it.
-
-        Returns
-        -------
-        int
-            The exit code of its process. Calling it again only returns that.
-        """
+    def end(self) -> None:
+        """End the stack in order within the grace period, and by force what is left after it. May be called again."""
         if self._process.returncode is not None:
-            return self._process.returncode
+            return
         if self._process.stdin:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
         deadline = time.monotonic() + _GRACE_SECONDS
-        # A second signal means now.
+        # Until its pipe ends, the time is up, or a second signal says now.
         with suppress(StackEndedError, TimeoutError):
             while self._wait(deadline) is not None:
                 pass
-            self._kill()
-        with suppress(ChildProcessError):
-            if time.monotonic() < deadline:
-                # The pipe has ended, the process is about to: let it, but leave its id taken, or the next call could
-                # reach a stranger that was given the same one.
-                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        self._kill()
-        return self._process.wait()
-
-    def _kill(self) -> None:
+        # What it may have left behind. Nobody has waited for the process yet, so its id is taken even if it has ended:
+        # the signal cannot reach a stranger.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _wait(self, deadline: float | None = None) -> bytes | None:
         """Return what the stack reports, or None for a request to end."""
