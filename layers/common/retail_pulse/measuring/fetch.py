@@ -100,7 +100,7 @@ class Fetcher:
                     if response.status_code != 200:
                         status = response.status_code
                         raise MeasuringError(
-                            FailureCode.HTTP_STATUS, f"{status} from {url}", passing=status_may_pass(status)
+                            FailureCode.HTTP_STATUS, f"{status} from {_host(url)}", passing=status_may_pass(status)
                         )
                     return self._read(response)
             raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
