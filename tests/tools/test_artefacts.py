@@ -1,0 +1,122 @@
+"""The check of what `sam build` makes, on builds that are made up here; .ci/run tries it on a real one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tools import artefacts
+from tools.artefacts import ELF_MACHINES, PACKAGE, ROOT, Build
+
+TEMPLATE = """\
+Resources:
+  Api: {Type: AWS::Serverless::HttpApi}
+  Submit: {Type: AWS::Serverless::Function, Properties: {CodeUri: Submit}}
+  Common: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: Common}}
+  Packages: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: Packages}}
+"""
+EXTENSION = "_imaging.cpython-313-aarch64-linux-gnu.so"
+
+
+def elf(architecture: str) -> bytes:
+    return b"\x7fELF".ljust(18, b"\0") + ELF_MACHINES[architecture].to_bytes(2, "little")
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """A build for arm64 as it should be."""
+    (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+    (tmp_path / "Submit").mkdir()
+    (tmp_path / "Submit" / "app.py").write_text("", encoding="utf-8")
+    package = tmp_path / "Common" / "python" / "retail_pulse"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    pillow = tmp_path / "Packages" / "python" / "PIL"
+    pillow.mkdir(parents=True)
+    (pillow / EXTENSION).write_bytes(elf("arm64"))
+    return tmp_path
+
+
+def faults(folder: Path, architecture: str = "arm64") -> list[str]:
+    return list(Build(folder).faults(architecture))
+
+
+def test_a_good_build_has_no_faults(built: Path) -> None:
+    assert faults(built) == []
+
+
+def test_packages_for_another_processor_are_found_by_what_they_hold(built: Path) -> None:
+    assert faults(built, "x86_64") == [f"Packages: {EXTENSION} is for another processor than x86_64"]
+
+
+def test_a_library_with_a_version_behind_its_ending_is_looked_at_too(built: Path) -> None:
+    (built / "Packages" / "python" / "libwebp-51b0b3f7.so.7.2.0").write_bytes(elf("x86_64"))
+    assert faults(built) == ["Packages: libwebp-51b0b3f7.so.7.2.0 is for another processor than arm64"]
+
+
+def test_packages_for_another_python_are_found(built: Path) -> None:
+    extension = built / "Packages" / "python" / "PIL" / EXTENSION
+    extension.rename(extension.with_name(EXTENSION.replace("313", "311")))
+    assert faults(built) == ["Packages: _imaging.cpython-311-aarch64-linux-gnu.so is for another Python than 3.13"]
+
+
+def test_a_doubled_python_folder_is_found(built: Path) -> None:
+    (built / "Packages" / "python" / "python").mkdir()
+    assert "Packages has its python/ folder doubled" in faults(built)
+
+
+def test_what_lies_outside_the_python_folder_is_found(built: Path) -> None:
+    (built / "Packages" / "PIL").mkdir()
+    assert faults(built) == ["Packages holds PIL outside python/, where no function looks"]
+
+
+def test_a_package_in_both_layers_is_found(built: Path) -> None:
+    (built / "Common" / "python" / "PIL").mkdir()
+    assert faults(built) == ["PIL lies in 2 layers"]
+
+
+def test_a_store_master_that_is_still_a_link_is_found(built: Path) -> None:
+    stores = built / "Common" / "python" / "retail_pulse" / "store_master.csv"
+    stores.unlink()
+    stores.symlink_to(ROOT / "store_master.csv")
+    assert faults(built) == ["store_master.csv is no file of its own beside the package"]
+
+
+def test_another_store_master_is_found(built: Path) -> None:
+    stores = built / "Common" / "python" / "retail_pulse" / "store_master.csv"
+    stores.write_text("AreaCode,StoreName,StoreID\n", encoding="utf-8")
+    assert faults(built) == ["store_master.csv is not the one of the checkout"]
+
+
+def test_a_missing_module_is_found(built: Path) -> None:
+    (built / "Common" / "python" / "retail_pulse" / "jobs.py").unlink()
+    assert faults(built) == ["retail_pulse lacks jobs.py"]
+
+
+def test_a_missing_package_is_found(built: Path) -> None:
+    shutil.rmtree(built / "Common" / "python" / "retail_pulse")
+    assert faults(built) == ["0 layers carry retail_pulse, not one"]
+
+
+def test_caches_and_tests_of_our_own_are_found(built: Path) -> None:
+    cache = built / "Common" / "python" / "retail_pulse" / "__pycache__"
+    cache.mkdir()
+    (cache / "jobs.pyc").touch()
+    assert faults(built) == ["Common ships python/retail_pulse/__pycache__/jobs.pyc"]
+
+
+def test_a_function_of_more_than_its_handler_is_found(built: Path) -> None:
+    (built / "Submit" / "notes.txt").touch()
+    assert faults(built) == ["Submit holds app.py, notes.txt, not app.py alone"]
+
+
+def test_what_is_larger_than_lambda_takes_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artefacts, "MAX_BYTES", 1000)
+    (fault,) = faults(built)
+    assert fault.endswith("bytes, more than 1,000")
+
+
+def test_the_command_prints_sizes_and_tells_by_its_status(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert artefacts.main([str(built), "arm64"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["Submit", "Common", "Packages"]
+    assert artefacts.main([str(built), "x86_64"]) == 1
+    assert capsys.readouterr().err.startswith("wrong: ")

@@ -1,0 +1,144 @@
+"""Check what `sam build` made: ``python -m tools.artefacts FOLDER ARCHITECTURE``.
+
+Prints the size of every function and layer, and ends non-zero when one holds what it should not, lacks what it
+should hold, or was built for another processor.
+"""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "layers" / "common" / "retail_pulse"
+# Lambda's limit for a function together with its layers, unpacked.
+MAX_BYTES = 250 * 1024 * 1024
+# ELF's number of the processor, the two bytes at 18: what a file holds is worth more than what its name says.
+ELF_MACHINES = {"arm64": 183, "x86_64": 62}
+FOREIGN_PYTHON = re.compile(r"\.cpython-(?!313-)\d+-")
+NOT_SHIPPED = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
+
+FUNCTION = "AWS::Serverless::Function"
+LAYER = "AWS::Serverless::LayerVersion"
+
+
+class Build:
+    """The folder that `sam build` leaves, ``.aws-sam/build`` by default.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        resources = yaml_parse((folder / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+        self.functions = {n: folder / r["Properties"]["CodeUri"] for n, r in resources.items() if r["Type"] == FUNCTION}
+        self.layers = {n: folder / r["Properties"]["ContentUri"] for n, r in resources.items() if r["Type"] == LAYER}
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of every function and layer, unpacked."""
+        return {
+            name: sum(path.stat().st_size for path in _files(folder))
+            for name, folder in (self.functions | self.layers).items()
+        }
+
+    def faults(self, architecture: str) -> Iterator[str]:
+        """Yield what is wrong, one sentence each.
+
+        Parameters
+        ----------
+        architecture
+            ``arm64`` or ``x86_64``: for what it was built.
+        """
+        for name, folder in self.functions.items():
+            yield from _function_faults(name, folder)
+        for name, folder in self.layers.items():
+            yield from _layer_faults(name, folder)
+            yield from _machine_faults(name, folder, architecture)
+        yield from self._faults_of_the_package()
+        yield from self._faults_of_the_whole()
+
+    def _faults_of_the_package(self) -> Iterator[str]:
+        carriers = [folder / "python" / "retail_pulse" for folder in self.layers.values()]
+        packages = [package for package in carriers if package.exists()]
+        if len(packages) != 1:
+            yield f"{len(packages)} layers carry retail_pulse, not one"
+            return
+        stores = packages[0] / "store_master.csv"
+        if stores.is_symlink() or not stores.is_file():
+            yield "store_master.csv is no file of its own beside the package"
+        elif stores.read_bytes() != (ROOT / "store_master.csv").read_bytes():
+            yield "store_master.csv is not the one of the checkout"
+        for source in PACKAGE.rglob("*.py"):
+            module = source.relative_to(PACKAGE)
+            if not (packages[0] / module).is_file():
+                yield f"retail_pulse lacks {module}"
+
+    def _faults_of_the_whole(self) -> Iterator[str]:
+        names = Counter(path.name for folder in self.layers.values() for path in (folder / "python").glob("*"))
+        for name, times in names.items():
+            if times > 1:
+                yield f"{name} lies in {times} layers"
+        sizes = self.sizes()
+        largest = max((sizes[name] for name in self.functions), default=0)
+        whole = largest + sum(sizes[name] for name in self.layers)
+        if whole > MAX_BYTES:
+            yield f"a function with its layers has {whole:,} bytes, more than {MAX_BYTES:,}"
+
+
+def _function_faults(name: str, folder: Path) -> Iterator[str]:
+    found = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+    if found != ["app.py"]:
+        yield f"{name} holds {', '.join(found) or 'nothing'}, not app.py alone"
+
+
+def _layer_faults(name: str, folder: Path) -> Iterator[str]:
+    outside = sorted(path.name for path in folder.iterdir() if path.name != "python")
+    if outside:
+        yield f"{name} holds {', '.join(outside)} outside python/, where no function looks"
+    if (folder / "python" / "python").exists():
+        yield f"{name} has its python/ folder doubled"
+    # What other packages ship with themselves is their business.
+    for path in _files(folder / "python" / "retail_pulse"):
+        if NOT_SHIPPED & set(path.relative_to(folder).parts):
+            yield f"{name} ships {path.relative_to(folder)}"
+
+
+def _machine_faults(name: str, folder: Path, architecture: str) -> Iterator[str]:
+    for path in _files(folder):
+        if ".so" not in path.suffixes:
+            continue
+        with path.open("rb") as file:
+            head = file.read(20)
+        if head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") != ELF_MACHINES[architecture]:
+            yield f"{name}: {path.name} is for another processor than {architecture}"
+        elif FOREIGN_PYTHON.search(path.name):
+            yield f"{name}: {path.name} is for another Python than 3.13"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print sizes and faults; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.artefacts", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="what `sam build` made, such as .aws-sam/build")
+    parser.add_argument("architecture", choices=sorted(ELF_MACHINES), help="what it was built for")
+    chosen = parser.parse_args(arguments)
+    build = Build(chosen.folder)
+    for name, size in build.sizes().items():
+        print(f"{name:24} {size / 1024:12,.1f} KB")
+    faults = list(build.faults(chosen.architecture))
+    for fault in faults:
+        print(f"wrong: {fault}", file=sys.stderr)
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
