@@ -74,7 +74,7 @@ def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Pat
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "infra").mkdir()
     template = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
-    start = template.index("Sid: WriteChunksAndJob")
+    start = template.index("Sid: WriteChunks")
     template = template[:start] + template[start:].replace('"CHUNK#*"', '"NONE#*"', 1)
     start = template.index("Sid: ReadJobs")
     template = template[:start] + template[start:].replace("dynamodb:GetItem", "dynamodb:DeleteItem", 1)

@@ -149,7 +149,7 @@ class TestServing:
             assert client.getresponse().read() == BODY
 
     def test_other_methods_are_refused(self, server: ImageServer) -> None:
-        assert requests.post(server.add("/a.jpg", BODY), data=b"x" * 1000, timeout=10).status_code == 405
+        assert requests.post(server.add("/a.jpg", BODY), timeout=10).status_code == 405
 
 
 class TestTheLog:
