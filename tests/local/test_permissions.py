@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from local.client import ApiClient, submission
 from local.permissions import leading_keys
 from local.process import ROOT, StackProcess
+from local.template import Template
 
 A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
 
@@ -73,12 +74,12 @@ def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Pat
     for name in ("functions", "layers", "store_master.csv"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "infra").mkdir()
-    template = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
-    start = template.index("Sid: WriteChunks")
-    template = template[:start] + template[start:].replace('"CHUNK#*"', '"NONE#*"', 1)
-    start = template.index("Sid: ReadJobs")
-    template = template[:start] + template[start:].replace("dynamodb:GetItem", "dynamodb:DeleteItem", 1)
-    (tmp_path / "infra" / "template.yaml").write_text(template, encoding="utf-8")
+    template = Template(ROOT / "infra" / "template.yaml", {}).body
+    for statement in _statements(template, "StatusFunction", "dynamodb:GetItem"):
+        statement["Action"] = "dynamodb:DeleteItem"
+    for statement in _statements(template, "SubmitFunction", "dynamodb:BatchWriteItem"):
+        statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"] = ["NONE#*"]
+    (tmp_path / "infra" / "template.yaml").write_text(json.dumps(template), encoding="utf-8")
 
     with StackProcess(root=tmp_path) as stack, ApiClient(stack.url, stack.api_key) as client:
         # WHEN they are called
@@ -90,3 +91,12 @@ def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Pat
     assert (read.status_code, written.status_code) == (503, 503), json.dumps([read.text, written.text])
     assert "may not dynamodb:GetItem on arn:aws:dynamodb:" in log
     assert "may not dynamodb:BatchWriteItem on arn:aws:dynamodb:" in log
+
+
+def _statements(template: dict[str, Any], function: str, action: str) -> list[dict[str, Any]]:
+    """The statements of a function's policies that allow an action."""
+    policies = template["Resources"][function]["Properties"]["Policies"]
+    statements = [statement for policy in policies for statement in policy["Statement"]]
+    found = [statement for statement in statements if action in statement["Action"]]
+    assert found
+    return found
