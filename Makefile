@@ -34,7 +34,7 @@ check: setup  ## Lint, types, template rules, and what is generated against its 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint
+	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.locks --check
 	$(BIN)/python -m tools.openapi --check
 

@@ -59,6 +59,12 @@ class TestEveryStage:
         assert built.get("Architecture") == overrides(stage).get("Architecture")
 
 
+def test_the_linters_rules_of_the_check_do_not_stop_sam_validate() -> None:
+    # The SAM CLI reads .cfnlintrc in an environment of its own, and fails on rules that it does not have.
+    assert "append_rules:" not in (sam.ROOT / ".cfnlintrc").read_text(encoding="utf-8")
+    assert "cfn-lint --append-rules cfn_lint_serverless.rules" in (sam.ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def test_production_is_confirmed_by_hand() -> None:
     assert parameters("prod", "deploy")["confirm_changeset"] is True
 
