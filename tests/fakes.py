@@ -3,14 +3,16 @@
 `tests/adapters/test_jobs_table.py` holds the table to what DynamoDB does.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from retail_pulse.chunks import Chunk, ChunkKey, Pointer
+from retail_pulse.claims import Claim
 from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, numbers
+from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.outcomes import Outcome
+from retail_pulse.retries import Tries
 from retail_pulse.visits import VisitRow
 
 
@@ -46,6 +48,7 @@ class FakeTable:
         self.jobs: dict[tuple[str, int], Job] = {}
         self.stored: dict[ChunkKey, Chunk] = {}
         self.rows: dict[tuple[int, int, int], VisitRow] = {}
+        self.claims: dict[tuple[str, str], Claim] = {}
         self.faults = Faults()
 
     def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None:
@@ -69,7 +72,7 @@ class FakeTable:
         if now is None or now.run != chunk.run:
             return None
         outcomes = {index: outcome for index, outcome in now.outcomes.items() if index not in images}
-        self.stored[key] = replace(now, run=run, outcomes=outcomes)
+        self.stored[key] = replace(now, run=run, outcomes=outcomes, tries={}, turn=0, starts=0, starting=None, lease=0)
         self.faults.after()
         return self.stored[key]
 
@@ -79,6 +82,31 @@ class FakeTable:
         if now is None or now.run != run:
             return None
         self.stored[key] = replace(now, outcomes={**outcomes, **now.outcomes})
+        self.faults.after()
+        return self.stored[key]
+
+    def hand_on_chunk(
+        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+    ) -> Chunk | None:
+        self.faults.before()
+        now = self.stored.get(key)
+        if now is None or (now.run, now.turn) != (chunk.run, chunk.turn):
+            return None
+        self.stored[key] = replace(
+            now, outcomes={**outcomes, **now.outcomes}, tries={**now.tries, **tries}, turn=now.turn + 1,
+            starts=0, starting=None, lease=0,
+        )  # fmt: skip
+        self.faults.after()
+        return self.stored[key]
+
+    def start_alone(
+        self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
+    ) -> Chunk | None:
+        self.faults.before()
+        found = self.stored.get(key)
+        if found is None or found.run != chunk.run or not (found.lease == chunk.lease or found.lease <= now):
+            return None
+        self.stored[key] = replace(found, starts=starts, starting=starting, lease=lease)
         self.faults.after()
         return self.stored[key]
 
@@ -98,27 +126,85 @@ class FakeTable:
         self.faults.after()
         return self.jobs[client, job_id]
 
-    def close_job(self, job: Job, status: JobStatus, ended_at: datetime) -> Job | None:
+    def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
         self.faults.before()
         now = self.jobs.get((job.client, job.job_id))
         if now is None or now.run != job.run or not now.open:
             return None
-        self.jobs[job.client, job.job_id] = replace(now, status=status, open=False, ended_at=ended_at, due=None)
+        self.jobs[job.client, job.job_id] = replace(now, status=status, open=False, ended_at=ended_at, due=due)
         self.faults.after()
         return self.jobs[job.client, job.job_id]
+
+    def due_jobs(self, now: int) -> Iterator[tuple[str, int]]:
+        due = sorted((job.due, key) for key, job in self.jobs.items() if job.due is not None and job.due <= now)
+        return iter([key for _, key in due])
+
+    def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
+        self.faults.before()
+        now = self.jobs.get((job.client, job.job_id))
+        if now is None or (now.run, now.open, now.due) != (job.run, job.open, job.due):
+            return None
+        self.jobs[job.client, job.job_id] = replace(now, due=due, wait=wait, seen=len(job.done))
+        self.faults.after()
+        return self.jobs[job.client, job.job_id]
+
+    def hurry_job(self, job: Job, due: int) -> None:
+        self.faults.before()
+        now = self.jobs.get((job.client, job.job_id))
+        if now is not None and now.run == job.run and now.open:
+            self.jobs[job.client, job.job_id] = replace(now, due=due, wait=0)
+        self.faults.after()
+
+    def reopen_job(self, job: Job, reopening: Reopening) -> Job | None:
+        self.faults.before()
+        now = self.jobs.get((job.client, job.job_id))
+        if now is None or now.run != job.run or now.open:
+            return None
+        self.jobs[job.client, job.job_id] = replace(
+            now, run=job.run + 1, scope=reopening.scope, open=True, status=reopening.status,
+            automatic=reopening.automatic, due=reopening.due, wait=reopening.wait,
+            ended_at=None if reopening.status is JobStatus.ONGOING else now.ended_at,
+            seen=len(job.done - reopening.chunks), done=now.done - reopening.chunks,
+            failed=now.failed - reopening.chunks, soft=now.soft - reopening.chunks,
+        )  # fmt: skip
+        self.faults.after()
+        return self.jobs[job.client, job.job_id]
+
+    def put_claim(self, claim: Claim, now: int) -> Claim:
+        self.faults.before()
+        key = claim.client, claim.idempotency_key
+        found = self.claims.get(key)
+        if found is None or found.expires_at <= now:
+            self.claims[key] = claim
+        self.faults.after()
+        return self.claims[key]
+
+    def move_claim(self, claim: Claim, job_id: int) -> Claim:
+        self.faults.before()
+        key = claim.client, claim.idempotency_key
+        if self.claims[key] == claim:
+            self.claims[key] = replace(claim, job_id=job_id)
+        self.faults.after()
+        return self.claims[key]
 
     def job(self, client: str, job_id: int) -> Job | None:
         return self.jobs.get((client, job_id))
 
 
 class FakeQueue:
-    """Keeps what was sent."""
+    """Keeps what was sent, and with which delay."""
 
     def __init__(self) -> None:
         self.sent: list[Pointer] = []
+        self.delays: list[int] = []
         self.refuses = False
+        self.others = 0
 
     def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
         if self.refuses:
             raise StorageUnavailableError("refused by the test")
         self.sent += pointers
+        self.delays += [delay_seconds] * len(pointers)
+
+    def backlog(self) -> int:
+        return len(self.sent) + self.others

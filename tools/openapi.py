@@ -23,6 +23,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     contract.Empty,
     contract.Status,
     contract.JobDetails,
+    contract.Reopened,
     contract.ResultList,
     contract.Health,
     contract.Problem,
@@ -55,6 +56,7 @@ def describe() -> dict[str, Any]:
             "/api/status": {"get": _status()},
             "/api/jobs/{job_id}": {"get": _details()},
             "/api/jobs/{job_id}/results": {"get": _results()},
+            "/api/jobs/{job_id}/retry": {"post": _retry()},
             "/api/health": {"get": _health()},
         },
         "components": {
@@ -87,6 +89,15 @@ def _submit() -> dict[str, Any]:
         "operationId": "submit",
         "summary": "Submit a job",
         "description": "A URL that is none or an unknown store is no error here: the job is accepted, and fails.",
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "A name of the client's for this submission. Sent again with the same body within "
+                "24 hours, it gives the same `job_id` and makes no second job, however the first attempt ended.",
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _ref(contract.SubmitBody), "example": example}},
@@ -95,6 +106,7 @@ def _submit() -> dict[str, Any]:
             "201": _answer("The job was accepted.", contract.Submitted),
             "400": _answer("The body breaks a rule; the text names the place and the rule.", contract.Error),
             "403": _answer("The key lacks the scope `submit`.", contract.Error),
+            "422": _answer("The Idempotency-Key was used for another body.", contract.Error),
             "503": _answer("The job could not be stored; there is none. Send it again.", contract.Error),
         },
     }
@@ -149,6 +161,22 @@ def _results() -> dict[str, Any]:
             "200": _answer("A page of results.", contract.ResultList),
             "400": _problem("A parameter breaks a rule; the text names it."),
             **_READING_PROBLEMS,
+        },
+    }
+
+
+def _retry() -> dict[str, Any]:
+    return {
+        "operationId": "retry",
+        "summary": "Try a job's failed images again",
+        "description": "Opens an ended job for a new run. What was measured stays as it is.",
+        "parameters": [_JOB_ID],
+        "responses": {
+            "202": _answer("The job is ongoing again.", contract.Reopened),
+            "403": _problem("The key lacks the scope `submit`."),
+            "404": _problem("There is no such job, or it is another client's."),
+            "409": _problem("A run of the job has not ended, or it has no failed image."),
+            "503": _problem("The storage did not answer. Ask again."),
         },
     }
 

@@ -9,9 +9,11 @@ from retail_pulse import aws
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.errors import InvalidPointerError
 from retail_pulse.image_pool import ImagePool
+from retail_pulse.jobs import LookPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.processing import Delivery, Processing
 from retail_pulse.queue import PointerQueue, decode
+from retail_pulse.retries import RetryPolicy
 from retail_pulse.settings import ProcessSettings
 from retail_pulse.stores import StoreMaster
 from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
@@ -39,6 +41,14 @@ processing = Processing(
     queue=PointerQueue(aws.sqs(), settings.queue_url),
     knows_store=StoreMaster.load().__contains__,
     pool=ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds),
+    retries=RetryPolicy(
+        max_tries=settings.image_tries,
+        give_up_seconds=settings.image_retry_seconds,
+        first_wait_seconds=settings.first_wait_seconds,
+        longest_wait_seconds=settings.longest_wait_seconds,
+        inline_wait_seconds=settings.inline_wait_seconds,
+    ),
+    looks=LookPolicy(settings.stall_seconds, settings.automatic_runs),
 )
 # An image that begins with less time left than this might be cut off half-way.
 _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
@@ -51,12 +61,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deliveries, unreadable = [], []
     for record in SQSEvent(event).records:
         try:
-            deliveries.append(Delivery(record.message_id, decode(record.body)))
+            receives = int(record.attributes.approximate_receive_count)
+            deliveries.append(Delivery(record.message_id, decode(record.body), receives))
         except InvalidPointerError:
             # Left to the redrive policy: someone has to look at it.
             unreadable.append(record.message_id)
     report = processing.process(
-        deliveries, lambda: context.get_remaining_time_in_millis() > _LONGEST_IMAGE_MILLISECONDS
+        deliveries,
+        lambda: context.get_remaining_time_in_millis() > _LONGEST_IMAGE_MILLISECONDS,
+        lease_seconds=context.get_remaining_time_in_millis() / 1000,
     )
     failed = sorted(report.failed_messages) + unreadable
     logger.info(
@@ -65,6 +78,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             "chunks": len(deliveries),
             "measured": report.measured,
             "failures": report.failures,
+            "tried_again": report.tried_again,
             "dropped": report.dropped,
             "handed_on": report.handed_on,
             "delivered_again": len(failed),

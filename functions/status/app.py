@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse import aws, description
 from retail_pulse.answers import details_answer, job_id_from, results_answer, status_answer
-from retail_pulse.api import Api, json_answer, problem
+from retail_pulse.api import Api, json_answer
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.jobs import JobStatus
@@ -24,7 +24,7 @@ _LARGEST_PAGE = 1000
 logger = make_logger()
 settings = StatusSettings.from_environment()
 reading = Reading(JobsTable(aws.dynamodb(), settings.table_name), StoreMaster.load().get)
-api = Api(problem, on_error=logger.exception)
+api = Api(on_error=logger.exception)
 
 
 @api.app.get("/api/status")

@@ -1,4 +1,4 @@
-"""POST: takes jobs in."""
+"""POST: takes jobs in, and opens them again."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -8,11 +8,15 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse import aws
-from retail_pulse.api import Api, contract_error, json_answer
+from retail_pulse.answers import job_id_from, retry_answer
+from retail_pulse.api import SUBMIT_PATH, Api, json_answer
+from retail_pulse.claims import IdempotencyKey
 from retail_pulse.contract import parse_submission
 from retail_pulse.dynamo import JobsTable
+from retail_pulse.jobs import LookPolicy
 from retail_pulse.keys import KeyScope
 from retail_pulse.queue import PointerQueue
+from retail_pulse.retrying import Retrying
 from retail_pulse.settings import SubmitSettings
 from retail_pulse.submission import Submission
 from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
@@ -20,27 +24,42 @@ from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
 logger = make_logger()
 metrics = Metrics()
 settings = SubmitSettings.from_environment()
+table = JobsTable(aws.dynamodb(), settings.table_name)
+queue = PointerQueue(aws.sqs(), settings.queue_url)
 submission = Submission(
-    store=JobsTable(aws.dynamodb(), settings.table_name),
-    queue=PointerQueue(aws.sqs(), settings.queue_url),
+    store=table,
+    queue=queue,
     chunk_images=settings.chunk_images,
     chunk_bytes=settings.chunk_bytes,
     retention=timedelta(days=settings.job_retention_days),
     stall=timedelta(seconds=settings.stall_seconds),
 )
-api = Api(contract_error, on_error=logger.exception)
+retrying = Retrying(table, queue, LookPolicy(settings.stall_seconds, settings.automatic_runs))
+api = Api(on_error=logger.exception)
 
 
-@api.app.post("/api/submit")
+@api.app.post(SUBMIT_PATH)
 def submit() -> Response[str]:
     """Take a job in."""
     client = api.client(KeyScope.SUBMIT)
-    job = submission.submit(client, parse_submission(api.body()))
+    body = api.body()
+    name = api.header("idempotency-key")
+    idempotency = None if name is None else IdempotencyKey.of(name, body)
+    job = submission.submit(client, parse_submission(body), idempotency)
     logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)
     metrics.flush_metrics()
     return json_answer({"job_id": job.job_id}, HTTPStatus.CREATED)
+
+
+@api.app.post("/api/jobs/<job_id>/retry")
+def retry(job_id: str) -> Response[str]:
+    """Open an ended job again for its failed images."""
+    client = api.client(KeyScope.SUBMIT)
+    job = retrying.retry(client, job_id_from(job_id))
+    logger.info("opened again", extra={"client": client, "job_id": job.job_id, "run": job.run})
+    return json_answer(retry_answer(job), HTTPStatus.ACCEPTED)
 
 
 @logger.inject_lambda_context

@@ -128,11 +128,11 @@ def test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart(table: JobsTab
 
 def test_a_job_is_closed_once_and_only_in_its_run(table: JobsTable) -> None:
     table.put_job(JOB)
-    assert table.close_job(replace(JOB, run=2), JobStatus.FAILED, NOW) is None
-    closed = table.close_job(JOB, JobStatus.COMPLETED, NOW)
+    assert table.close_job(replace(JOB, run=2), JobStatus.FAILED, NOW, None) is None
+    closed = table.close_job(JOB, JobStatus.COMPLETED, NOW, None)
     assert closed is not None
     assert (closed.status, closed.open, closed.ended_at, closed.due) == (JobStatus.COMPLETED, False, NOW, None)
-    assert table.close_job(JOB, JobStatus.FAILED, NOW) is None
+    assert table.close_job(JOB, JobStatus.FAILED, NOW, None) is None
 
 
 def test_an_open_job_is_due_and_an_ended_one_leaves_the_due_index(
@@ -143,7 +143,7 @@ def test_an_open_job_is_due_and_an_ended_one_leaves_the_due_index(
 
     jobs_table.put_job(JOB)
     assert due() == 1
-    jobs_table.close_job(JOB, JobStatus.COMPLETED, NOW)
+    jobs_table.close_job(JOB, JobStatus.COMPLETED, NOW, None)
     assert due() == 0
 
 

@@ -20,6 +20,15 @@ FIXED = {
     ("SubmitFunction", "Timeout"): 29,
     ("StatusFunction", "MemorySize"): 512,
     ("StatusFunction", "Timeout"): 29,
+    # Some single requests a job; time for the pointers of many large jobs.
+    ("ReprocessFunction", "MemorySize"): 256,
+    ("ReprocessFunction", "Timeout"): 120,
+    # The next invocation is the retry.
+    ("ReprocessFunction", "MaximumRetryAttempts"): 0,
+    # One message is one too many.
+    ("DeadLetterAlarm", "Period"): 300,
+    ("DeadLetterAlarm", "EvaluationPeriods"): 1,
+    ("DeadLetterAlarm", "Threshold"): 0,
     # Four days, SQS's own default; a pointer that is lost is sent again from the table.
     ("ChunkQueue", "MessageRetentionPeriod"): 345_600,
     # The most that SQS allows.

@@ -27,7 +27,14 @@ EXPECTED = {
     "AuthorizeFunction": {Grant("dynamodb:GetItem", "JobsTable", "KEY#*")},
     "SubmitFunction": {
         Grant("dynamodb:BatchWriteItem", "JobsTable", "CHUNK#*"),
-        Grant("dynamodb:PutItem", "JobsTable", "JOB#*"),
+        *(Grant(f"dynamodb:{action}", "JobsTable", "JOB#*") for action in ("GetItem", "PutItem", "UpdateItem")),
+        *(Grant(f"dynamodb:{action}", "JobsTable", "IDEMPOTENCY#*") for action in ("PutItem", "UpdateItem")),
+        SEND_POINTERS,
+    },
+    "ReprocessFunction": {
+        Grant("dynamodb:Query", "JobsTable/index/by_due"),
+        *(Grant(f"dynamodb:{action}", "JobsTable", "JOB#*") for action in ("GetItem", "UpdateItem")),
+        Grant("sqs:GetQueueAttributes", "ChunkQueue"),
         SEND_POINTERS,
     },
     "ProcessFunction": {
@@ -68,6 +75,10 @@ def grants(role: sam.Body) -> Iterator[Grant]:
 
 def owner(arn: Any) -> str:
     """Return whose ARN it is; a name, as ``Ref`` gives it, is no resource to IAM."""
+    if "Fn::Sub" in arn:
+        index = re.fullmatch(r"\$\{(\w+)\.Arn\}(/index/\w+)", arn["Fn::Sub"])
+        assert index, arn
+        return index[1] + index[2]
     assert sam.attribute(arn) == "Arn", arn
     return sam.logical_id(arn)
 
@@ -81,7 +92,10 @@ def roles(transformed: sam.Body) -> dict[str, sam.Body]:
 
 
 def test_every_function_has_a_role_of_its_own(transformed: sam.Body, roles: dict[str, sam.Body]) -> None:
-    assert len(sam.of_type(transformed, sam.ROLE)) == len(roles)
+    # And the schedule, which may invoke its function.
+    (schedule,) = sam.of_type(transformed, "AWS::Scheduler::Schedule").values()
+    its_role = sam.logical_id(schedule["Target"]["RoleArn"])
+    assert set(sam.of_type(transformed, sam.ROLE)) == {f"{name}Role" for name in roles} | {its_role}
 
 
 def test_every_function_may_do_what_it_needs_and_nothing_else(roles: dict[str, sam.Body]) -> None:
@@ -135,6 +149,7 @@ def test_the_kinds_of_items_are_those_of_the_table(roles: dict[str, sam.Body]) -
             items.job_key("client", 1),
             items.chunk_key(ChunkKey("nonce", 1)),
             items.api_key_key("hash"),
+            items.claim_key("client", "name"),
             items.visit_row_key(VisitRow("client", 1, 0, 1, 1, "S00339218", "yesterday", 420, 1)),
         )
     }

@@ -10,11 +10,12 @@ import pytest
 from retail_pulse.chunks import Scope
 from retail_pulse.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
 from retail_pulse.image_pool import ImagePool
-from retail_pulse.jobs import Job, JobStatus
+from retail_pulse.jobs import Job, JobStatus, LookPolicy
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.outcomes import Failure, Measured
 from retail_pulse.processing import BatchReport, Delivery, Processing
 from retail_pulse.reading import Position, Reading
+from retail_pulse.retries import RetryPolicy
 from retail_pulse.stores import Store
 from retail_pulse.submission import Submission
 from retail_pulse.visits import Visit
@@ -23,6 +24,9 @@ from tests.fakes import FakeQueue, FakeTable, Killed
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
 VISITS = [Visit("A", "2026-11-23", ["good/1", "good/2", "good/3"]), Visit("B", "some time", ["good/4"])]
+
+NO_RETRIES = RetryPolicy(max_tries=1, give_up_seconds=0)
+LOOKS = LookPolicy(stall_seconds=900, automatic_runs=0)
 
 
 class World:
@@ -36,7 +40,9 @@ class World:
             self.table, self.queue, 3, 10**6, timedelta(days=90), timedelta(minutes=15), lambda: NOW
         )
         self.pool = ImagePool(self.measure, 4)
-        self.processing = Processing(self.table, self.queue, STORES.__contains__, self.pool, lambda: NOW)
+        self.processing = Processing(
+            self.table, self.queue, STORES.__contains__, self.pool, NO_RETRIES, LOOKS, lambda: NOW
+        )
         self.reading = Reading(self.table, STORES.get, lambda: NOW)
         self._ids = count()
 
@@ -163,7 +169,8 @@ def test_a_submission_that_the_table_refuses_leaves_no_job(world: World, write: 
 def test_a_job_is_accepted_when_the_queue_refuses_every_message(world: World) -> None:
     world.queue.refuses = True
     job = world.submit()
-    assert world.job(job).due == int((NOW + timedelta(minutes=15)).timestamp())
+    hurried = world.job(job)
+    assert (hurried.due, hurried.wait) == (int(NOW.timestamp()), 0)
 
 
 def test_when_time_is_short_nothing_is_begun_and_the_rest_goes_back_to_the_queue(world: World) -> None:

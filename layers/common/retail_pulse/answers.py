@@ -52,6 +52,11 @@ def _counts(total: int, kinds: Counter[str]) -> dict[str, int]:
     return {"total": total} | {kind: kinds[kind] for kind in ("measured", "failed", "pending")}
 
 
+def retry_answer(job: Job) -> dict[str, Any]:
+    """Write a job that was opened again."""
+    return {"job_id": str(job.job_id), "status": job.status, "run": job.run}
+
+
 def results_answer(page: ResultPage) -> dict[str, Any]:
     """Write a page of results."""
     return {

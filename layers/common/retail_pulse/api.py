@@ -11,8 +11,11 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from retail_pulse.errors import (
     ForbiddenError,
+    IdempotencyMismatchError,
     InvalidRequestError,
+    JobIsOpenError,
     JobNotFoundError,
+    NothingToRetryError,
     RetailPulseError,
     StorageUnavailableError,
 )
@@ -23,10 +26,14 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     JobNotFoundError: HTTPStatus.NOT_FOUND,
+    JobIsOpenError: HTTPStatus.CONFLICT,
+    NothingToRetryError: HTTPStatus.CONFLICT,
+    IdempotencyMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-ErrorBody = Callable[[HTTPStatus, str], Response[str]]
+# The one route whose errors have the contract's shape; those of status are empty, and its handler's.
+SUBMIT_PATH = "/api/submit"
 
 
 def json_answer(body: Any, status: int = HTTPStatus.OK, content_type: str = "application/json") -> Response[str]:
@@ -51,19 +58,20 @@ class Api:
 
     Parameters
     ----------
-    error_body
-        Makes the body of an error.
     on_error
         Called with an error that nobody foresaw, before it is answered with 500 and nothing of it.
     """
 
-    def __init__(self, error_body: ErrorBody, on_error: Callable[[str], None]) -> None:
+    def __init__(self, on_error: Callable[[str], None]) -> None:
         self.app = APIGatewayHttpResolver()
-        self._error_body = error_body
         self._on_error = on_error
         self.app.not_found(self._no_route)
         self.app.exception_handler(RetailPulseError)(self._known)
         self.app.exception_handler(Exception)(self._unforeseen)
+
+    def _error_body(self, status: HTTPStatus, text: str) -> Response[str]:
+        is_contract = self.app.current_event.path == SUBMIT_PATH
+        return contract_error(status, text) if is_contract else problem(status, text)
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
         return self._error_body(HTTPStatus.NOT_FOUND, f"there is no {self.app.current_event.path}")
@@ -102,6 +110,10 @@ class Api:
         event = self.app.current_event
         body: str = event.get("body") or ""
         return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+
+    def header(self, name: str) -> str | None:
+        """Return a header, None when it is absent."""
+        return self.app.current_event.headers.get(name)
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the query, None when it is absent."""

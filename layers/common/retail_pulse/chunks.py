@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.retries import Tries
 from retail_pulse.visits import Visit, VisitPart, VisitRow
 
 # What DynamoDB adds to the texts of a part and of a URL: attribute names, list overhead, the small numbers.
@@ -45,7 +46,13 @@ class ChunkKey:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What a message of the queue says: this chunk of this job, for this run. The table is the truth."""
+    """What a message of the queue says: this chunk of this job, for this run. The table is the truth.
+
+    Parameters
+    ----------
+    turn
+        The chunk's turn that the message is for; None for whichever the chunk is at, as reprocess sends it.
+    """
 
     client: str
     job_id: int
@@ -53,6 +60,7 @@ class Pointer:
     chunk: int
     run: int
     scope: Scope
+    turn: int | None = 0
 
     @property
     def key(self) -> ChunkKey:
@@ -74,6 +82,16 @@ class Chunk:
         The run that the outcomes belong to, from 1.
     outcomes
         By the image's position in the chunk; an image without one is still to be measured.
+    tries
+        By the image's position, what was tried of images that may still be measured in this run.
+    turn
+        How often the rest of the chunk was handed on by a message of its own in this run, from 0. A message of an
+        earlier turn has nothing left to do, so that doubled messages do not go on side by side.
+    starts, starting
+        How often a worker that handles the chunk alone has begun without an end: with the chunk as a whole, or with the
+        image at this position.
+    lease
+        Until when the chunk is one worker's, in milliseconds of the epoch; 0 when it is nobody's.
     job_expires_at
         When the job ceases to exist, in seconds of the epoch; 0 before the job is stored.
     """
@@ -82,6 +100,11 @@ class Chunk:
     parts: Sequence[VisitPart]
     run: int = 1
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
+    tries: Mapping[int, Tries] = field(default_factory=dict)
+    turn: int = 0
+    starts: int = 0
+    starting: int | None = None
+    lease: int = 0
     job_expires_at: int = 0
 
     def images(self) -> Iterator[Image]:
@@ -96,6 +119,10 @@ class Chunk:
     def size(self) -> int:
         """Number of images."""
         return sum(len(part.image_urls) for part in self.parts)
+
+    def open_images(self) -> Iterator[Image]:
+        """Yield the images that have no outcome, in the order of the body."""
+        return (image for image in self.images() if image.index not in self.outcomes)
 
     @property
     def is_done(self) -> bool:

@@ -120,6 +120,14 @@ class JobDetails(BaseModel):
     images: Counts
 
 
+class Reopened(BaseModel):
+    """The job was opened again for its failed images."""
+
+    job_id: str
+    status: Literal["ongoing"]
+    run: Annotated[int, Field(description="The new run, from 2.")]
+
+
 class ImageError(BaseModel):
     """Why an image could not be measured."""
 

@@ -4,6 +4,7 @@ The steps are those of DESIGN.md, section 3; their conditions are what makes los
 All reads are consistent. `UpdateItem` creates what does not exist, so that every update has a condition.
 """
 
+import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from retail_pulse import items
 from retail_pulse.backoff import full_jitter
 from retail_pulse.chunks import Chunk, ChunkKey
+from retail_pulse.claims import Claim
 from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, numbers
+from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.keys import ApiKey
 from retail_pulse.outcomes import Outcome
+from retail_pulse.retries import Tries
 from retail_pulse.visits import VisitRow, rfc3339
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ _T = TypeVar("_T")
 # Limits of the service: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _WRITE_BATCH = 25
 _READ_BATCH = 100
+# Due jobs that one query reads.
+_DUE_PAGE = 100
 # A batch that is still not taken after this long is given up: a client waits for the answer.
 _BATCH_SECONDS = 15.0
 # Batches at once. A connection each; see `aws.dynamodb`.
@@ -83,6 +88,54 @@ class JobsTable:
             if items.job_from(failure.item).nonce != job.nonce:
                 raise JobIdTakenError(f"job {job.job_id} of {job.client} exists") from None
 
+    def put_claim(self, claim: Claim, now: int) -> Claim:
+        """Claim an idempotency key, unless it is claimed; an expired claim counts as none.
+
+        Returns
+        -------
+        Claim
+            The one that holds: the given one, or an earlier one.
+        """
+        try:
+            with _storage():
+                self._client.put_item(
+                    TableName=self._name,
+                    Item=items.claim_item(claim),
+                    ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
+                    ExpressionAttributeValues={":now": _n(now)},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except _ConditionFailedError as failure:
+            return items.claim_from(failure.item)
+        return claim
+
+    def move_claim(self, claim: Claim, job_id: int) -> Claim:
+        """Have a claim make another job, since its id belongs to one that it has not made.
+
+        Returns
+        -------
+        Claim
+            As it is now; another attempt may have moved it elsewhere.
+        """
+        try:
+            with _storage():
+                answer = self._client.update_item(
+                    TableName=self._name,
+                    Key=items.claim_key(claim.client, claim.idempotency_key),
+                    UpdateExpression="SET job_id = :new",
+                    ConditionExpression="job_id = :old AND body_hash = :hash",
+                    ExpressionAttributeValues={
+                        ":new": _n(job_id),
+                        ":old": _n(claim.job_id),
+                        ":hash": {"S": claim.body_hash},
+                    },
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except _ConditionFailedError as failure:
+            return items.claim_from(failure.item)
+        return items.claim_from(answer["Attributes"])
+
     # ---------------------------------------------------------------- process
 
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]:
@@ -99,12 +152,12 @@ class JobsTable:
             The chunk as it is now; None when it was no longer at the run that was read.
         """
         names = {"#run": "run", "#tries": "tries"} | ({"#out": "out"} if images else {})
-        removals = ", ".join(f"#out.{items.image_name(index)}" for index in sorted(images))
+        removals = ["starts", "starting", "lease", *(f"#out.{items.image_name(index)}" for index in sorted(images))]
         return self._update_chunk(
             key,
-            "SET #run = :to, #tries = :none" + (f" REMOVE {removals}" if removals else ""),
+            f"SET #run = :to, #tries = :none, turn = :zero REMOVE {', '.join(removals)}",
             names,
-            {":to": _n(run), ":read": _n(chunk.run), ":none": {"M": {}}},
+            {":to": _n(run), ":read": _n(chunk.run), ":none": {"M": {}}, ":zero": _n(0)},
             condition="#run = :read",
         )
 
@@ -117,13 +170,80 @@ class JobsTable:
             The chunk as it is now, with what others saved: from here on only this counts. None when the chunk is no
             longer at this run.
         """
-        sets, values = [], {":run": _n(run)}
-        for index, outcome in sorted(outcomes.items()):
-            name = items.image_name(index)
-            sets.append(f"#out.{name} = if_not_exists(#out.{name}, :{name})")
-            values[f":{name}"] = items.outcome_value(outcome)
+        sets, values = _outcome_sets(outcomes)
         return self._update_chunk(
-            key, "SET " + ", ".join(sets), {"#run": "run", "#out": "out"}, values, condition="#run = :run"
+            key,
+            "SET " + ", ".join(sets),
+            {"#run": "run", "#out": "out"},
+            values | {":run": _n(run)},
+            condition="#run = :run",
+        )
+
+    def hand_on_chunk(
+        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+    ) -> Chunk | None:
+        """Save what a turn came to, and begin the next one (step 6, when images are still open).
+
+        Parameters
+        ----------
+        chunk
+            As read: its run and turn are those that the table must still be at.
+        outcomes, tries
+            By the image's position; together of at most 50 images.
+
+        Returns
+        -------
+        Chunk or None
+            The chunk as it is now, for whose turn a message is to be sent; None when it is at another run or turn, so
+            that nothing was saved.
+        """
+        sets, values = _outcome_sets(outcomes)
+        for index, tried in sorted(tries.items()):
+            name = items.image_name(index)
+            sets.append(f"#tries.{name} = :t{name}")
+            values[f":t{name}"] = items.tries_value(tried)
+        names = {"#run": "run"} | ({"#out": "out"} if outcomes else {}) | ({"#tries": "tries"} if tries else {})
+        return self._update_chunk(
+            key,
+            "SET " + ", ".join([*sets, "turn = :next"]) + " REMOVE starts, starting, lease",
+            names,
+            values | {":run": _n(chunk.run), ":turn": _n(chunk.turn), ":next": _n(chunk.turn + 1)},
+            condition="#run = :run AND turn = :turn",
+        )
+
+    def start_alone(
+        self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
+    ) -> Chunk | None:
+        """Lease a chunk to one worker, and count that it begins.
+
+        Parameters
+        ----------
+        chunk
+            As read: its run and its own lease, which may go on.
+        starting, starts
+            The image that begins, None for the whole chunk, and how often it has begun, this time included.
+        lease, now
+            Until when, and the time, in milliseconds of the epoch.
+
+        Returns
+        -------
+        Chunk or None
+            The chunk as it is now; None when another worker has the lease or the chunk is at another run.
+        """
+        values = {":run": _n(chunk.run), ":starts": _n(starts), ":lease": _n(lease), ":now": _n(now)}
+        values[":own"] = _n(chunk.lease)
+        sets = "SET starts = :starts, lease = :lease"
+        if starting is None:
+            update = sets + " REMOVE starting"
+        else:
+            update = sets + ", starting = :starting"
+            values[":starting"] = _n(starting)
+        return self._update_chunk(
+            key,
+            update,
+            {"#run": "run"},
+            values,
+            condition="#run = :run AND (attribute_not_exists(lease) OR lease = :own OR lease <= :now)",
         )
 
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
@@ -149,27 +269,133 @@ class JobsTable:
             condition="#run = :run",
         )
 
-    def close_job(self, job: Job, status: JobStatus, ended_at: datetime) -> Job | None:
-        """End the job's run (step 9).
+    def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
+        """End the job's run (step 9); reprocess looks at it again when it is due, or never.
 
         Returns
         -------
         Job or None
             The job as it is now; None when it was closed already or is at another run.
         """
+        values = {
+            ":status": {"S": status},
+            ":false": {"BOOL": False},
+            ":true": {"BOOL": True},
+            ":ended_at": {"S": rfc3339(ended_at)},
+            ":run": _n(job.run),
+        }
+        sets = "SET #status = :status, #open = :false, ended_at = :ended_at"
+        if due is None:
+            update = sets + " REMOVE due, due_shard"
+        else:
+            update = sets + ", due = :due"
+            values[":due"] = _n(due)
         return self._update_job(
             job.client,
             job.job_id,
-            "SET #status = :status, #open = :false, ended_at = :ended_at REMOVE due, due_shard",
+            update,
             {"#status": "status", "#open": "open", "#run": "run"},
-            {
-                ":status": {"S": status},
-                ":false": {"BOOL": False},
-                ":true": {"BOOL": True},
-                ":ended_at": {"S": rfc3339(ended_at)},
-                ":run": _n(job.run),
-            },
+            values,
             condition="#run = :run AND #open = :true",
+        )
+
+    # ---------------------------------------------------------------- reprocess and retry
+
+    def due_jobs(self, now: int) -> Iterator[tuple[str, int]]:
+        """Yield client and id of the jobs that are due, the oldest of a shard first, from a shard drawn by lot.
+
+        The index may be behind: the job itself has to be read. The lot keeps a shard that fills faster than reprocess
+        empties it from holding up all others.
+
+        Parameters
+        ----------
+        now
+            Seconds of the epoch.
+        """
+        for shard in random.sample(range(items.DUE_SHARDS), items.DUE_SHARDS):
+            request: Any = {
+                "TableName": self._name,
+                "IndexName": "by_due",
+                "KeyConditionExpression": "due_shard = :shard AND due <= :now",
+                "ExpressionAttributeValues": {":shard": _n(shard), ":now": _n(now)},
+                "Limit": _DUE_PAGE,
+            }
+            while True:
+                with _storage():
+                    answer = self._client.query(**request)
+                yield from map(items.job_key_from, answer["Items"])
+                if "LastEvaluatedKey" not in answer:
+                    break
+                request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
+        """Claim the look at a due job: it is due again later (step 10).
+
+        Returns
+        -------
+        Job or None
+            The job as it is now; None when another invocation has claimed it, or it has gone on by itself.
+        """
+        return self._update_job(
+            job.client,
+            job.job_id,
+            "SET due = :later, #wait = :wait, seen = :seen",
+            {"#run": "run", "#open": "open", "#wait": "wait"},
+            {
+                ":later": _n(due),
+                ":wait": _n(wait),
+                ":seen": _n(len(job.done)),
+                ":run": _n(job.run),
+                ":open": {"BOOL": job.open},
+                ":due": _n(job.due or 0),
+            },
+            condition="#run = :run AND #open = :open AND due = :due",
+        )
+
+    def hurry_job(self, job: Job, due: int) -> None:
+        """Have reprocess look at an open job now, and send what is missing: its messages could not be sent."""
+        self._update_job(
+            job.client,
+            job.job_id,
+            "SET due = :due, #wait = :zero",
+            {"#run": "run", "#open": "open", "#wait": "wait"},
+            {":due": _n(due), ":zero": _n(0), ":run": _n(job.run), ":true": {"BOOL": True}},
+            condition="#run = :run AND #open = :true",
+        )
+
+    def reopen_job(self, job: Job, reopening: Reopening) -> Job | None:
+        """Open an ended job again for some of its chunks (step 12).
+
+        Returns
+        -------
+        Job or None
+            The job as it is now; None when it is open, or at another run.
+        """
+        chunks = items.number_set(reopening.chunks)
+        values = {
+            ":run": _n(job.run),
+            ":next": _n(job.run + 1),
+            ":scope": {"S": reopening.scope},
+            ":true": {"BOOL": True},
+            ":false": {"BOOL": False},
+            ":automatic": _n(reopening.automatic),
+            ":due": _n(reopening.due),
+            ":shard": _n(items.due_shard(job.job_id)),
+            ":wait": _n(reopening.wait),
+            ":seen": _n(len(job.done - reopening.chunks)),
+            ":chunks": chunks,
+            ":status": {"S": reopening.status},
+        }
+        return self._update_job(
+            job.client,
+            job.job_id,
+            "SET #run = :next, #scope = :scope, #open = :true, #status = :status, automatic = :automatic, due = :due, "
+            "due_shard = :shard, #wait = :wait, seen = :seen "
+            "DELETE done_chunks :chunks, failed_chunks :chunks, soft_chunks :chunks"
+            + (" REMOVE ended_at" if reopening.status is JobStatus.ONGOING else ""),
+            {"#run": "run", "#scope": "scope", "#open": "open", "#status": "status", "#wait": "wait"},
+            values,
+            condition="#run = :run AND #open = :false",
         )
 
     # ---------------------------------------------------------------- read
@@ -260,6 +486,16 @@ class JobsTable:
                 break
             keys = rest["Keys"]
         return found
+
+
+def _outcome_sets(outcomes: Mapping[int, Outcome]) -> tuple[list[str], dict[str, Any]]:
+    """Write the clauses that save outcomes, each only where there is none, and their values."""
+    sets, values = [], {}
+    for index, outcome in sorted(outcomes.items()):
+        name = items.image_name(index)
+        sets.append(f"#out.{name} = if_not_exists(#out.{name}, :{name})")
+        values[f":{name}"] = items.outcome_value(outcome)
+    return sets, values
 
 
 def _n(value: int) -> items.Value:

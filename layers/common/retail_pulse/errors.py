@@ -13,6 +13,18 @@ class JobNotFoundError(RetailPulseError):
     """The client has no such job."""
 
 
+class IdempotencyMismatchError(RetailPulseError):
+    """The idempotency key was used for another body."""
+
+
+class JobIsOpenError(RetailPulseError):
+    """A run of the job has not ended; it cannot be opened again."""
+
+
+class NothingToRetryError(RetailPulseError):
+    """The job has no failed image."""
+
+
 class ForbiddenError(RetailPulseError):
     """The client's key lacks the scope that the route wants."""
 

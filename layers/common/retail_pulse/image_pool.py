@@ -1,4 +1,4 @@
-"""Measures many images at once: downloads on threads, and a delay for each image that holds no thread."""
+"""Measures many images at once: downloads on threads; delays and the waits before another try hold no thread."""
 
 import heapq
 import itertools
@@ -8,12 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.outcomes import Failure, Measured, Outcome
 
 _Tag = TypeVar("_Tag")
+
+# What a failed try leads to: another one after so many seconds, the end of it, or None: the image stays open.
+AfterFailure = float | Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class PooledImage(Generic[_Tag]):
+    """An image to be measured: a tag of the caller's, its URL, and how many seconds from now it may begin."""
+
+    tag: _Tag
+    url: str
+    wait: float = 0.0
 
 
 class ImagePool:
@@ -38,70 +51,89 @@ class ImagePool:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="image")
 
     def run(
-        self, images: Iterable[tuple[_Tag, str]], may_start: Callable[[], bool]
+        self,
+        images: Iterable[PooledImage[_Tag]],
+        may_start: Callable[[], bool],
+        after_failure: Callable[[_Tag, MeasuringError], AfterFailure] = lambda _, error: Failure.of(error),
     ) -> Iterator[tuple[_Tag, Outcome | None]]:
         """Measure images.
 
         Parameters
         ----------
         images
-            Each a tag of the caller's and a URL.
+            Any number.
         may_start
-            Asked before each image; once it says no, images that have not begun stay untouched.
+            Asked before each try; once it says no, nothing more is begun.
+        after_failure
+            Asked after each failed try, in the caller's thread.
 
         Yields
         ------
         tuple
-            The tag and the outcome of each image as soon as it is ready, None for one that was not begun.
+            The tag and the outcome of each image as soon as it is ready; None for one that stays open, because it was
+            not begun or because `after_failure` said so.
         """
-        finished: queue.SimpleQueue[_Finished[_Tag]] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[tuple[PooledImage[_Tag], Outcome | MeasuringError | None, float]]
+        finished = queue.SimpleQueue()
         abandoned = threading.Event()
-
-        def work(tag: _Tag, url: str) -> None:
-            outcome = self._outcome(url) if may_start() and not abandoned.is_set() else None
-            delay = random.uniform(*self._bounds) if isinstance(outcome, Measured) else 0.0
-            finished.put(_Finished(tag, outcome, time.monotonic() + delay))
-
+        order = itertools.count()  # a heap compares: what comes at one instant keeps its order
+        coming: list[tuple[float, int, PooledImage[_Tag], Outcome | _Begin | None]] = []
         running = 0
-        for tag, url in images:
-            self._threads.submit(work, tag, url)
-            running += 1
-        order = itertools.count()  # a heap compares: images that are ready at one instant keep the order they came in
-        delayed: list[tuple[float, int, _Finished[_Tag]]] = []
+
+        def work(image: PooledImage[_Tag]) -> None:
+            result = self._try(image.url) if may_start() and not abandoned.is_set() else None
+            finished.put((image, result, time.monotonic()))
+
+        def at(moment: float, image: PooledImage[_Tag], what: Outcome | _Begin | None) -> None:
+            heapq.heappush(coming, (moment, next(order), image, what))
+
+        for image in images:
+            at(time.monotonic() + image.wait, image, _BEGIN)
         try:
-            while running or delayed:
-                wait = max(0.0, delayed[0][0] - time.monotonic()) if delayed else None
-                if running and (wait is None or wait > 0):
+            while running or coming:
+                wait = max(0.0, coming[0][0] - time.monotonic()) if coming else None
+                if wait == 0:
+                    _, _, image, what = heapq.heappop(coming)
+                    if not isinstance(what, _Begin):
+                        yield image.tag, what
+                    elif may_start():
+                        self._threads.submit(work, image)
+                        running += 1
+                    else:
+                        yield image.tag, None
+                elif running:
                     try:
-                        image = finished.get(timeout=wait)
+                        image, result, moment = finished.get(timeout=wait)
                     except queue.Empty:
                         continue
                     running -= 1
-                    heapq.heappush(delayed, (image.ready_at, next(order), image))
-                elif wait:
+                    if isinstance(result, Measured):
+                        at(moment + random.uniform(*self._bounds), image, result)
+                    elif isinstance(result, MeasuringError):
+                        decision = after_failure(image.tag, result)
+                        if isinstance(decision, float):
+                            at(moment + decision, image, _BEGIN)
+                        else:
+                            at(moment, image, decision)
+                    else:
+                        at(moment, image, result)
+                elif wait is not None:
                     time.sleep(wait)
-                else:
-                    image = heapq.heappop(delayed)[2]
-                    yield image.tag, image.outcome
         finally:
             # A caller that fails half-way leaves nothing behind that would take the next batch's threads.
             abandoned.set()
 
-    def _outcome(self, url: str) -> Outcome:
+    def _try(self, url: str) -> Outcome | MeasuringError:
         try:
             return self._measure(url)
         except MeasuringError as error:
-            return Failure.of(error)
+            return error
         except Exception as error:  # noqa: BLE001  # one image that breaks a library must not take its neighbours along
-            return Failure.of(MeasuringError(FailureCode.PROCESSING_ERROR, f"{type(error).__name__} while measuring"))
+            return MeasuringError(FailureCode.PROCESSING_ERROR, f"{type(error).__name__} while measuring")
 
 
-class _Finished(Generic[_Tag]):
-    """An image that was worked on, and when its delay has passed."""
+class _Begin:
+    """Stands in the heap for an image that is to begin."""
 
-    __slots__ = ("outcome", "ready_at", "tag")
 
-    def __init__(self, tag: _Tag, outcome: Outcome | None, ready_at: float) -> None:
-        self.tag = tag
-        self.outcome = outcome
-        self.ready_at = ready_at
+_BEGIN = _Begin()

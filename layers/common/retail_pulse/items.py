@@ -1,4 +1,4 @@
-"""How jobs, chunks, visit rows and API keys lie in the table: their keys, and items to and from the domain.
+"""How jobs, chunks, visit rows, claims and API keys lie in the table: their keys, and items to and from the domain.
 
 Keys are made here and nowhere else: the client is part of a job's and of a visit row's, so that
 no route can read without it.
@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from retail_pulse.chunks import Chunk, ChunkKey, Scope
+from retail_pulse.claims import Claim
 from retail_pulse.jobs import Job, JobStatus
 from retail_pulse.keys import ApiKey, KeyScope
 from retail_pulse.measuring.failures import FailureCode
 from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.retries import Tries
 from retail_pulse.visits import VisitPart, VisitRow, rfc3339, utc_of
 
 if TYPE_CHECKING:
@@ -47,6 +49,22 @@ def chunk_key_from(item: Item) -> ChunkKey:
     return ChunkKey(nonce, int(number))
 
 
+def claim_key(client: str, idempotency_key: str) -> Key:
+    """Return the key of a claim on an idempotency key of a client."""
+    return {"pk": {"S": f"IDEMPOTENCY#{client}#{idempotency_key}"}, "sk": {"S": "IDEMPOTENCY"}}
+
+
+def due_shard(job_id: int) -> int:
+    """Return the partition of the due index that a job is in."""
+    return job_id % DUE_SHARDS
+
+
+def job_key_from(item: Item) -> tuple[str, int]:
+    """Read a job's client and id from its key."""
+    _, client, job_id = item["pk"]["S"].split("#")
+    return client, int(job_id)
+
+
 def api_key_key(key_hash: str) -> Key:
     """Return the key under which an API key's hash lies."""
     return {"pk": {"S": f"KEY#{key_hash}"}, "sk": {"S": "KEY"}}
@@ -77,13 +95,18 @@ def job_item(job: Job) -> Key:
         "visits": _number(job.visits),
         "images": _number(job.images),
         "chunks": _number(job.chunks),
+        "automatic": _number(job.automatic),
+        "wait": _number(job.wait),
+        "seen": _number(job.seen),
         "expires_at": _number(job.expires_at),
     }
+    if job.idempotency_key is not None:
+        item["idempotency_key"] = {"S": job.idempotency_key}
     if job.ended_at is not None:
         item["ended_at"] = {"S": rfc3339(job.ended_at)}
     if job.due is not None:
         item["due"] = _number(job.due)
-        item["due_shard"] = _number(job.job_id % DUE_SHARDS)
+        item["due_shard"] = _number(due_shard(job.job_id))
     for name, members in (("done_chunks", job.done), ("failed_chunks", job.failed), ("soft_chunks", job.soft)):
         if members:
             item[name] = number_set(members)
@@ -110,6 +133,10 @@ def job_from(item: Item) -> Job:
         done=_members(item, "done_chunks"),
         failed=_members(item, "failed_chunks"),
         soft=_members(item, "soft_chunks"),
+        automatic=_optional_int(item, "automatic"),
+        wait=_optional_int(item, "wait"),
+        seen=_optional_int(item, "seen"),
+        idempotency_key=item["idempotency_key"]["S"] if "idempotency_key" in item else None,
     )
 
 
@@ -120,7 +147,8 @@ def chunk_item(nonce: str, chunk: Chunk, job_expires_at: int) -> Key:
         "run": _number(chunk.run),
         "parts": {"L": [{"M": _part_item(part)} for part in chunk.parts]},
         "out": {"M": {image_name(index): outcome_value(outcome) for index, outcome in chunk.outcomes.items()}},
-        "tries": {"M": {}},
+        "tries": {"M": {image_name(index): tries_value(tries) for index, tries in chunk.tries.items()}},
+        "turn": _number(chunk.turn),
         "expires_at": _number(job_expires_at + CHUNK_GRACE_SECONDS),
     }
 
@@ -132,6 +160,11 @@ def chunk_from(item: Item) -> Chunk:
         parts=[_part_from(part["M"]) for part in item["parts"]["L"]],
         run=int(item["run"]["N"]),
         outcomes={int(name[1:]): _outcome_from(value) for name, value in item["out"]["M"].items()},
+        tries={int(name[1:]): _tries_from(value) for name, value in item["tries"]["M"].items()},
+        turn=_optional_int(item, "turn"),
+        starts=_optional_int(item, "starts"),
+        starting=int(item["starting"]["N"]) if "starting" in item else None,
+        lease=_optional_int(item, "lease"),
         job_expires_at=int(item["expires_at"]["N"]) - CHUNK_GRACE_SECONDS,
     )
 
@@ -155,6 +188,16 @@ def _outcome_from(value: Value) -> Outcome:
         return Measured(form["S"], int(width["N"]), int(height["N"]), int(size["N"]))
     failure = value["M"]
     return Failure(FailureCode(failure["code"]["S"]), failure["text"]["S"], failure["soft"]["BOOL"])
+
+
+def tries_value(tries: Tries) -> Value:
+    """Write what was tried of an image; times in milliseconds, which is all that a wait needs."""
+    return {"L": [_number(tries.count), _number(round(tries.since * 1000)), _number(round(tries.not_before * 1000))]}
+
+
+def _tries_from(value: Value) -> Tries:
+    count, since, not_before = (int(number["N"]) for number in value["L"])
+    return Tries(count, since / 1000, not_before / 1000)
 
 
 def _part_item(part: VisitPart) -> Key:
@@ -192,6 +235,24 @@ def visit_row_item(row: VisitRow, job_expires_at: int) -> Key:
     }
 
 
+def claim_item(claim: Claim) -> Key:
+    """Write a claim as its item."""
+    return {
+        **claim_key(claim.client, claim.idempotency_key),
+        "body_hash": {"S": claim.body_hash},
+        "job_id": _number(claim.job_id),
+        "expires_at": _number(claim.expires_at),
+    }
+
+
+def claim_from(item: Item) -> Claim:
+    """Read a claim from its item."""
+    _, client, idempotency_key = item["pk"]["S"].split("#", 2)
+    return Claim(
+        client, idempotency_key, item["body_hash"]["S"], int(item["job_id"]["N"]), int(item["expires_at"]["N"])
+    )
+
+
 def api_key_item(key: ApiKey) -> Key:
     """Write an API key as its item."""
     item: Key = {
@@ -223,6 +284,10 @@ def number_set(members: Iterable[int]) -> Value:
 
 def _members(item: Item, name: str) -> frozenset[int]:
     return frozenset(int(member) for member in item[name]["NS"]) if name in item else frozenset()
+
+
+def _optional_int(item: Item, name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0
 
 
 def _number(value: int) -> Value:

@@ -57,10 +57,18 @@ class Job:
         Totals.
     done, failed, soft
         Numbers of the chunks that have ended in this run, that hold failed images, that hold soft failures.
+    automatic
+        How many of the runs since the client opened the job were opened by the schedule.
     due
         When reprocess looks at the job, in seconds of the epoch; None for never.
+    wait
+        Seconds from one look of reprocess to the next; 0 when messages are known to be missing.
+    seen
+        How many chunks had ended at the last look.
     expires_at
         When the job ceases to exist, in seconds of the epoch.
+    idempotency_key
+        What the client named the submission; None when it gave it no name.
     """
 
     client: str
@@ -80,6 +88,10 @@ class Job:
     done: frozenset[int] = field(default=frozenset())
     failed: frozenset[int] = field(default=frozenset())
     soft: frozenset[int] = field(default=frozenset())
+    automatic: int = 0
+    wait: int = 0
+    seen: int = 0
+    idempotency_key: str | None = None
 
     @property
     def all_done(self) -> bool:
@@ -95,9 +107,14 @@ class Job:
         """Where a chunk of this job is."""
         return ChunkKey(self.nonce, chunk)
 
-    def pointer_to(self, chunk: int) -> Pointer:
+    def pointer_to(self, chunk: int, turn: int | None = 0) -> Pointer:
         """Make the message that has a chunk of this job processed in its current run."""
-        return Pointer(self.client, self.job_id, self.nonce, chunk, self.run, self.scope)
+        return Pointer(self.client, self.job_id, self.nonce, chunk, self.run, self.scope, turn)
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the chunks that have not ended in this run."""
+        return [number for number in range(self.chunks) if number not in self.done]
 
     def has_expired(self, now: datetime) -> bool:
         """Tell whether the job is to be treated as absent: DynamoDB's TTL deletes up to days later."""
@@ -133,3 +150,74 @@ def numbers(verdicts: Collection[ChunkVerdict]) -> tuple[frozenset[int], frozens
         frozenset(verdict.number for verdict in verdicts if verdict.failed),
         frozenset(verdict.number for verdict in verdicts if verdict.soft),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """How an ended job is opened again.
+
+    Parameters
+    ----------
+    chunks
+        Numbers of the chunks whose images are tried again.
+    scope
+        Which of their failed images.
+    status
+        What the job says meanwhile.
+    automatic
+        How many runs the schedule has opened since the client did, this one included.
+    due, wait
+        When reprocess looks at it, in seconds of the epoch, and the seconds until then.
+    """
+
+    chunks: frozenset[int]
+    scope: Scope
+    status: JobStatus
+    automatic: int
+    due: int
+    wait: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """When reprocess looks at a job.
+
+    Parameters
+    ----------
+    stall_seconds
+        After how long without an end it looks at an open job; longer than the queue hides a message that was delivered.
+    automatic_runs
+        How often it opens an ended job again for its soft failures, in all after the client has opened it.
+    longest_seconds
+        Longest time from one look to the next.
+    """
+
+    stall_seconds: int
+    automatic_runs: int
+    longest_seconds: int = 3600
+
+    def next_wait(self, job: Job) -> int:
+        """Return the seconds until the look after this one: they double while nothing has ended in between."""
+        if len(job.done) > job.seen:
+            return self.stall_seconds
+        return min(self.longest_seconds, max(self.stall_seconds, 2 * job.wait))
+
+    def may_reopen(self, job: Job) -> bool:
+        """Tell whether the schedule is to open an ended job again."""
+        return bool(job.soft) and job.automatic < self.automatic_runs
+
+    def automatic_run(self, job: Job, now: datetime) -> Reopening:
+        """Open a job for its soft failures; the status stays what it was until that run ends."""
+        due = int(now.timestamp()) + self.stall_seconds
+        return Reopening(job.soft, Scope.SOFT, job.status, job.automatic + 1, due, self.stall_seconds)
+
+    def client_run(self, job: Job, now: datetime) -> Reopening:
+        """Open a job for all of its failed images, as its client asks for."""
+        due = int(now.timestamp()) + self.stall_seconds
+        return Reopening(job.failed, Scope.ALL, JobStatus.ONGOING, 0, due, self.stall_seconds)
+
+    def due_after_end(self, job: Job, ended_at: datetime) -> int | None:
+        """Return when an ended job is to be opened again, None for never; each time later than the time before."""
+        if not self.may_reopen(job):
+            return None
+        return int(ended_at.timestamp()) + min(self.longest_seconds, self.stall_seconds << job.automatic)

@@ -5,26 +5,37 @@ acknowledged last. Whatever dies in between is done again by the next delivery, 
 """
 
 import logging
+import math
+import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
 from retail_pulse.chunks import Chunk, ChunkKey, Image, Pointer
+from retail_pulse.closing import ClosingStore, close
 from retail_pulse.errors import StorageUnavailableError
-from retail_pulse.image_pool import ImagePool
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus
+from retail_pulse.image_pool import AfterFailure, ImagePool, PooledImage
+from retail_pulse.jobs import ChunkVerdict, Job, LookPolicy
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.outcomes import Failure, Measured, Outcome
-from retail_pulse.submission import PointerSender
+from retail_pulse.retries import RetryPolicy, Tries
+from retail_pulse.sending import PointerSender
 from retail_pulse.visits import VisitRow
 
 _log = logging.getLogger(__name__)
 
+# A message that was delivered so often without an end may be what ends the workers.
+SUSPECT_RECEIVES = 3
+# A chunk alone, then its image twice: after so many starts without an end the image is given up.
+MAX_STARTS = 3
+# The longest that SQS hides a message that was sent.
+_LONGEST_DELAY_SECONDS = 900
 
-class OutcomeStore(Protocol):
+
+class OutcomeStore(ClosingStore, Protocol):
     """What processing needs of the table; see `retail_pulse.dynamo.JobsTable` for what each method promises."""
 
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]:
@@ -36,22 +47,30 @@ class OutcomeStore(Protocol):
     def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
         """Save outcomes."""
 
+    def hand_on_chunk(
+        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+    ) -> Chunk | None:
+        """Save what a turn came to, and begin the next one."""
+
+    def start_alone(
+        self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
+    ) -> Chunk | None:
+        """Lease a chunk to one worker."""
+
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
         """Store visit rows."""
 
     def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
         """Add chunks that have ended to their job's sets."""
 
-    def close_job(self, job: Job, status: JobStatus, ended_at: datetime) -> Job | None:
-        """End the job's run."""
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message of the queue."""
+    """One message of the queue; ``receives`` is how often it was delivered, this time included."""
 
     message_id: str
     pointer: Pointer
+    receives: int = 1
 
 
 @dataclass(slots=True)
@@ -66,10 +85,12 @@ class BatchReport:
         Images measured by this batch.
     failures
         Images that failed, by code.
+    tried_again
+        Tries that failed and are followed by another one.
     dropped
         Chunks whose message was stale, or that do not exist.
     handed_on
-        Chunks of which the rest was sent back to the queue because the time ran short.
+        Chunks of which the rest was sent back to the queue: the time ran short, or images are to be tried again later.
     closed
         Jobs that this batch ended.
     """
@@ -77,6 +98,7 @@ class BatchReport:
     failed_messages: set[str] = field(default_factory=set)
     measured: int = 0
     failures: Counter[FailureCode] = field(default_factory=Counter)
+    tried_again: int = 0
     dropped: int = 0
     handed_on: int = 0
     closed: list[Job] = field(default_factory=list)
@@ -84,12 +106,26 @@ class BatchReport:
 
 @dataclass(slots=True)
 class _Work:
-    """A chunk in the making. ``done`` is the chunk as the table returned it once all of its images have an outcome."""
+    """A chunk in the making.
+
+    Parameters
+    ----------
+    draw
+        Random number from 0 to 1 for the waits in the queue: one a chunk, so that its images come due together.
+    outcomes, tries
+        Of the images that were ready, and of those to be tried again, in this delivery.
+    waiting
+        Images that are still in the pool.
+    done
+        The chunk as the table returned it once all of its images have an outcome.
+    """
 
     pointer: Pointer
     messages: list[str]
     chunk: Chunk
+    draw: float
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    tries: dict[int, Tries] = field(default_factory=dict)
     waiting: int = 0
     done: Chunk | None = None
 
@@ -105,8 +141,14 @@ class Processing:
         Tells whether the store master has a store.
     pool
         Measures the images.
+    retries
+        When an image is tried again.
+    looks
+        When reprocess looks at an ended job.
     now
         The clock.
+    draw
+        Draws random numbers from 0 to 1.
     """
 
     def __init__(
@@ -115,15 +157,26 @@ class Processing:
         queue: PointerSender,
         knows_store: Callable[[str], bool],
         pool: ImagePool,
+        retries: RetryPolicy,
+        looks: LookPolicy,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._queue = queue
         self._knows_store = knows_store
         self._pool = pool
+        self._retries = retries
+        self._looks = looks
         self._now = now
+        self._draw = draw
 
-    def process(self, deliveries: Sequence[Delivery], may_start: Callable[[], bool] = lambda: True) -> BatchReport:
+    def process(
+        self,
+        deliveries: Sequence[Delivery],
+        may_start: Callable[[], bool] = lambda: True,
+        lease_seconds: float = 900.0,
+    ) -> BatchReport:
         """Process a batch.
 
         Parameters
@@ -131,48 +184,60 @@ class Processing:
         deliveries
             Messages, of any jobs, also doubled and late.
         may_start
-            Tells whether there is time left for another image.
+            Tells whether there is time left for another try of an image.
+        lease_seconds
+            How long this worker lives at most.
 
         Returns
         -------
         BatchReport
             All but its failed messages are to be acknowledged.
+
+        Notes
+        -----
+        Messages that were delivered before without an end come last, one at a time: if one of them ends this worker,
+        all others are saved.
         """
         report = BatchReport()
-        works = list(self._open(deliveries, report))
-        for work in self._measured(works, may_start, report):
+        suspects = [delivery for delivery in deliveries if delivery.receives >= SUSPECT_RECEIVES]
+        works = list(self._open([each for each in deliveries if each.receives < SUSPECT_RECEIVES], report))
+        for work in self._measured([(work, work.chunk.open_images()) for work in works], may_start, report):
             _taken(report, [work], partial(self._save, work, report))
-        done = [work for work in works if work.done is not None]
-        if _taken(report, done, lambda: self._store.put_visit_rows(list(_rows(done)))):
-            self._finish(done, report)
+        self._end(works, report)
+        lease = int((self._now().timestamp() + lease_seconds) * 1000)
+        for delivery in suspects:
+            if not may_start():
+                report.failed_messages.add(delivery.message_id)
+                continue
+            for work in self._open([delivery], report):
+                _taken(report, [work], partial(self._process_alone, work, lease, may_start, report))
+                self._end([work], report)
         return report
 
     def _open(self, deliveries: Sequence[Delivery], report: BatchReport) -> Iterator[_Work]:
         """Read the chunks of the batch, drop what is stale, reopen what is behind (steps 4 and 5)."""
-        newest: dict[ChunkKey, Pointer] = {}
-        messages: defaultdict[ChunkKey, list[str]] = defaultdict(list)
+        of_chunk: defaultdict[ChunkKey, list[Delivery]] = defaultdict(list)
         for delivery in deliveries:
-            key = delivery.pointer.key
-            messages[key].append(delivery.message_id)
-            if key not in newest or delivery.pointer.run > newest[key].run:
-                newest[key] = delivery.pointer
+            of_chunk[delivery.pointer.key].append(delivery)
         try:
-            chunks = self._store.chunks(newest.keys())
+            chunks = self._store.chunks(of_chunk.keys()) if of_chunk else {}
         except StorageUnavailableError as error:
             _log.warning("the batch is delivered again: %s", error)
             report.failed_messages.update(delivery.message_id for delivery in deliveries)
             return
-        for key, pointer in newest.items():
+        for key, of_this in of_chunk.items():
+            newest = max((delivery.pointer for delivery in of_this), key=lambda pointer: pointer.run)
+            messages = [delivery.message_id for delivery in of_this]
             try:
-                chunk = self._at_run_of(pointer, chunks.get(key))
+                chunk = self._at_run_of(newest, chunks.get(key))
             except StorageUnavailableError as error:
-                _log.warning("chunk %d of job %d is delivered again: %s", pointer.chunk, pointer.job_id, error)
-                report.failed_messages.update(messages[key])
+                _log.warning("chunk %d of job %d is delivered again: %s", newest.chunk, newest.job_id, error)
+                report.failed_messages.update(messages)
                 continue
-            if chunk is None:
+            if chunk is None or all(_is_of_an_earlier_turn(delivery, chunk) for delivery in of_this):
                 report.dropped += 1
             else:
-                yield _Work(pointer, messages[key], chunk, done=chunk if chunk.is_done else None)
+                yield _Work(newest, messages, chunk, self._draw(), done=chunk if chunk.is_done else None)
 
     def _at_run_of(self, pointer: Pointer, chunk: Chunk | None) -> Chunk | None:
         """Return the chunk at the pointer's run, or None when the pointer is stale."""
@@ -183,24 +248,27 @@ class Processing:
             chunk = self._store.chunks([pointer.key]).get(pointer.key)
         return chunk if chunk is not None and chunk.run == pointer.run else None
 
-    def _measured(self, works: Iterable[_Work], may_start: Callable[[], bool], report: BatchReport) -> Iterator[_Work]:
-        """Measure the images that are still open, all in one pool; yield each chunk when its last image is ready."""
-        to_measure: list[tuple[tuple[_Work, Image], str]] = []
-        for work in works:
+    def _measured(
+        self,
+        portions: Iterable[tuple[_Work, Iterable[Image]]],
+        may_start: Callable[[], bool],
+        report: BatchReport,
+    ) -> Iterator[_Work]:
+        """Measure images of chunks, all in one pool; yield each chunk when the last of its images is ready."""
+        in_pool: list[PooledImage[tuple[_Work, Image]]] = []
+        for work, images in portions:
             if work.done is not None:
                 continue
-            for image in work.chunk.images():
-                if image.index in work.chunk.outcomes:
-                    continue
-                if self._knows_store(image.store_id):
-                    to_measure.append(((work, image), image.url))
-                    work.waiting += 1
-                else:
+            for image in images:
+                if not self._knows_store(image.store_id):
                     work.outcomes[image.index] = _unknown_store(image)
                     report.failures[FailureCode.UNKNOWN_STORE] += 1
+                elif (wait := self._wait(work, image)) is not None:
+                    in_pool.append(PooledImage((work, image), image.url, wait))
+                    work.waiting += 1
             if not work.waiting:
                 yield work
-        for (work, image), outcome in self._pool.run(to_measure, may_start):
+        for (work, image), outcome in self._pool.run(in_pool, may_start, partial(self._after_failure, report)):
             if outcome is not None:
                 work.outcomes[image.index] = outcome
             if isinstance(outcome, Measured):
@@ -211,18 +279,122 @@ class Processing:
             if not work.waiting:
                 yield work
 
+    def _wait(self, work: _Work, image: Image) -> float | None:
+        """Return in how many seconds an image may begin, None when that is too far away to wait for it here."""
+        tries = work.chunk.tries.get(image.index)
+        if tries is None:
+            return 0.0
+        now = self._now().timestamp()
+        return max(0.0, tries.not_before - now) if self._retries.waits_inline(tries, now) else None
+
+    def _after_failure(self, report: BatchReport, tag: tuple[_Work, Image], error: MeasuringError) -> AfterFailure:
+        """Decide what a failed try leads to."""
+        work, image = tag
+        now = self._now().timestamp()
+        before = work.tries.get(image.index) or work.chunk.tries.get(image.index)
+        is_short = self._retries.longest_wait_after(before) <= self._retries.inline_wait_seconds
+        tries = self._retries.after_failure(before, error, now, self._draw() if is_short else work.draw)
+        if tries is None:
+            return Failure.of(error)
+        report.tried_again += 1
+        work.tries[image.index] = tries
+        return tries.not_before - now if self._retries.waits_inline(tries, now) else None
+
     def _save(self, work: _Work, report: BatchReport) -> None:
         """Save what was found (step 6). From here on only the chunk that the table returns counts."""
-        saved: Chunk | None = work.chunk
-        if work.outcomes:
-            saved = self._store.save_chunk(work.pointer.key, work.pointer.run, work.outcomes)
+        key, run = work.pointer.key, work.pointer.run
+        saved: Chunk | None = None
+        if len(work.chunk.outcomes.keys() | work.outcomes.keys()) < work.chunk.size:
+            tries = {index: tried for index, tried in work.tries.items() if index not in work.outcomes}
+            saved = self._store.hand_on_chunk(key, work.chunk, work.outcomes, tries)
+            if saved is not None and not saved.is_done:
+                # After a crash between the save and this, the message comes again, and hands on once more.
+                self._queue.send([replace(work.pointer, turn=saved.turn)], self._delay(saved))
+                report.handed_on += 1
+                return
+        if saved is None and work.outcomes:
+            # Either the chunk is whole now, or another delivery of this turn was first and has handed the rest on.
+            saved = self._store.save_chunk(key, run, work.outcomes)
         if saved is None:
             report.dropped += 1
         elif saved.is_done:
             work.done = saved
-        else:
-            self._queue.send([work.pointer])
-            report.handed_on += 1
+
+    def _delay(self, chunk: Chunk) -> int:
+        """Return the seconds until the first of a chunk's open images may be tried."""
+        now = self._now().timestamp()
+        waits = (
+            chunk.tries[image.index].not_before - now if image.index in chunk.tries else 0.0
+            for image in chunk.open_images()
+        )
+        return min(_LONGEST_DELAY_SECONDS, max(0, math.ceil(min(waits))))
+
+    def _process_alone(self, work: _Work, lease: int, may_start: Callable[[], bool], report: BatchReport) -> None:
+        """Process the chunk of a message whose workers have died: first as a whole, then an image at a time.
+
+        Each start is counted before it begins. Only the image that was begun too often without an end is given up.
+        """
+        if work.done is not None:
+            return
+        try:
+            if work.chunk.starts == 0:
+                if self._start(work, None, 1, lease, report):
+                    for measured in self._measured([(work, work.chunk.open_images())], may_start, report):
+                        self._save(measured, report)
+            elif self._each_image_alone(work, lease, may_start, report):
+                self._save(work, report)
+        except StorageUnavailableError:
+            self._take_back_start(work)
+            raise
+
+    def _each_image_alone(self, work: _Work, lease: int, may_start: Callable[[], bool], report: BatchReport) -> bool:
+        """Measure the images of a chunk one after the other, each saved before the next; tell whether some are left."""
+        for image in [image for image in work.chunk.open_images() if self._wait(work, image) is not None]:
+            again = work.chunk.starting == image.index
+            if again and work.chunk.starts >= MAX_STARTS:
+                work.outcomes[image.index] = _killer()
+                report.failures[FailureCode.PROCESSING_ERROR] += 1
+            elif not may_start():
+                break
+            elif not self._start(work, image.index, work.chunk.starts + 1 if again else 2, lease, report):
+                return False
+            else:
+                for _ in self._measured([(work, [image])], may_start, report):
+                    pass
+            if work.outcomes:
+                saved = self._store.save_chunk(work.pointer.key, work.pointer.run, work.outcomes)
+                if saved is None:
+                    report.dropped += 1
+                    return False
+                work.chunk, work.outcomes = saved, {}
+        if work.chunk.is_done:
+            work.done = work.chunk
+        return work.done is None
+
+    def _start(self, work: _Work, starting: int | None, starts: int, lease: int, report: BatchReport) -> bool:
+        """Count a start, and take the chunk for this worker; tell whether it is this worker's."""
+        now = int(self._now().timestamp() * 1000)
+        started = self._store.start_alone(work.pointer.key, work.chunk, starting, starts, lease, now)
+        if started is None:
+            # Another worker has it; should that one die, this message is the way back.
+            report.failed_messages.update(work.messages)
+            return False
+        work.chunk = started
+        return True
+
+    def _take_back_start(self, work: _Work) -> None:
+        """Take a start back that the table's refusal has ended: only the deaths of workers count against an image."""
+        chunk = work.chunk
+        try:
+            self._store.start_alone(work.pointer.key, chunk, chunk.starting, max(0, chunk.starts - 1), 0, 0)
+        except StorageUnavailableError:
+            _log.warning("a start of chunk %d of job %d was counted", work.pointer.chunk, work.pointer.job_id)
+
+    def _end(self, works: Sequence[_Work], report: BatchReport) -> None:
+        """Bring the chunks that are done to their visit rows and their jobs (steps 7 to 9)."""
+        done = [work for work in works if work.done is not None]
+        if done and _taken(report, done, lambda: self._store.put_visit_rows(list(_rows(done)))):
+            self._finish(done, report)
 
     def _finish(self, works: Iterable[_Work], report: BatchReport) -> None:
         """Add the chunks to their jobs, one update a job, and end the jobs that are complete (steps 8 and 9)."""
@@ -238,9 +410,19 @@ class Processing:
     ) -> None:
         job = self._store.add_chunks(client, job_id, run, verdicts)
         if job is not None and job.open and job.all_done:
-            closed = self._store.close_job(job, job.status_at_end, self._now())
+            closed = close(self._store, self._looks, job, self._now())
             if closed is not None:
                 report.closed.append(closed)
+
+
+def _is_of_an_earlier_turn(delivery: Delivery, chunk: Chunk) -> bool:
+    """Tell whether somebody else goes on with a message's chunk.
+
+    Who has handed the chunk on has either sent the next message, or died before; then *its* message comes again, and
+    says so by its count. So a message of an earlier turn that comes for the first time is a double.
+    """
+    turn = delivery.pointer.turn
+    return turn is not None and turn < chunk.turn and delivery.receives == 1 and not chunk.is_done
 
 
 def _taken(report: BatchReport, works: Collection[_Work], step: Callable[[], None]) -> bool:
@@ -264,3 +446,7 @@ def _rows(works: Iterable[_Work]) -> Iterator[tuple[VisitRow, int]]:
 
 def _unknown_store(image: Image) -> Failure:
     return Failure.of(MeasuringError(FailureCode.UNKNOWN_STORE, f"store {image.store_id} is not in the store master"))
+
+
+def _killer() -> Failure:
+    return Failure.of(MeasuringError(FailureCode.PROCESSING_ERROR, "the worker ended while measuring it, every time"))

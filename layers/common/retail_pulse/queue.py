@@ -12,27 +12,32 @@ from retail_pulse.errors import InvalidPointerError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 # Limit of the service for one SendMessageBatch.
 _BATCH = 10
 _BATCHES_AT_ONCE = 8
 MAX_DELAY_SECONDS = 900
+_COUNTS: Sequence["QueueAttributeNameType"] = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 
 
 def encode(pointer: Pointer) -> str:
     """Write a pointer as a message's body."""
-    return json.dumps(
-        {
-            "client": pointer.client,
-            "job_id": pointer.job_id,
-            "nonce": pointer.nonce,
-            "chunk": pointer.chunk,
-            "run": pointer.run,
-            "scope": pointer.scope,
-        },
-        separators=(",", ":"),
-    )
+    fields = {
+        "client": pointer.client,
+        "job_id": pointer.job_id,
+        "nonce": pointer.nonce,
+        "chunk": pointer.chunk,
+        "run": pointer.run,
+        "scope": pointer.scope,
+        "turn": pointer.turn,
+    }
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def decode(body: str) -> Pointer:
@@ -52,6 +57,7 @@ def decode(body: str) -> Pointer:
             chunk=int(fields["chunk"]),
             run=int(fields["run"]),
             scope=Scope(fields["scope"]),
+            turn=None if fields["turn"] is None else int(fields["turn"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidPointerError(f"no pointer: {type(error).__name__}") from error
@@ -96,6 +102,20 @@ class PointerQueue:
         sent = sum(map(send_batch, batches) if len(batches) == 1 else self._pool.map(send_batch, batches))
         if sent < len(pointers):
             raise StorageUnavailableError(f"SQS took {sent} of {len(pointers)} messages")
+
+    def backlog(self) -> int:
+        """Return about how many messages the queue holds: waiting, delayed, and in a worker's hands.
+
+        Raises
+        ------
+        StorageUnavailableError
+            SQS did not say.
+        """
+        try:
+            answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=_COUNTS)
+        except (ClientError, BotoCoreError) as error:
+            raise StorageUnavailableError(f"SQS: {type(error).__name__}") from error
+        return sum(int(answer["Attributes"][name]) for name in _COUNTS)
 
     def _send_batch(self, batch: Sequence[Pointer], delay_seconds: int) -> int:
         """Send up to ten messages, and once more those that SQS refused; return how many it took."""

@@ -66,6 +66,7 @@ class SubmitSettings(_Settings):
     chunk_bytes: int
     job_retention_days: int
     stall_seconds: int
+    automatic_runs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,27 @@ class ProcessSettings(_Settings):
     max_image_side: int
     max_redirects: int
     allowed_networks: tuple[Network, ...]
+    image_tries: int
+    image_retry_seconds: int
+    first_wait_seconds: float
+    longest_wait_seconds: float
+    inline_wait_seconds: float
+    stall_seconds: int
+    automatic_runs: int
 
     def __post_init__(self) -> None:
         if self.delay_min_seconds > self.delay_max_seconds:
             raise SettingsError("DELAY_MIN_SECONDS must not be greater than DELAY_MAX_SECONDS")
+
+
+@dataclass(frozen=True, slots=True)
+class ReprocessSettings(_Settings):
+    """The reprocess function's settings."""
+
+    table_name: str
+    queue_url: str
+    stall_seconds: int
+    automatic_runs: int
 
 
 @dataclass(frozen=True, slots=True)

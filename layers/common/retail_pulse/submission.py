@@ -1,6 +1,5 @@
 """Use case: a body becomes a job (steps 1 to 3 of the write protocol)."""
 
-import logging
 import random
 import secrets
 from collections.abc import Callable, Sequence
@@ -8,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from retail_pulse.chunks import Chunk, Pointer, Scope, cut
-from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.chunks import Chunk, Scope, cut
+from retail_pulse.claims import LIFETIME, Claim, IdempotencyKey
+from retail_pulse.errors import IdempotencyMismatchError, JobIdTakenError, StorageUnavailableError
 from retail_pulse.jobs import Job, JobStatus, job_id_at
+from retail_pulse.sending import PointerSender, send_or_hurry
 from retail_pulse.visits import Visit
-
-_log = logging.getLogger(__name__)
 
 _NONCE_BYTES = 12
 # 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.
@@ -29,12 +28,17 @@ class JobStore(Protocol):
     def put_job(self, job: Job) -> None:
         """Store a new job."""
 
+    def hurry_job(self, job: Job, due: int) -> None:
+        """Have reprocess send what is missing."""
 
-class PointerSender(Protocol):
-    """What the use cases need of the queue."""
+    def job(self, client: str, job_id: int) -> Job | None:
+        """Read a client's job."""
 
-    def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
-        """Send a message for each pointer."""
+    def put_claim(self, claim: Claim, now: int) -> Claim:
+        """Claim an idempotency key."""
+
+    def move_claim(self, claim: Claim, job_id: int) -> Claim:
+        """Have a claim make another job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Submission:
     stall: timedelta
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def submit(self, client: str, visits: Sequence[Visit]) -> Job:
+    def submit(self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey | None = None) -> Job:
         """Take a job in.
 
         Parameters
@@ -72,6 +76,8 @@ class Submission:
             Who submits.
         visits
             At least one, each with at least one image.
+        idempotency
+            What the client named the submission: within a day the same name makes no second job.
 
         Returns
         -------
@@ -82,16 +88,24 @@ class Submission:
         ------
         StorageUnavailableError
             The table did not take it; there is no job then.
+        IdempotencyMismatchError
+            The same name came with another body.
         """
+        claim = None if idempotency is None else self._claim(client, idempotency)
+        if claim is not None:
+            made = self._made_by(claim)
+            if made is not None:
+                return made
         now = self.now()
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         chunks = cut(visits, self.chunk_images, self.chunk_bytes)
         expires_at = int((now + self.retention).timestamp())
+        stall_seconds = int(self.stall.total_seconds())
         self.store.put_chunks(nonce, chunks, expires_at)
         job = self._commit(
             Job(
                 client=client,
-                job_id=0,
+                job_id=self._new_id() if claim is None else claim.job_id,
                 nonce=nonce,
                 status=JobStatus.ONGOING,
                 open=True,
@@ -102,22 +116,56 @@ class Submission:
                 visits=len(visits),
                 images=sum(chunk.size for chunk in chunks),
                 chunks=len(chunks),
-                due=int((now + self.stall).timestamp()),
+                due=int(now.timestamp()) + stall_seconds,
+                wait=stall_seconds,
                 expires_at=expires_at,
-            )
+                idempotency_key=None if idempotency is None else idempotency.name,
+            ),
+            claim,
         )
-        try:
-            self.queue.send([job.pointer_to(chunk.number) for chunk in chunks])
-        except StorageUnavailableError as error:
-            _log.warning("job %d waits for reprocess: %s", job.job_id, error)
+        if job.nonce == nonce:
+            send_or_hurry(self.store, self.queue, job, [job.pointer_to(chunk.number) for chunk in chunks], self.now())
         return job
 
-    def _commit(self, draft: Job) -> Job:
+    def _claim(self, client: str, idempotency: IdempotencyKey) -> Claim:
+        now = self.now()
+        wanted = Claim(
+            client, idempotency.name, idempotency.body_hash, self._new_id(), int((now + LIFETIME).timestamp())
+        )
+        claim = self.store.put_claim(wanted, int(now.timestamp()))
+        if claim.body_hash != idempotency.body_hash:
+            raise IdempotencyMismatchError("this Idempotency-Key was used for another body within the last 24 hours")
+        return claim
+
+    def _made_by(self, claim: Claim) -> Job | None:
+        """Return the job that a claim has made; one of its id that another submission has made is none."""
+        job = self.store.job(claim.client, claim.job_id)
+        return job if job is not None and job.idempotency_key == claim.idempotency_key else None
+
+    def _commit(self, draft: Job, claim: Claim | None) -> Job:
+        """Store the job, under another id when its own is taken; the chunks stand: they lie under the nonce.
+
+        Returns
+        -------
+        Job
+            The draft, or the job that another attempt of the same claim has made meanwhile.
+        """
+        job = draft
         for _ in range(_MAX_IDS_DRAWN):
-            job = replace(draft, job_id=job_id_at(self.now(), random.getrandbits(12)))
             try:
                 self.store.put_job(job)
             except JobIdTakenError:
-                continue  # the chunks stand: they lie under the nonce
+                job_id = self._new_id()
+                if claim is not None:
+                    made = self._made_by(claim)
+                    if made is not None:
+                        return made
+                    claim = self.store.move_claim(claim, job_id)
+                    job_id = claim.job_id
+                job = replace(job, job_id=job_id)
+                continue
             return job
         raise StorageUnavailableError(f"{_MAX_IDS_DRAWN} ids in a row were taken")
+
+    def _new_id(self) -> int:
+        return job_id_at(self.now(), random.getrandbits(12))

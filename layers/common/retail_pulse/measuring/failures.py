@@ -49,12 +49,17 @@ class MeasuringError(Exception):
         What happened, for the client; cut at 300 characters, control characters taken out.
     passing
         Whether another try may succeed; by default what the table says of the code.
+    retry_after
+        Seconds that the server asks to wait before another try, None when it asks for nothing.
     """
 
-    def __init__(self, code: FailureCode, message: str, *, passing: bool | None = None) -> None:
+    def __init__(
+        self, code: FailureCode, message: str, *, passing: bool | None = None, retry_after: float | None = None
+    ) -> None:
         self.code = code
         self.message = printable(message)[:MAX_MESSAGE_CHARACTERS]
         self.may_pass = may_pass(code) if passing is None else passing
+        self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")
 
 

@@ -4,6 +4,7 @@ import http.cookiejar
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urljoin
 
 import requests
@@ -17,6 +18,7 @@ from retail_pulse.measuring.addresses import Network
 from retail_pulse.measuring.connections import GuardedAdapter
 from retail_pulse.measuring.deadline import deadline, seconds_left
 from retail_pulse.measuring.failures import FailureCode, MeasuringError, status_may_pass
+from retail_pulse.measuring.retry_after import retry_after
 from retail_pulse.measuring.size import SizeReader
 from retail_pulse.outcomes import Measured
 
@@ -100,7 +102,10 @@ class Fetcher:
                     if response.status_code != 200:
                         status = response.status_code
                         raise MeasuringError(
-                            FailureCode.HTTP_STATUS, f"{status} from {_host(url)}", passing=status_may_pass(status)
+                            FailureCode.HTTP_STATUS,
+                            f"{status} from {_host(url)}",
+                            passing=status_may_pass(status),
+                            retry_after=retry_after(response.headers, datetime.now(UTC)),
                         )
                     return self._read(response)
             raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")

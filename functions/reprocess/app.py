@@ -1,0 +1,38 @@
+"""Schedule: has jobs go on that stalled, and opens those again whose failures may pass."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from retail_pulse import aws
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.jobs import LookPolicy
+from retail_pulse.queue import PointerQueue
+from retail_pulse.reprocessing import Reprocessing
+from retail_pulse.settings import ReprocessSettings
+from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
+
+# What the largest job takes: its claim, and some hundred requests to the queue with the SDK's own repeats.
+_LONGEST_JOB_MILLISECONDS = 30_000
+
+logger = make_logger()
+metrics = Metrics()
+settings = ReprocessSettings.from_environment()
+reprocessing = Reprocessing(
+    store=JobsTable(aws.dynamodb(), settings.table_name),
+    queue=PointerQueue(aws.sqs(), settings.queue_url),
+    looks=LookPolicy(settings.stall_seconds, settings.automatic_runs),
+)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Look at the jobs that are due; answers with what that came to, for whoever invokes it by hand."""
+    report = reprocessing.look(lambda: context.get_remaining_time_in_millis() > _LONGEST_JOB_MILLISECONDS)
+    counts = asdict(report)
+    logger.info("looked", extra=counts)
+    metrics.add_metric("PointersSentAgain", MetricUnit.Count, report.sent)
+    metrics.add_metric("JobsOpenedAgain", MetricUnit.Count, report.reopened)
+    return counts
