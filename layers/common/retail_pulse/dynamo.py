@@ -5,6 +5,7 @@ All reads are consistent. `UpdateItem` creates what does not exist, so that ever
 """
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ _WRITE_BATCH = 25
 _READ_BATCH = 100
 # Due jobs that one query reads.
 _DUE_PAGE = 100
+# Of the mark of a signed update: enough that no two updates of one item share it.
+_MARK_BYTES = 6
 # A batch that is still not taken after this long is given up: a client waits for the answer.
 _BATCH_SECONDS = 15.0
 # Batches at once. A connection each; see `aws.dynamodb`.
@@ -209,6 +212,7 @@ class JobsTable:
             names,
             values | {":run": _n(chunk.run), ":turn": _n(chunk.turn), ":next": _n(chunk.turn + 1)},
             condition="#run = :run AND turn = :turn",
+            signed=True,
         )
 
     def start_alone(
@@ -244,6 +248,7 @@ class JobsTable:
             {"#run": "run"},
             values,
             condition="#run = :run AND (attribute_not_exists(lease) OR lease = :own OR lease <= :now)",
+            signed=True,
         )
 
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
@@ -350,6 +355,7 @@ class JobsTable:
                 ":due": _n(job.due or 0),
             },
             condition="#run = :run AND #open = :open AND due = :due",
+            signed=True,
         )
 
     def hurry_job(self, job: Job, due: int) -> None:
@@ -396,6 +402,7 @@ class JobsTable:
             {"#run": "run", "#scope": "scope", "#open": "open", "#status": "status", "#wait": "wait"},
             values,
             condition="#run = :run AND #open = :false",
+            signed=True,
         )
 
     # ---------------------------------------------------------------- read
@@ -422,21 +429,53 @@ class JobsTable:
             return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")
 
     def _update_chunk(
-        self, key: ChunkKey, update: str, names: dict[str, str], values: dict[str, Any], *, condition: str
+        self,
+        key: ChunkKey,
+        update: str,
+        names: dict[str, str],
+        values: dict[str, Any],
+        *,
+        condition: str,
+        signed: bool = False,
     ) -> Chunk | None:
-        item = self._update(items.chunk_key(key), update, names, values, condition)
+        item = self._update(items.chunk_key(key), update, names, values, condition, signed=signed)
         return None if item is None else items.chunk_from(item)
 
     def _update_job(
-        self, client: str, job_id: int, update: str, names: dict[str, str], values: dict[str, Any], *, condition: str
+        self,
+        client: str,
+        job_id: int,
+        update: str,
+        names: dict[str, str],
+        values: dict[str, Any],
+        *,
+        condition: str,
+        signed: bool = False,
     ) -> Job | None:
-        item = self._update(items.job_key(client, job_id), update, names, values, condition)
+        item = self._update(items.job_key(client, job_id), update, names, values, condition, signed=signed)
         return None if item is None else items.job_from(item)
 
     def _update(
-        self, key: items.Key, update: str, names: dict[str, str], values: dict[str, Any], condition: str
+        self,
+        key: items.Key,
+        update: str,
+        names: dict[str, str],
+        values: dict[str, Any],
+        condition: str,
+        *,
+        signed: bool,
     ) -> items.Item | None:
-        """Update one item and return it as it is now, or None when the condition does not hold."""
+        """Update one item and return it as it is now, or None when the condition does not hold.
+
+        A signed update leaves a random mark. When its answer is lost, the SDK repeats the request, whose condition the
+        first one has made false: by the mark, the update is known as one's own. Where somebody else takes care of what
+        a false condition stands for, no mark is needed.
+        """
+        mark = secrets.token_urlsafe(_MARK_BYTES)
+        if signed:
+            update = update.replace("SET ", "SET #mark = :mark, ", 1)
+            names = names | {"#mark": "mark"}
+            values = values | {":mark": {"S": mark}}
         try:
             with _storage():
                 return self._client.update_item(
@@ -447,9 +486,11 @@ class JobsTable:
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues=values,
                     ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD" if signed else "NONE",
                 )["Attributes"]
-        except _ConditionFailedError:
-            return None
+        except _ConditionFailedError as failure:
+            is_own = signed and failure.item.get("mark", {}).get("S") == mark
+            return failure.item if is_own else None
 
     def _write(self, new_items: Sequence[items.Key]) -> None:
         for _ in self._each_batch(self._write_batch, new_items, _WRITE_BATCH):

@@ -164,19 +164,19 @@ def _translated(url: str) -> Iterator[None]:
         raise MeasuringError(FailureCode.TLS_FAILED, f"no secure connection to {_host(url)}") from error
     except (Timeout, ReadTimeoutError, TimeoutError) as error:
         raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} was too slow") from error
-    except IncompleteRead as error:
-        # The server promised more: the connection broke, and may hold the next time.
-        raise MeasuringError(FailureCode.TRUNCATED, "the connection ended early", passing=True) from error
     except (RequestsConnectionError, requests.RequestException, HTTPError, OSError) as error:
-        if _caused_by_timeout(error):
+        if _caused_by(error, IncompleteRead):
+            # The server promised more: the connection broke, and may hold the next time.
+            raise MeasuringError(FailureCode.TRUNCATED, "the connection ended early", passing=True) from error
+        if _caused_by(error, TimeoutError):
             raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} was too slow") from error
         raise MeasuringError(FailureCode.CONNECT_FAILED, f"the connection to {_host(url)} broke") from error
 
 
-def _caused_by_timeout(error: BaseException | None) -> bool:
-    """Tell whether a timeout lies below: urllib3 wraps one that comes while the headers are read."""
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Tell whether an error of a kind lies below: urllib3 wraps what comes while it reads, once or twice."""
     while error is not None:
-        if isinstance(error, TimeoutError):
+        if isinstance(error, kind):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,0 +1,96 @@
+"""``make faults RUNS=50 SEED=1``: runs with faults, and a table of what went wrong and what came of it.
+
+Exits with 1 when an invariant does not hold; the table names the seeds.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from local.process import StackProcess
+from tests.faults.campaign import Campaign, Result
+from tests.faults.injection import RATES
+from tests.faults.plan import BAD
+from tests.faults.steps import MOMENTS, STEPS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="how many seeds (default: 5)")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
+    parser.add_argument("--jobs", type=int, default=40, help="jobs of a run (default: 40)")
+    parser.add_argument("--json", type=Path, help="also write the counts here")
+    options = parser.parse_args(arguments)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, StackProcess(parameters=_PARAMETERS) as stack:
+        campaign = Campaign(stack, Path(folder))
+        for seed in range(options.seed, options.seed + options.runs):
+            result = campaign.run(seed, options.jobs)
+            results.append(result)
+            print(
+                f"seed {seed}: {result.jobs} jobs, {result.images} images, {result.faults.total()} faults, "
+                f"{result.deaths.total()} deaths, {len(result.violations)} violations ({result.seconds:.0f} s)",
+                flush=True,
+            )
+            for violation in result.violations:
+                print(f"  {violation}", flush=True)
+    print()
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps([_plain(result) for result in results], indent=1))
+    bad = [result.seed for result in results if result.violations]
+    if bad:
+        print(f"\nInvariants broken with seeds {bad}: make faults RUNS=1 SEED={bad[0]} repeats one", file=sys.stderr)
+    return 1 if bad else 0
+
+
+# The functions of the stack itself stay out of it: every run has a table and a queue of its own.
+_PARAMETERS = {"ReprocessSchedule": "rate(365 days)"}
+
+
+def table(results: Sequence[Result]) -> str:
+    """Write the counts of some runs as tables in Markdown."""
+    faults: Counter[str] = Counter()
+    deaths: Counter[tuple[str, str, str]] = Counter()
+    runs: Counter[int] = Counter()
+    for result in results:
+        faults += result.faults
+        deaths += result.deaths
+        runs += result.runs
+    lines = [
+        "| runs | jobs | images | faults | deaths | orphaned chunks | jobs opened again | violations |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| {len(results)} | {sum(result.jobs for result in results):,} | {sum(result.images for result in results):,} "
+        f"| {faults.total():,} | {deaths.total():,} | {sum(result.orphans for result in results):,} "
+        f"| {sum(count for run, count in runs.items() if run > 1):,} "
+        f"| {sum(len(result.violations) for result in results)} |",
+        "",
+        "| fault | times |",
+        "|---|---|",
+        *(f"| {kind} | {faults[kind]:,} |" for kind in [*RATES, *BAD]),
+        "",
+        "| function | dies at the step | before | after |",
+        "|---|---|---|---|",
+    ]
+    for role, steps in STEPS.items():
+        for step in steps:
+            counts = " | ".join(str(deaths[role, step, moment]) for moment in MOMENTS)
+            lines.append(f"| {role} | {step} | {counts} |")
+    lines.append(f"| process | killer image | {deaths['process', 'killer image', 'before']} | |")
+    return "\n".join(lines)
+
+
+def _plain(result: Result) -> dict[str, object]:
+    plain = asdict(result)
+    plain["deaths"] = {" ".join(key): count for key, count in result.deaths.items()}
+    return plain
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""What a run submits: jobs drawn by lot, whose image servers answer well, badly, or badly for a while."""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from local.image_server import (
+    Answer,
+    ImageServer,
+    cut_after,
+    failing,
+    html,
+    ok,
+    reset_after,
+    reset_at_once,
+    slow,
+    stalled,
+    unavailable,
+)
+from local.images import Format, make_image
+from retail_pulse.measuring.failures import FailureCode
+from tests.faults.injection import KILLER
+from tests.faults.worker import Call
+
+STORES = ("S00339218", "S01408764", "S00766993")
+UNKNOWN_STORE = "S99999999"
+# An image of each side length is made once; they differ in size, so that a changed content shows.
+_SIDES = range(20, 36)
+HEIGHT_ABOVE_WIDTH = 7
+_PICTURES = {side: make_image(Format.PNG, side, side + HEIGHT_ABOVE_WIDTH) for side in _SIDES}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one answer of an image server comes to: a picture's width, or the code of a failure."""
+
+    kind: str
+    answer: Answer
+    width: int | None = None
+    code: FailureCode | None = None
+    status: int | None = None
+
+
+def _good(side: int) -> Served:
+    return Served("good", ok(_PICTURES[side], "image/png"), width=side)
+
+
+# Faults of image servers, by kind.
+BAD: dict[str, Callable[[random.Random], Served]] = {
+    "image server stalls": lambda _: Served("image server stalls", stalled(b"", seconds=3.0), code=FailureCode.TIMEOUT),
+    "image server resets": lambda dice: Served(
+        "image server resets",
+        dice.choice([reset_at_once(), reset_after(_PICTURES[20], 30)]),
+        code=FailureCode.CONNECT_FAILED,
+    ),
+    "image server sends byte by byte": lambda _: Served(
+        "image server sends byte by byte", slow(_PICTURES[20], piece=1, pause=0.05), code=FailureCode.TIMEOUT
+    ),
+    "image server answers 429": lambda dice: Served(
+        "image server answers 429",
+        unavailable(429, retry_after=dice.choice([None, 1])),
+        code=FailureCode.HTTP_STATUS,
+        status=429,
+    ),
+    "image server answers 503": lambda dice: Served(
+        "image server answers 503",
+        unavailable(503, retry_after=dice.choice([None, 0, "Wed, 21 Oct 2015 07:28:00 GMT"])),
+        code=FailureCode.HTTP_STATUS,
+        status=503,
+    ),
+    "content changes between tries": lambda _: Served(
+        "content changes between tries", cut_after(_PICTURES[20], 40), code=FailureCode.TRUNCATED
+    ),
+}
+_HARD: Sequence[Callable[[], Served]] = (
+    lambda: Served("404", failing(404), code=FailureCode.HTTP_STATUS, status=404),
+    lambda: Served("HTML", html(), code=FailureCode.NOT_AN_IMAGE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run's submissions, and what each path of the image server answers in turn."""
+
+    calls: list[Call]
+    scripts: dict[str, list[Served]]
+
+
+def draw(seed: int, jobs: int, server: ImageServer) -> Plan:
+    """Draw the submissions of a run, and have the server know their images."""
+    dice = random.Random(seed)
+    scripts: dict[str, list[Served]] = {}
+    calls = []
+    for number in range(jobs):
+        visits = []
+        for visit in range(dice.randint(1, 3)):
+            urls = []
+            for image in range(dice.randint(1, 5)):
+                # A killer takes every worker that touches it: few of them do.
+                name = KILLER if dice.random() < 0.002 else "/image"
+                path = f"{name}-{seed}-{number}-{visit}-{image}.png"
+                scripts[path] = _script(dice)
+                server.script(path, *(served.answer for served in scripts[path]))
+                urls.append(server.url(path))
+            store = UNKNOWN_STORE if dice.random() < 0.03 else dice.choice(STORES)
+            visits.append({"store_id": store, "image_url": urls, "visit_time": f"2026-11-{1 + visit:02d}"})
+        key = f"run-{seed}-{number}" if dice.random() < 0.5 else None
+        calls.append(Call(number, "/api/submit", json.dumps({"count": len(visits), "visits": visits}), key))
+    return Plan(calls, scripts)
+
+
+def _script(dice: random.Random) -> list[Served]:
+    """Draw what an image's server answers in turn; the last answer is for every later request."""
+    kind = dice.random()
+    if kind < 0.62:
+        return [_good(dice.choice(_SIDES))]
+    if kind < 0.68:
+        return [dice.choice(_HARD)()]
+    bad = [BAD[dice.choice(sorted(BAD))](dice) for _ in range(dice.choice([1, 1, 1, 2, 2, 3, 6]))]
+    return bad if dice.random() < 0.1 else [*bad, _good(dice.choice(_SIDES))]

@@ -1,0 +1,16 @@
+"""What the fork server imports once for all workers: the packages of the functions, and nothing that reads settings."""
+
+import boto3
+import pydantic
+import requests
+from aws_lambda_powertools import event_handler, utilities
+from PIL import Image
+
+from retail_pulse import contract, dynamo, image_pool, processing, queue, reprocessing, submission
+from retail_pulse.measuring import fetch
+from tests.faults import worker
+
+__all__ = [
+    "Image", "boto3", "contract", "dynamo", "event_handler", "fetch", "image_pool", "processing", "pydantic", "queue",
+    "reprocessing", "requests", "submission", "utilities", "worker",
+]  # fmt: skip

@@ -1,0 +1,60 @@
+"""The steps of the write protocol, told by the request that takes them: where a worker may be made to die."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# By role, what the function of that name asks of AWS, and what it does between.
+STEPS: Mapping[str, tuple[str, ...]] = {
+    "submit": ("claim key", "put chunks", "put job", "read job", "send", "hurry", "reopen job"),
+    "process": (
+        "read chunks", "reopen chunk", "measure", "save", "hand on", "start alone", "send", "put rows", "add", "close",
+        "acknowledge",
+    ),
+    "reprocess": ("find due", "read job", "claim job", "close", "reopen job", "send", "hurry"),
+}  # fmt: skip
+MOMENTS = ("before", "after")
+
+_UPDATES = (
+    ("ADD done_chunks", "add"),
+    ("DELETE done_chunks", "reopen job"),
+    ("ended_at = :ended_at", "close"),
+    ("starts = :starts", "start alone"),
+    ("turn = :next", "hand on"),
+    ("#tries = :none", "reopen chunk"),
+    ("#wait = :wait", "claim job"),
+    ("#wait = :zero", "hurry"),
+    ("#out.", "save"),
+    ("SET job_id", "move claim"),
+)
+_PUTS = (("JOB#", "put job"), ("IDEMPOTENCY#", "claim key"))
+_OTHERS = {
+    "batch_get_item": "read chunks",
+    "get_item": "read job",
+    "query": "find due",
+    "send_message_batch": "send",
+    "get_queue_attributes": "count messages",
+}
+
+
+def step_of(method: str, request: Mapping[str, Any]) -> str:
+    """Return the step that a request of boto3 takes.
+
+    Raises
+    ------
+    ValueError
+        For a request that no step makes: the table of steps has to be mended.
+    """
+    if method == "update_item":
+        for part, step in _UPDATES:
+            if part in request["UpdateExpression"]:
+                return step
+    elif method == "put_item":
+        for prefix, step in _PUTS:
+            if request["Item"]["pk"]["S"].startswith(prefix):
+                return step
+    elif method == "batch_write_item":
+        (writes,) = request["RequestItems"].values()
+        return "put chunks" if writes[0]["PutRequest"]["Item"]["pk"]["S"].startswith("CHUNK#") else "put rows"
+    elif method in _OTHERS:
+        return _OTHERS[method]
+    raise ValueError(f"{method} takes no step that is known: {request}")
