@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from local.process import StackProcess
@@ -87,9 +87,8 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _plain(result: Result) -> dict[str, object]:
-    plain = asdict(result)
-    plain["deaths"] = {" ".join(key): count for key, count in result.deaths.items()}
-    return plain
+    deaths = {" ".join(key): count for key, count in result.deaths.items()}
+    return asdict(replace(result, deaths=Counter())) | {"deaths": deaths}
 
 
 if __name__ == "__main__":

@@ -27,15 +27,16 @@ from tests.faults.worker import Call, Orders
 _VISIBILITY_SECONDS = 3
 _STALL_SECONDS = 4
 # After so long there are no more faults: what was accepted has to end by itself.
-_FAULT_SECONDS = 12.0
+_FAULT_SECONDS = 18.0
 _REST_SECONDS = 120.0
 _LOOK_SECONDS = 0.4
 _END_SECONDS = 30.0
 # Of the recorded event.
 _CLIENT = "me"
-_WORKERS = {"submit": "submit", "reprocess": "reprocess"} | {f"process-{n}": "process" for n in (1, 2, 3)}
+_WORKERS = {"submit": "submit"} | {f"process-{n}": "process" for n in (1, 2, 3)}
+_WORKERS |= {f"reprocess-{n}": "reprocess" for n in (1, 2)}
 # A worker that has not come to its death in this time dies wherever it is; the next one is sent to another.
-_LIFE_SECONDS = 5.0
+_LIFE_SECONDS = 6.0
 
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1",
@@ -148,8 +149,8 @@ class Campaign:
         """Draw a death of a role, the rarer the likelier, so that no step is left out."""
         targets = [(step, moment) for step in STEPS[role] for moment in MOMENTS]
         counts = [self._deaths[(role, *target)] + seen[(role, *target)] for target in targets]
-        (target,) = dice.choices(targets, [1 / (1 + count) ** 2 for count in counts])
-        return Death(*target, occasion=dice.randint(1, 2))
+        (target,) = dice.choices(targets, [1 / (1 + count) ** 3 for count in counts])
+        return Death(*target, occasion=dice.randint(1, 2) if min(counts) else 1)
 
     @property
     def folder(self) -> Path:

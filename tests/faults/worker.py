@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 INVOCATION_SECONDS = 2.5
 _LONGEST_IMAGE_MILLISECONDS = 1_000
 _POLL_SECONDS = 0.1
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.3
 # Between two looks at a job, in place of an hour.
 _LONGEST_WAIT_SECONDS = 8
 _SKEWS = (-3.0, -1.5, 1.5, 3.0)
