@@ -1,0 +1,160 @@
+"""Runs a program of concurrent actors in every order, and with a crash at every place, within bounds.
+
+Stateless model checking with a bound on preemptions (M. Musuvathi, S. Qadeer, "Iterative Context Bounding for Systematic
+Testing of Multithreaded Programs", PLDI 2007): actors are threads of which one at a time runs, from one access to what they
+share to the next one. An execution is a sequence of choices; the next execution differs in the last choice that has
+another option left.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Killed(BaseException):
+    """The actor's death; nothing in the code may catch it."""
+
+
+class Choices:
+    """The choices of one execution: given ones first, then the first option each time."""
+
+    def __init__(self, given: list[int]) -> None:
+        self._given = given
+        self.taken: list[tuple[int, int]] = []
+
+    def pick(self, options: int) -> int:
+        """Choose one of some options, and remember how many there were."""
+        number = self._given[len(self.taken)] if len(self.taken) < len(self._given) else 0
+        self.taken.append((number, options))
+        return number
+
+
+def executions() -> Iterator[Choices]:
+    """Yield choices for one execution after the other, until all were had. Each has to be used up before the next."""
+    choices = Choices([])
+    while True:
+        yield choices
+        taken = choices.taken
+        while taken and taken[-1][0] + 1 == taken[-1][1]:
+            taken.pop()
+        if not taken:
+            return
+        choices = Choices([number for number, _ in taken[:-1]] + [taken[-1][0] + 1])
+
+
+@dataclass
+class _Actor:
+    name: str
+    action: Callable[[], None]
+    is_enabled: Callable[[], bool]
+    turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    thread: threading.Thread | None = None
+    is_over: bool = False
+    is_killed: bool = False
+    error: BaseException | None = None
+
+
+class Stage:
+    """Where actors run, one at a time.
+
+    Parameters
+    ----------
+    choices
+        Of this execution.
+    preemptions
+        How often an actor may be left that could go on.
+    crashes
+        How many actors may die.
+    """
+
+    def __init__(self, choices: Choices, preemptions: int, crashes: int) -> None:
+        self._choices = choices
+        self._preemptions = preemptions
+        self._crashes = crashes
+        self._actors: list[_Actor] = []
+        self._current: _Actor | None = None
+        self._director = threading.Semaphore(0)
+        self.trace: list[str] = []
+        self.after_each_step: Callable[[], None] = lambda: None
+
+    def add(self, name: str, action: Callable[[], None], is_enabled: Callable[[], bool] = lambda: True) -> None:
+        """Add an actor that may begin once it is enabled."""
+        self._actors.append(_Actor(name, action, is_enabled))
+
+    def play(self) -> None:
+        """Run the actors until none can go on; an actor that is never enabled stays out."""
+        while True:
+            able = [actor for actor in self._actors if not actor.is_over and (actor.thread or actor.is_enabled())]
+            if not able:
+                return
+            current = self._current
+            if current in able:
+                if self._preemptions > 0 and len(able) > 1:
+                    able.remove(current)
+                    able.insert(0, current)
+                    chosen = able[self._choices.pick(len(able))]
+                    if chosen is not current:
+                        self._preemptions -= 1
+                else:
+                    chosen = current
+            else:
+                chosen = able[self._choices.pick(len(able))] if len(able) > 1 else able[0]
+            self._current = chosen
+            self._let(chosen)
+            if chosen.error is not None:
+                raise chosen.error
+            self.after_each_step()
+
+    def access(self, what: str, operation: Callable[[], Any]) -> Any:
+        """Do something with what is shared; before it, others may go first, and around it the actor may die."""
+        actor = self._current
+        if actor is None or threading.current_thread() is not actor.thread:
+            return operation()  # outside of the play
+        self._director.release()
+        actor.turn.acquire()
+        death = self._choices.pick(3) if self._crashes > 0 else 0
+        if death:
+            self._crashes -= 1
+        self.trace.append(f"{actor.name}: {what}{('', ', dead before', ', dead after')[death]}")
+        if death == 1:
+            raise Killed
+        result = operation()
+        if death == 2:
+            raise Killed
+        return result
+
+    def _let(self, actor: _Actor) -> None:
+        """Let an actor go on to its next access, or to its end."""
+        if actor.thread is None:
+            actor.thread = threading.Thread(target=self._live, args=(actor,), daemon=True)
+            actor.thread.start()
+        else:
+            actor.turn.release()
+        self._director.acquire()
+
+    def _live(self, actor: _Actor) -> None:
+        try:
+            actor.action()
+        except Killed:
+            actor.is_killed = True
+        except BaseException as error:  # noqa: BLE001  # handed to the director
+            actor.error = error
+        actor.is_over = True
+        self._director.release()
+
+
+class Shared:
+    """Makes every call of an object an access on a stage."""
+
+    def __init__(self, target: Any, stage: Stage) -> None:
+        self._target = target
+        self._stage = stage
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._target, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._stage.access(name, lambda: method(*args, **kwargs))
+
+        return call

@@ -1,0 +1,433 @@
+"""The write protocol in every order, with a crash at every place; and each of its rules taken away, one by one.
+
+One job of two chunks, messages that come up to three times, a client's retry. What must hold is what the checker of
+the runs with faults checks.
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from retail_pulse import items, processing, submission
+from retail_pulse.chunks import Chunk, ChunkKey, Pointer
+from retail_pulse.claims import IdempotencyKey
+from retail_pulse.errors import JobIsOpenError, NothingToRetryError
+from retail_pulse.image_pool import ImagePool, PooledImage
+from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, LookPolicy
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.processing import Delivery, Processing
+from retail_pulse.reprocessing import Reprocessing
+from retail_pulse.retries import RetryPolicy, Tries
+from retail_pulse.retrying import Retrying
+from retail_pulse.submission import Submission
+from retail_pulse.visits import Visit, VisitRow
+from tests.exploration import Choices, Killed, Shared, Stage, executions
+from tests.fakes import FakeTable
+from tests.faults.checker import Contents, History, Truth, check
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+STALL = 900
+LOOKS = LookPolicy(STALL, automatic_runs=0)
+
+
+@dataclass(eq=False)
+class Message:
+    """A message, and how often it was delivered."""
+
+    pointer: Pointer
+    receives: int = 0
+    is_taken: bool = False
+
+
+@dataclass
+class Messages:
+    """A queue that delivers at least once: each message in some copies."""
+
+    copies: int = 1
+    waiting: list[Message] = field(default_factory=list)
+
+    def send(self, pointers: Iterable[Pointer], delay_seconds: int = 0) -> None:
+        """Keep messages; delays are nobody's promise."""
+        self.waiting += [Message(pointer) for pointer in pointers for _ in range(self.copies)]
+
+    def backlog(self) -> int:
+        """Count the messages."""
+        return len(self.waiting)
+
+
+class PoolWithoutThreads(ImagePool):
+    """Measures one image after the other: threads are the stage's."""
+
+    def __init__(self, measure: Callable[[str], Measured]) -> None:
+        super().__init__(measure, 1)
+
+    def run(self, images: Iterable[PooledImage[Any]], may_start: Any, after_failure: Any = None) -> Iterator[Any]:
+        for image in images:
+            result = self._try(image.url)
+            yield image.tag, after_failure(image.tag, result) if isinstance(result, MeasuringError) else result
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A job, what its images come to try by try, and who does something about it.
+
+    Parameters
+    ----------
+    images
+        By URL, what each try comes to: a width, or 0 for a failure that may pass; the last one stays.
+    needs_no_reprocess
+        Whether the job is to end by its messages alone.
+    copies, deliveries
+        How often each message is there, and how many workers take one each within the play.
+    submits
+        Clients that submit the job at once, all with one idempotency key; without any it is there from the start.
+    retries
+        Whether the client retries the job within the play.
+    tries
+        Tries of an image in a run.
+    """
+
+    images: Mapping[str, list[int]]
+    needs_no_reprocess: bool = False
+    copies: int = 1
+    deliveries: int = 2
+    submits: int = 0
+    retries: bool = False
+    tries: int = 1
+
+
+DOUBLED = Scenario({"flaky": [0, 5, 0, 7], "good": [3], "other": [4]}, True, copies=2, deliveries=3)
+RETRIED = Scenario({"flaky": [0, 0, 5], "good": [3], "other": [4]}, copies=2, deliveries=5, retries=True)
+HANDED_ON = Scenario({"flaky": [0, 5], "good": [3], "other": [4]}, True, copies=2, deliveries=3, tries=3)
+SUBMITTED = Scenario({"flaky": [5], "good": [3], "other": [4]}, submits=2, deliveries=1)
+
+
+class Parts:
+    """What a mutant may put in the place of the real thing."""
+
+    table: type[FakeTable] = FakeTable
+    processing: type[Processing] = Processing
+    retrying: type[Retrying] = Retrying
+
+    @classmethod
+    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Change what is no class of the three."""
+
+
+class Play:
+    """One execution of a scenario."""
+
+    def __init__(
+        self, scenario: Scenario, parts: type[Parts], choices: Choices, preemptions: int, crashes: int
+    ) -> None:
+        self.scenario = scenario
+        self.stage = Stage(choices, preemptions, crashes)
+        self.real_table = parts.table()
+        self.queue = Messages(scenario.copies)
+        self.clock = START
+        self.fetches: dict[str, list[tuple[int, Outcome]]] = {url: [] for url in scenario.images}
+        self.history = History()
+        table: Any = Shared(self.real_table, self.stage)
+        queue: Any = Shared(self.queue, self.stage)
+        self.submission = Submission(
+            table, queue, 2, 10**6, timedelta(days=90), timedelta(seconds=STALL), lambda: self.clock
+        )
+        self.processing = parts.processing(
+            table, queue, lambda _: True, PoolWithoutThreads(self.measure),
+            RetryPolicy(scenario.tries, 10**6, first_wait_seconds=60, inline_wait_seconds=0), LOOKS,
+            lambda: self.clock, lambda: 1.0,
+        )  # fmt: skip
+        self.retrying = parts.retrying(table, queue, LOOKS, lambda: self.clock)
+        self.reprocessing = Reprocessing(table, queue, LOOKS, lambda: self.clock)
+        self.accepted: set[int] = set()
+        self.retried = False
+        self.looks = 0
+
+    # ---------------------------------------------------------------- the world
+
+    def measure(self, url: str) -> Measured:
+        """Come to what the scenario says, marked with the run that the job is at."""
+        script = self.scenario.images[url]
+        width = script[min(len(self.fetches[url]), len(script) - 1)]
+        run = max((job.run for job in self.real_table.jobs.values()), default=1)
+        if width:
+            measured = Measured("PNG", width, width, 1)
+            self.fetches[url].append((run, measured))
+            return measured
+        error = MeasuringError(FailureCode.TIMEOUT, f"run {run}")
+        self.fetches[url].append((run, Failure.of(error)))
+        raise error
+
+    def submit(self) -> None:
+        visits = [Visit("A", "2026-11-23", ["flaky", "good"]), Visit("B", "2026-11-23", ["other"])]
+        job = self.submission.submit("me", visits, IdempotencyKey("key", "hash"))
+        self.accepted.add(job.job_id)
+
+    def deliver(self) -> None:
+        """A worker takes the first message that nobody has; when it dies, the message comes again."""
+        message = next(message for message in self.queue.waiting if not message.is_taken)
+        message.is_taken = True
+        message.receives += 1
+        try:
+            report = self.processing.process([Delivery("m", message.pointer, message.receives)])
+            if not report.failed_messages:
+                self.queue.waiting.remove(message)
+        finally:
+            message.is_taken = False
+
+    def retry(self) -> None:
+        self.retried = True
+        (job,) = self.real_table.jobs.values()
+        try:
+            self.retrying.retry("me", job.job_id)
+        except (JobIsOpenError, NothingToRetryError):
+            pass
+
+    # ---------------------------------------------------------------- the play
+
+    def go(self) -> list[str]:
+        """Play, then let everything that is left happen in order, without faults; return what does not hold."""
+        if not self.scenario.submits:
+            self.submit()
+        for number in range(self.scenario.submits):
+            self.stage.add(f"submit {number}", self.submit)
+        for number in range(self.scenario.deliveries):
+            self.stage.add(
+                f"worker {number}", self.deliver, lambda: any(not message.is_taken for message in self.queue.waiting)
+            )
+        if self.scenario.retries:
+            self.stage.add("client", self.retry, lambda: any(not job.open for job in self.real_table.jobs.values()))
+        self.stage.after_each_step = self.look
+        self.stage.play()
+        for _ in range(20):
+            if not self.real_table.jobs:
+                self.submit()
+            self.clock += timedelta(seconds=100)
+            if self.queue.waiting:
+                self.deliver()
+            elif any(job.open for job in self.real_table.jobs.values()):
+                self.clock += timedelta(hours=1)
+                self.reprocessing.look()
+                self.looks += 1
+            elif self.scenario.retries and not self.retried:
+                self.retry()
+            else:
+                break
+            self.look()
+        return [*self.violations(), *self.history.violations]
+
+    def look(self) -> None:
+        self.history.saw_jobs(self.real_table.jobs.values())
+        self.history.saw_chunks(self.real_table.stored)
+
+    def violations(self) -> Iterator[str]:
+        rows = {}
+        for row in self.real_table.rows.values():
+            item = items.visit_row_item(row, 1)
+            rows[item["pk"]["S"], item["sk"]["S"]] = item
+        contents = Contents(
+            jobs=self.real_table.jobs,
+            chunks=self.real_table.stored,
+            rows=rows,
+            claims={claim.idempotency_key: claim.job_id for claim in self.real_table.claims.values()},
+        )
+        truth = {
+            url: Truth(
+                frozenset((o.width, o.height) for _, o in fetched if isinstance(o, Measured)),
+                frozenset(o.code for _, o in fetched if isinstance(o, Failure)),
+                len(fetched),
+            )
+            for url, fetched in self.fetches.items()
+        }
+        yield from check(contents, truth, lambda _: True, {}, [("me", job_id) for job_id in self.accepted])
+        if self.looks and self.scenario.needs_no_reprocess:
+            yield "only reprocess could end the job"
+        if len(self.real_table.jobs) != 1:
+            yield f"{len(self.real_table.jobs)} jobs"
+        for chunk in self.real_table.stored.values():
+            for outcome in chunk.outcomes.values():
+                if isinstance(outcome, Failure) and int(outcome.message.split()[1]) < chunk.run:
+                    yield f"chunk {chunk.number} at run {chunk.run} holds a failure of {outcome.message}"
+
+
+def first_violation(
+    scenario: Scenario, parts: type[Parts] = Parts, preemptions: int = 0, crashes: int = 0
+) -> tuple[int, list[str]]:
+    """Go through the executions until one breaks an invariant; return how many there were, and what was broken."""
+    count = 0
+    for choices in executions():
+        count += 1
+        play = Play(scenario, parts, choices, preemptions, crashes)
+        found = play.go()
+        if found:
+            return count, [*found, *play.stage.trace]
+    return count, []
+
+
+# ------------------------------------------------------------------ without faults of its own
+
+
+# Scenario, preemptions, crashes.
+BOUNDS = {
+    "doubled messages, two preemptions": (DOUBLED, 2, 0),
+    "doubled messages, a crash and a preemption": (DOUBLED, 1, 1),
+    "doubled messages, two crashes": (DOUBLED, 0, 2),
+    "a retry, a preemption": (RETRIED, 1, 0),
+    "a retry, a crash": (RETRIED, 0, 1),
+    "images tried again, a preemption": (HANDED_ON, 1, 0),
+    "images tried again, two crashes": (HANDED_ON, 0, 2),
+    "two submissions of one name, two preemptions": (SUBMITTED, 2, 0),
+    "two submissions of one name, a crash and a preemption": (SUBMITTED, 1, 1),
+}
+
+
+@pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
+def test_the_invariants_hold_in_every_order_and_with_a_crash_at_every_place(bounds: tuple[Scenario, int, int]) -> None:
+    scenario, preemptions, crashes = bounds
+    count, broken = first_violation(scenario, Parts, preemptions, crashes)
+    assert broken == []
+    assert count > 20
+
+
+# ------------------------------------------------------------------ tests of the tests
+
+
+class SaveWithoutRun(Parts):
+    class table(FakeTable):
+        def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
+            return super().save_chunk(key, self.stored[key].run, outcomes)
+
+
+class AddWithoutRun(Parts):
+    class table(FakeTable):
+        def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
+            return super().add_chunks(client, job_id, self.jobs[client, job_id].run, verdicts)
+
+
+class CloseWithoutRun(Parts):
+    class table(FakeTable):
+        def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
+            return super().close_job(self.jobs[job.client, job.job_id], status, ended_at, due)
+
+
+class OwnResultsInTheTail(Parts):
+    class processing(Processing):
+        def _save(self, work: Any, report: Any) -> None:
+            super()._save(work, report)
+            if work.done is not None:
+                work.done = replace(work.done, outcomes={**work.done.outcomes, **work.outcomes})
+
+
+class CompleteChunksDropped(Parts):
+    class processing(Processing):
+        def _open(self, deliveries: Any, report: Any) -> Iterator[Any]:
+            return (work for work in super()._open(deliveries, report) if work.done is None)
+
+
+class LastOutcomeWins(Parts):
+    """``if_not_exists`` left out."""
+
+    class table(FakeTable):
+        def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
+            saved = super().save_chunk(key, run, outcomes)
+            if saved is not None:
+                self.stored[key] = saved = replace(saved, outcomes={**saved.outcomes, **outcomes})
+            return saved
+
+
+class ChunksReopenedBeforeTheJob(Parts):
+    class retrying(Retrying):
+        def retry(self, client: str, job_id: int) -> Job:
+            store: Any = self.store
+            job = store.job(client, job_id)
+            if not job.open:
+                for number in sorted(job.failed):
+                    chunk = store.chunks([job.key_of(number)])[job.key_of(number)]
+                    store.reopen_chunk(job.key_of(number), chunk, job.run + 1, chunk.reopened_by(job.scope))
+            return super().retry(client, job_id)
+
+
+class RowsOfHalfMeasuredVisits(Parts):
+    @classmethod
+    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+        def rows(works: Iterable[Any]) -> Iterator[tuple[VisitRow, int]]:
+            for work in works:
+                first = 0
+                for part in work.done.parts:
+                    images = range(first, first + len(part.image_urls))
+                    first = images.stop
+                    measured = [o for i in images if isinstance(o := work.done.outcomes.get(i), Measured)]
+                    yield VisitRow(
+                        work.pointer.client, work.pointer.job_id, part.visit, part.part, part.parts, part.store_id,
+                        part.visit_time, sum(outcome.perimeter for outcome in measured), len(measured),
+                    ), 0  # fmt: skip
+
+        monkeypatch.setattr(processing, "_rows", rows)
+
+
+class ChunkKeysWithoutNonce(Parts):
+    @classmethod
+    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(submission.secrets, "token_urlsafe", lambda _: "always the same")
+
+
+class CounterInPlaceOfASet(Parts):
+    class table(FakeTable):
+        def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
+            before = self.jobs[client, job_id]
+            job = super().add_chunks(client, job_id, run, verdicts)
+            if job is not None and len(job.done) < len(before.done) + len(verdicts):
+                self.jobs[client, job_id] = job = replace(job, done=job.done | frozenset(job.missing[:1]))
+            return job
+
+
+class EarlierTurnsAlwaysDropped(Parts):
+    """Also the message of a worker that died between its save and its sending."""
+
+    @classmethod
+    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+        def is_of_an_earlier_turn(delivery: Delivery, chunk: Chunk) -> bool:
+            return (delivery.pointer.turn or 0) < chunk.turn and not chunk.is_done
+
+        monkeypatch.setattr(processing, "_is_of_an_earlier_turn", is_of_an_earlier_turn)
+
+
+class HandedOnWithoutTurn(Parts):
+    class table(FakeTable):
+        def hand_on_chunk(
+            self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+        ) -> Chunk | None:
+            # The condition on the run is there, the one on the turn is not; and a retry finds the chunk at its new run.
+            return super().hand_on_chunk(key, replace(self.stored[key], run=chunk.run), outcomes, tries)
+
+
+MUTANTS: list[tuple[type[Parts], Scenario, int, int]] = [
+    (SaveWithoutRun, RETRIED, 1, 0),
+    (AddWithoutRun, RETRIED, 1, 0),
+    (CloseWithoutRun, RETRIED, 1, 0),
+    (OwnResultsInTheTail, DOUBLED, 1, 1),
+    (CompleteChunksDropped, DOUBLED, 0, 1),
+    (LastOutcomeWins, DOUBLED, 1, 0),
+    (ChunksReopenedBeforeTheJob, RETRIED, 0, 1),
+    (RowsOfHalfMeasuredVisits, DOUBLED, 0, 0),
+    (ChunkKeysWithoutNonce, SUBMITTED, 1, 0),
+    (CounterInPlaceOfASet, DOUBLED, 0, 0),
+    (EarlierTurnsAlwaysDropped, HANDED_ON, 0, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "scenario", "preemptions", "crashes"), MUTANTS, ids=lambda v: getattr(v, "__name__", "")
+)
+def test_each_rule_taken_away_breaks_an_invariant(
+    mutant: type[Parts], scenario: Scenario, preemptions: int, crashes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant.patch(monkeypatch)
+    count, broken = first_violation(scenario, mutant, preemptions, crashes)
+    print(count, broken[:3])
+    assert broken
