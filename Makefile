@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+RUNS ?= 5
+SEED ?= 1
+AT_ONCE ?= 1
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check fmt lock export openapi key smoke clean
+.PHONY: help setup demo serve test faults check fmt lock export openapi key smoke clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +32,9 @@ serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_D
 
 test: check  ## Lint, types, template checks and every test that needs no Docker
 	$(BIN)/python -m pytest
+
+faults: setup  ## Runs with injected faults, and a table of them: make faults RUNS=5 SEED=1 [AT_ONCE=3]
+	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)
 
 check: setup  ## Lint, types, template rules, and what is generated against its source
 	$(BIN)/ruff format --check .

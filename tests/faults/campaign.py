@@ -38,6 +38,8 @@ _WORKERS |= {f"reprocess-{n}": "reprocess" for n in (1, 2)}
 # A worker that has not come to its death in this time dies wherever it is; the next one is sent to another.
 _LIFE_SECONDS = 6.0
 
+# The functions of the stack itself stay out of it: every run has a table and a queue of its own.
+_PARAMETERS = {"ReprocessSchedule": "rate(365 days)"}
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_METRICS_NAMESPACE": "RetailPulse",
@@ -338,3 +340,21 @@ def _served(script: Sequence[Served], requests: int) -> list[Served]:
 
 def _deaths(lines: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str, str]]:
     return Counter((line["role"], line["death"], line["moment"]) for line in lines if "death" in line)
+
+
+def runs(seeds: Sequence[int], jobs: int) -> list[Result]:
+    """Do runs one after the other on one stack, and print a line for each."""
+    results = []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, StackProcess(parameters=_PARAMETERS) as stack:
+        campaign = Campaign(stack, Path(folder))
+        for seed in seeds:
+            result = campaign.run(seed, jobs)
+            results.append(result)
+            print(
+                f"seed {seed}: {result.jobs} jobs, {result.images} images, {result.faults.total()} faults, "
+                f"{result.deaths.total()} deaths, {len(result.violations)} violations ({result.seconds:.0f} s)",
+                flush=True,
+            )
+            for violation in result.violations:
+                print(f"  {violation}", flush=True)
+    return results
