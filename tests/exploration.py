@@ -1,9 +1,9 @@
 """Runs a program of concurrent actors in every order, and with a crash at every place, within bounds.
 
-Stateless model checking with a bound on preemptions (M. Musuvathi, S. Qadeer, "Iterative Context Bounding for Systematic
-Testing of Multithreaded Programs", PLDI 2007): actors are threads of which one at a time runs, from one access to what they
-share to the next one. An execution is a sequence of choices; the next execution differs in the last choice that has
-another option left.
+Stateless model checking with a bound on preemptions (M. Musuvathi, S. Qadeer, "Iterative Context Bounding for
+Systematic Testing of Multithreaded Programs", PLDI 2007): actors are threads of which one at a time runs, from one
+access to what they share to the next one. An execution is a sequence of choices; the next execution differs in the last
+choice that has another option left.
 """
 
 import threading
@@ -53,6 +53,8 @@ class _Actor:
     is_over: bool = False
     is_killed: bool = False
     error: BaseException | None = None
+    # The access that it is about to make.
+    next: str = ""
 
 
 class Stage:
@@ -81,6 +83,23 @@ class Stage:
     def add(self, name: str, action: Callable[[], None], is_enabled: Callable[[], bool] = lambda: True) -> None:
         """Add an actor that may begin once it is enabled."""
         self._actors.append(_Actor(name, action, is_enabled))
+
+    def bring(self, name: str, to: str) -> None:
+        """Let an actor go, alone and without choices, until it is about to make an access; there it stops.
+
+        Raises
+        ------
+        LookupError
+            It came to its end without that access.
+        """
+        (actor,) = (actor for actor in self._actors if actor.name == name)
+        self._current = actor
+        crashes, self._crashes = self._crashes, 0
+        while actor.next != to:
+            self._let(actor)
+            if actor.is_over:
+                raise LookupError(f"{name} never came to {to}") from actor.error
+        self._current, self._crashes = None, crashes
 
     def play(self) -> None:
         """Run the actors until none can go on; an actor that is never enabled stays out."""
@@ -111,6 +130,7 @@ class Stage:
         actor = self._current
         if actor is None or threading.current_thread() is not actor.thread:
             return operation()  # outside of the play
+        actor.next = what
         self._director.release()
         actor.turn.acquire()
         death = self._choices.pick(3) if self._crashes > 0 else 0
