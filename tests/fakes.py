@@ -3,15 +3,18 @@
 `tests/adapters/test_jobs_table.py` holds the table to what DynamoDB does.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from retail_pulse.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.claims import Claim
 from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.image_pool import AfterFailure, ImagePool, PooledImage
 from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.outcomes import Outcome
+from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.outcomes import Failure, Measured, Outcome
 from retail_pulse.retries import Tries
 from retail_pulse.visits import VisitRow
 
@@ -208,3 +211,25 @@ class FakeQueue:
 
     def backlog(self) -> int:
         return len(self.sent) + self.others
+
+
+class PoolWithoutThreads(ImagePool):
+    """Measures one image after the other in the caller's thread, and waits for nothing."""
+
+    def __init__(self, measure: Callable[[str], Measured]) -> None:
+        super().__init__(measure, 1)
+
+    def run(
+        self,
+        images: Iterable[PooledImage[Any]],
+        may_start: Callable[[], bool],
+        after_failure: Callable[[Any, MeasuringError], AfterFailure] = lambda _, error: Failure.of(error),
+    ) -> Iterator[tuple[Any, Outcome | None]]:
+        for image in images:
+            result = self._try(image.url) if may_start() else None
+            if isinstance(result, MeasuringError):
+                decision = after_failure(image.tag, result)
+                assert not isinstance(decision, float), "a wait within the invocation needs the pool with threads"
+                yield image.tag, decision
+            else:
+                yield image.tag, result

@@ -18,7 +18,7 @@ POINTERS = [Pointer("me", 123, "n", number, 1, Scope.ALL) for number in range(23
 
 @given(
     st.builds(Pointer, st.text(), st.integers(0, 2**53), st.text(), st.integers(0, 9999), st.integers(1, 99),
-              st.sampled_from(Scope))
+              st.sampled_from(Scope), st.none() | st.integers(0, 99))
 )  # fmt: skip
 def test_a_pointer_is_read_as_it_was_written(pointer: Pointer) -> None:
     assert decode(encode(pointer)) == pointer
@@ -68,3 +68,16 @@ def test_messages_that_were_not_taken_are_an_error_that_counts_them() -> None:
     client: Any = Refusing(times=2)
     with pytest.raises(StorageUnavailableError, match="2 of 3"):
         PointerQueue(client, "url").send(POINTERS[:3])
+
+
+def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile() -> None:
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        url = sqs.create_queue(QueueName="chunks")["QueueUrl"]
+        queue = PointerQueue(sqs, url)
+        queue.send(POINTERS[:2])
+        queue.send(POINTERS[2:3], delay_seconds=900)
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        assert sorted(decode(message["Body"]).chunk for message in found) == [0, 1]
+        # One is hidden by its delay and two because they were delivered: all are still to be done.
+        assert queue.backlog() == 3

@@ -6,7 +6,7 @@ the runs with faults checks.
 
 import contextlib
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from retail_pulse import items, processing
 from retail_pulse.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.claims import IdempotencyKey
 from retail_pulse.errors import JobIsOpenError, NothingToRetryError
-from retail_pulse.image_pool import ImagePool, PooledImage
 from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, LookPolicy
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.outcomes import Failure, Measured, Outcome
@@ -28,7 +27,7 @@ from retail_pulse.retrying import Retrying
 from retail_pulse.submission import Submission
 from retail_pulse.visits import Visit, VisitRow
 from tests.exploration import Choices, Shared, Stage, executions
-from tests.fakes import FakeTable
+from tests.fakes import FakeTable, PoolWithoutThreads
 from tests.faults.checker import Contents, History, Truth, check
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -59,18 +58,6 @@ class Messages:
     def backlog(self) -> int:
         """Count the messages."""
         return len(self.waiting)
-
-
-class PoolWithoutThreads(ImagePool):
-    """Measures one image after the other: threads are the stage's."""
-
-    def __init__(self, measure: Callable[[str], Measured]) -> None:
-        super().__init__(measure, 1)
-
-    def run(self, images: Iterable[PooledImage[Any]], may_start: Any, after_failure: Any = None) -> Iterator[Any]:
-        for image in images:
-            result = self._try(image.url)
-            yield image.tag, after_failure(image.tag, result) if isinstance(result, MeasuringError) else result
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,190 @@
+"""What retries and the schedule write: one contract for DynamoDB (on moto) and for the table in memory."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from retail_pulse.chunks import Chunk, ChunkKey, Scope, cut
+from retail_pulse.claims import Claim
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening
+from retail_pulse.measuring.failures import FailureCode
+from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.retries import Tries
+from retail_pulse.visits import Visit
+from tests.adapters.conftest import TABLE, create_table
+from tests.fakes import FakeTable
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DUE = int(NOW.timestamp())
+EXPIRES = DUE + 90 * 86_400
+GOOD = Measured("JPEG", 1280, 720, 51_234)
+SOFT = Failure(FailureCode.TIMEOUT, "too slow", may_pass=True)
+KEY = ChunkKey("n", 0)
+JOB = Job(
+    client="me", job_id=123, nonce="n", status=JobStatus.ONGOING, open=True, run=1, scope=Scope.ALL, created_at=NOW,
+    ended_at=None, visits=1, images=9, chunks=3, due=DUE, wait=900, expires_at=EXPIRES, idempotency_key="order",
+)  # fmt: skip
+CLAIM = Claim("me", "order", "hash", 123, DUE + 86_400)
+
+
+@pytest.fixture(params=["dynamodb", "memory"])
+def table(request: pytest.FixtureRequest) -> Iterator[JobsTable | FakeTable]:
+    if request.param == "memory":
+        yield FakeTable()
+        return
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        create_table(client)
+        yield JobsTable(client, TABLE)
+
+
+@pytest.fixture
+def chunk(table: JobsTable) -> Chunk:
+    table.put_chunks("n", cut([Visit("A", "t", ["a", "b", "c"])], 3, 10**6), EXPIRES)
+    return table.chunks([KEY])[KEY]
+
+
+@pytest.fixture
+def job(table: JobsTable) -> Job:
+    table.put_job(JOB)
+    return JOB
+
+
+# ------------------------------------------------------------------ chunks
+
+
+def test_handing_on_saves_and_begins_the_next_turn_once(table: JobsTable, chunk: Chunk) -> None:
+    tries = {1: Tries(2, DUE + 0.25, DUE + 7.5)}
+    handed = table.hand_on_chunk(KEY, chunk, {0: GOOD}, tries)
+    assert handed is not None
+    assert (handed.turn, handed.outcomes, handed.tries) == (1, {0: GOOD}, tries)
+    assert table.chunks([KEY])[KEY] == handed
+    # The same turn again is another worker's, and too late.
+    assert table.hand_on_chunk(KEY, chunk, {2: GOOD}, {}) is None
+    later = table.hand_on_chunk(KEY, handed, {0: SOFT}, {2: Tries(1, DUE, DUE)})
+    assert later is not None
+    assert (later.turn, later.outcomes, sorted(later.tries)) == (2, {0: GOOD}, [1, 2])
+
+
+def test_handing_on_frees_a_chunk_that_one_worker_had(table: JobsTable, chunk: Chunk) -> None:
+    started = table.start_alone(KEY, chunk, 1, 2, 5000, 1000)
+    assert started is not None
+    handed = table.hand_on_chunk(KEY, started, {0: GOOD}, {})
+    assert handed is not None
+    assert (handed.starts, handed.starting, handed.lease) == (0, None, 0)
+
+
+def test_a_run_begins_without_the_tries_and_turns_of_the_last_one(table: JobsTable, chunk: Chunk) -> None:
+    handed = table.hand_on_chunk(KEY, chunk, {0: SOFT}, {1: Tries(2, DUE, DUE)})
+    assert handed is not None
+    reopened = table.reopen_chunk(KEY, handed, 2, [0])
+    assert reopened is not None
+    assert (reopened.run, reopened.turn, reopened.tries, reopened.outcomes) == (2, 0, {}, {})
+    assert table.hand_on_chunk(KEY, handed, {0: GOOD}, {}) is None
+
+
+def test_a_chunk_is_one_workers_until_its_lease_ends(table: JobsTable, chunk: Chunk) -> None:
+    first = table.start_alone(KEY, chunk, None, 1, 5000, 1000)
+    assert first is not None
+    assert (first.starts, first.starting, first.lease) == (1, None, 5000)
+    assert table.start_alone(KEY, chunk, None, 1, 6000, 4999) is None
+    # Who has it goes on, image by image; who comes after the lease takes it over.
+    own = table.start_alone(KEY, first, 0, 2, 5000, 4999)
+    assert own is not None
+    assert (own.starting, own.starts) == (0, 2)
+    other = table.start_alone(KEY, chunk, 0, 3, 9000, 5000)
+    assert other is not None
+    assert (other.starts, other.lease) == (3, 9000)
+    assert table.start_alone(ChunkKey("gone", 0), chunk, None, 1, 5000, 1000) is None
+    assert table.chunks([ChunkKey("gone", 0)]) == {}
+
+
+# ------------------------------------------------------------------ jobs
+
+
+def test_a_due_job_is_found_claimed_once_and_due_again_later(table: JobsTable, job: Job) -> None:
+    assert list(table.due_jobs(DUE - 1)) == []
+    assert list(table.due_jobs(DUE)) == [("me", 123)]
+    table.add_chunks("me", 123, 1, [ChunkVerdict(0, failed=False, soft=False)])
+    read = table.job("me", 123)
+    assert read is not None
+    claimed = table.claim_job(read, DUE + 1800, 1800)
+    assert claimed is not None
+    assert (claimed.due, claimed.wait, claimed.seen) == (DUE + 1800, 1800, 1)
+    assert table.claim_job(read, DUE + 1800, 1800) is None
+    assert list(table.due_jobs(DUE)) == []
+
+
+def test_the_longest_due_of_a_shard_comes_first(table: JobsTable) -> None:
+    for job_id, due in ((8, DUE - 5), (16, DUE - 50), (24, DUE + 1)):
+        table.put_job(replace(JOB, job_id=job_id, due=due, nonce=f"n{job_id}"))
+    assert list(table.due_jobs(DUE)) == [("me", 16), ("me", 8)]
+
+
+def test_an_open_job_may_be_hurried_and_an_ended_one_may_not(table: JobsTable, job: Job) -> None:
+    table.hurry_job(job, DUE - 60)
+    hurried = table.job("me", 123)
+    assert hurried is not None
+    assert (hurried.due, hurried.wait) == (DUE - 60, 0)
+    table.close_job(job, JobStatus.COMPLETED, NOW, None)
+    table.hurry_job(job, DUE - 60)
+    table.hurry_job(replace(job, job_id=999), DUE - 60)
+    ended = table.job("me", 123)
+    assert ended is not None
+    assert ended.due is None
+    assert table.job("me", 999) is None
+
+
+def test_an_ended_job_is_opened_once_with_a_run_of_its_own(table: JobsTable, job: Job) -> None:
+    verdicts = [ChunkVerdict(0, False, False), ChunkVerdict(1, True, True), ChunkVerdict(2, True, False)]
+    table.add_chunks("me", 123, 1, verdicts)
+    reopening = Reopening(frozenset({1}), Scope.SOFT, JobStatus.FAILED, 1, DUE + 900, 900)
+    assert table.reopen_job(job, reopening) is None  # it has not ended
+    ended = table.close_job(job, JobStatus.FAILED, NOW, DUE + 60)
+    assert ended is not None
+    assert ended.due == DUE + 60
+    opened = table.reopen_job(ended, reopening)
+    assert opened is not None
+    assert (opened.run, opened.scope, opened.open, opened.status) == (2, Scope.SOFT, True, JobStatus.FAILED)
+    assert (opened.done, opened.failed, opened.soft) == (frozenset({0, 2}), frozenset({2}), frozenset())
+    assert (opened.automatic, opened.due, opened.wait, opened.seen) == (1, DUE + 900, 900, 2)
+    assert opened.ended_at == NOW
+    assert table.reopen_job(ended, reopening) is None
+    assert table.job("me", 123) == opened
+
+
+def test_a_job_that_its_client_opens_again_has_no_end(table: JobsTable, job: Job) -> None:
+    table.add_chunks("me", 123, 1, [ChunkVerdict(number, True, False) for number in range(3)])
+    ended = table.close_job(job, JobStatus.FAILED, NOW, None)
+    assert ended is not None
+    everything = Reopening(frozenset(range(3)), Scope.ALL, JobStatus.ONGOING, 0, DUE, 900)
+    opened = table.reopen_job(ended, everything)
+    assert opened is not None
+    assert (opened.status, opened.ended_at, opened.done, opened.failed) == (
+        JobStatus.ONGOING, None, frozenset(), frozenset(),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ claims
+
+
+def test_a_key_is_the_first_ones_until_it_expires(table: JobsTable) -> None:
+    assert table.put_claim(CLAIM, DUE) == CLAIM
+    second = replace(CLAIM, body_hash="other", job_id=456, expires_at=CLAIM.expires_at + 60)
+    assert table.put_claim(second, CLAIM.expires_at - 1) == CLAIM
+    assert table.put_claim(replace(second, client="you"), DUE).job_id == 456
+    assert table.put_claim(second, CLAIM.expires_at) == second
+
+
+def test_a_claim_moves_to_another_job_once(table: JobsTable) -> None:
+    table.put_claim(CLAIM, DUE)
+    assert table.move_claim(CLAIM, 456).job_id == 456
+    # Another attempt that saw the same clash gets the id that the first one chose.
+    assert table.move_claim(CLAIM, 789).job_id == 456
+    assert table.put_claim(CLAIM, DUE).job_id == 456
+    assert timedelta(seconds=CLAIM.expires_at - DUE) == timedelta(days=1)

@@ -1,0 +1,199 @@
+"""Idempotency keys, the retry route and the schedule: what the handlers answer to the events that AWS sends."""
+
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from local.image_server import ImageServer
+from local.images import Format, make_image
+from retail_pulse import contract
+from retail_pulse.dynamo import JobsTable
+from tests.adapters.conftest import TABLE
+from tests.functions.conftest import Context, event
+
+Load = Callable[[str], ModuleType]
+
+
+def post(
+    module: ModuleType, context: Context, path: str = "/api/submit", body: str | None = None, **fields: Any
+) -> tuple[int, Any]:
+    """Send a POST: by default the recorded submission."""
+    sent = event("submit")
+    sent["rawPath"] = path
+    sent["body"] = sent["body"] if body is None else body
+    sent["headers"] |= fields.get("headers", {})
+    sent["requestContext"]["authorizer"]["lambda"] |= fields.get("key", {})
+    answer = module.handler(sent, context)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def deliver(process: ModuleType, url: str, context: Context) -> int:
+    """Hand over what is in the queue, acknowledge what was processed, and return how many messages there were."""
+    sqs = boto3.client("sqs")
+    found = sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+    ).get("Messages", [])
+    (record,) = event("process")["Records"]
+    records = [
+        record | {"messageId": m["MessageId"], "body": m["Body"], "attributes": record["attributes"] | m["Attributes"]}
+        for m in found
+    ]
+    if records:
+        assert process.handler({"Records": records}, context) == {"batchItemFailures": []}
+    for message in found:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return len(found)
+
+
+def job_body(*urls: str) -> str:
+    visit = {"store_id": "S00339218", "image_url": urls, "visit_time": "now"}
+    return json.dumps({"count": 1, "visits": [visit]})
+
+
+def is_problem(answer: Any, status: int, text: str) -> bool:
+    problem = contract.Problem.model_validate(answer)
+    return problem.status == status and text in f"{problem.title} {problem.detail}"
+
+
+# ------------------------------------------------------------------ Idempotency-Key
+
+
+def test_the_same_key_and_body_is_the_same_job_and_one_message(load: Load, environment: str, context: Context) -> None:
+    submit = load("submit")
+    key = {"headers": {"idempotency-key": "order-1"}}
+    first, second = post(submit, context, **key), post(submit, context, **key)
+    assert first[0] == second[0] == 201
+    assert first == second
+    assert deliver(load("process"), environment, context) == 1
+    assert post(submit, context)[1] != first[1]
+
+
+def test_the_same_key_with_another_body_is_a_422(load: Load, context: Context) -> None:
+    submit = load("submit")
+    key = {"headers": {"idempotency-key": "order-1"}}
+    assert post(submit, context, **key)[0] == 201
+    code, answer = post(submit, context, body=job_body("http://127.0.0.1:9/2.png"), **key)
+    assert (code, list(answer)) == (422, ["error"])
+    assert "another body" in answer["error"]
+
+
+def test_a_key_is_its_clients_own(load: Load, context: Context) -> None:
+    submit = load("submit")
+    key = {"idempotency-key": "order-1"}
+    mine = post(submit, context, headers=key)
+    yours = post(submit, context, headers=key, body=job_body("http://127.0.0.1:9/2.png"), key={"client": "you"})
+    assert (mine[0], yours[0]) == (201, 201)
+    assert mine[1] != yours[1]
+
+
+@pytest.mark.parametrize("key", ["", "with space", "ä", "x" * 256])
+def test_a_key_that_is_none_is_a_400_that_names_the_header(load: Load, context: Context, key: str) -> None:
+    code, answer = post(load("submit"), context, headers={"idempotency-key": key})
+    assert (code, answer) == (400, {"error": "header Idempotency-Key must be 1 to 255 visible ASCII characters"})
+
+
+def test_a_wrong_body_takes_no_key(load: Load, context: Context) -> None:
+    submit = load("submit")
+    key = {"headers": {"idempotency-key": "order-1"}}
+    assert post(submit, context, body="{}", **key)[0] == 400
+    assert post(submit, context, **key)[0] == 201
+
+
+# ------------------------------------------------------------------ POST /api/jobs/{job_id}/retry
+
+
+def test_a_retry_measures_what_had_failed(load: Load, environment: str, context: Context) -> None:
+    submit, process, status = load("submit"), load("process"), load("status")
+    with ImageServer() as server:
+        server.add("/good.png", make_image(Format.PNG, 64, 48))
+        body = job_body(server.url("/good.png"), server.url("/late.png"))
+        job_id = post(submit, context, body=body)[1]["job_id"]
+        path = f"/api/jobs/{job_id}/retry"
+        code, answer = post(submit, context, path)
+        assert code == 409
+        assert is_problem(answer, 409, "has not ended")
+        deliver(process, environment, context)
+        server.add("/late.png", make_image(Format.PNG, 10, 20))
+        code, answer = post(submit, context, path)
+        assert code == 202
+        assert (answer["job_id"], answer["run"]) == (job_id, 2)
+        contract.Reopened.model_validate(answer)
+        deliver(process, environment, context)
+        assert [request.path for request in server.requests] == ["/good.png", "/late.png", "/late.png"]
+    sent = event("status") | {"rawPath": "/api/status", "queryStringParameters": {"jobid": str(job_id)}}
+    assert json.loads(status.handler(sent, context)["body"])["status"] == "completed"
+    code, answer = post(submit, context, path)
+    assert code == 409
+    assert is_problem(answer, 409, "no failed image")
+
+
+def test_nobody_else_may_retry_a_job(load: Load, environment: str, context: Context) -> None:
+    submit = load("submit")
+    job_id = post(submit, context)[1]["job_id"]
+    deliver(load("process"), environment, context)
+    path = f"/api/jobs/{job_id}/retry"
+    code, answer = post(submit, context, path, key={"client": "you"})
+    assert (code, is_problem(answer, 404, "no job")) == (404, True)
+    code, answer = post(submit, context, path, key={"scopes": "read"})
+    assert (code, is_problem(answer, 403, "submit")) == (403, True)
+    assert post(submit, context, path)[0] == 202
+
+
+@pytest.mark.parametrize("job_id", ["1", "x", "-1", "9" * 30])
+def test_a_retry_of_no_job_is_a_404(load: Load, context: Context, job_id: str) -> None:
+    code, answer = post(load("submit"), context, f"/api/jobs/{job_id}/retry")
+    assert (code, is_problem(answer, 404, "")) == (404, True)
+
+
+# ------------------------------------------------------------------ the schedule
+
+
+def make_due(job_id: int) -> None:
+    """Have a job be due since 1970."""
+    table = JobsTable(boto3.client("dynamodb"), TABLE)
+    job = table.job("me", job_id)
+    assert job is not None
+    table.hurry_job(job, 0)
+
+
+def test_the_schedule_sends_what_was_lost_and_the_job_ends(load: Load, environment: str, context: Context) -> None:
+    submit, process, reprocess = load("submit"), load("process"), load("reprocess")
+    job_id = post(submit, context)[1]["job_id"]
+    boto3.client("sqs").purge_queue(QueueUrl=environment)
+    assert reprocess.handler(event("reprocess"), context)["looked"] == 0
+    make_due(job_id)
+    counts = reprocess.handler(event("reprocess"), context)
+    assert (counts["looked"], counts["sent"], counts["unfinished"]) == (1, 1, False)
+    assert deliver(process, environment, context) == 1
+    assert reprocess.handler(event("reprocess"), context)["looked"] == 0
+
+
+def test_a_schedule_without_time_says_that_it_is_unfinished(load: Load, context: Context) -> None:
+    make_due(post(load("submit"), context)[1]["job_id"])
+    context.milliseconds = 10_000
+    counts = load("reprocess").handler(event("reprocess"), context)
+    assert (counts["looked"], counts["unfinished"]) == (0, True)
+
+
+def test_how_often_a_message_was_delivered_reaches_the_worker(
+    load: Load, environment: str, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(load("submit"), context)
+    process = load("process")
+    seen = []
+    original = process.processing.process
+
+    def spy(deliveries: Any, *arguments: Any) -> Any:
+        seen.extend(delivery.receives for delivery in deliveries)
+        return original(deliveries, *arguments)
+
+    monkeypatch.setattr(process.processing, "process", spy)
+    (record,) = event("process")["Records"]
+    (message,) = boto3.client("sqs").receive_message(QueueUrl=environment)["Messages"]
+    record |= {"body": message["Body"], "attributes": record["attributes"] | {"ApproximateReceiveCount": "4"}}
+    process.handler({"Records": [record]}, context)
+    assert seen == [4]

@@ -1,0 +1,323 @@
+"""Jobs that stalled, whose closer died, or whose failures may pass: the schedule's look brings them to their end."""
+
+from datetime import timedelta
+
+import pytest
+
+from retail_pulse.claims import IdempotencyKey
+from retail_pulse.errors import (
+    IdempotencyMismatchError,
+    JobIsOpenError,
+    JobNotFoundError,
+    NothingToRetryError,
+    StorageUnavailableError,
+)
+from retail_pulse.jobs import JobStatus
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.retries import RetryPolicy
+from retail_pulse.visits import Visit
+from tests.fakes import Killed
+from tests.world import GOOD, STALL, World, down
+
+ONE_TRY = RetryPolicy(1, 0)
+BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
+GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)
+REFUSED = StorageUnavailableError("refused by the test")
+SEVEN = Visit("A", "now", [f"image/{number}" for number in range(7)])
+
+
+def later(world: World, seconds: float = STALL) -> None:
+    world.clock += timedelta(seconds=seconds)
+
+
+# ------------------------------------------------------------------ jobs that stalled
+
+
+def test_a_job_that_no_message_could_be_sent_of_is_accepted_and_ends_after_the_next_look() -> None:
+    world = World()
+    world.queue.refuses = REFUSED
+    job = world.submit(SEVEN)
+    assert (world.job(job).status, world.queue.waiting) == (JobStatus.ONGOING, [])
+    world.queue.refuses = None
+    assert world.look().sent == 3
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_only_the_chunks_that_are_missing_are_sent_again_and_only_once_they_stall() -> None:
+    world = World()
+    job = world.submit(SEVEN)
+    lost = world.queue.waiting.pop()
+    world.run_out()
+    assert world.look().looked == 0
+    later(world)
+    assert world.look().sent == 1
+    assert world.queue.waiting[0][1].chunk == lost[1].chunk
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+    assert len(world.fetched) == 7
+
+
+def test_a_mere_backlog_is_not_doubled() -> None:
+    world = World()
+    world.submit(SEVEN)
+    later(world)
+    report = world.look()
+    assert (report.waiting, report.sent, len(world.queue.waiting)) == (1, 0, 3)
+
+
+def test_a_job_whose_messages_are_lost_behind_others_is_sent_in_the_end() -> None:
+    world = World()
+    world.submit(SEVEN)
+    world.queue.waiting.clear()
+    world.queue.others = 10**6
+    looks = []
+    while not world.queue.waiting:
+        later(world, 3600)
+        looks.append(world.look().sent)
+    assert looks == [0, 3]
+
+
+def test_two_looks_at_once_send_once() -> None:
+    world = World()
+    world.submit(SEVEN)
+    world.queue.waiting.clear()
+    later(world)
+    due = world.table.due_jobs
+    second = []
+
+    def look_within(now: int) -> object:
+        found = list(due(now))
+        world.table.due_jobs = lambda now: iter(found)  # type: ignore[method-assign]
+        second.append(world.look())
+        return iter(found)
+
+    world.table.due_jobs = look_within  # type: ignore[method-assign, assignment]
+    first = world.look()
+    assert (first.sent, second[0].sent, len(world.queue.waiting)) == (0, 3, 3)
+
+
+def test_a_look_that_overlaps_after_the_read_is_told_so_by_the_claim() -> None:
+    world = World()
+    job = world.submit(SEVEN)
+    world.queue.waiting.clear()
+    later(world)
+    claim = world.table.claim_job
+
+    def claim_late(job: object, due: int, wait: int) -> object:
+        world.table.claim_job = claim  # type: ignore[method-assign]
+        assert world.look().sent == 3
+        return claim(job, due, wait)  # type: ignore[arg-type]
+
+    world.table.claim_job = claim_late  # type: ignore[method-assign, assignment]
+    assert (world.look().looked, len(world.queue.waiting)) == (0, 3)
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_job_whose_last_worker_died_before_its_end_is_ended() -> None:
+    world = World()
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.table.faults.die_before = world.table.faults.writes + 4  # save, rows, add, close
+    with pytest.raises(Killed):
+        world.deliver()
+    world.queue.waiting.clear()
+    assert (world.job(job).all_done, world.job(job).status) == (True, JobStatus.ONGOING)
+    later(world)
+    assert world.look().closed == 1
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_look_whose_time_is_up_leaves_the_rest_to_the_next_one() -> None:
+    world = World()
+    for _ in range(3):
+        world.submit(Visit("A", "now", ["a"]))
+    world.queue.waiting.clear()
+    later(world)
+    answers = iter([True])
+    report = world.reprocessing.look(lambda: next(answers, False))
+    assert (report.looked, report.unfinished) == (1, True)
+    rest = world.look()
+    assert (rest.looked, rest.unfinished) == (2, False)
+
+
+def test_a_look_that_the_table_refuses_is_repeated_by_the_next_one() -> None:
+    world = World()
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.queue.waiting.clear()
+    later(world)
+    world.table.faults.refuse = world.table.faults.writes + 1
+    assert world.look().refused == 1
+    assert world.look().sent == 1
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_queue_that_refuses_the_look_is_asked_by_the_next_one() -> None:
+    world = World()
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.queue.waiting.clear()
+    later(world)
+    world.queue.refuses = REFUSED
+    assert world.look().refused == 1
+    world.queue.refuses = None
+    assert world.look().sent == 1
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+# ------------------------------------------------------------------ ended jobs with failures that may pass
+
+
+def test_an_ended_job_is_opened_again_for_its_soft_failures_until_they_have_passed() -> None:
+    world = World(down(BUSY, 2 * STALL, only="soft"), ONE_TRY, automatic_runs=5)
+    job = world.submit(Visit("A", "now", ["soft", "good", "fine"]))
+    world.run_out()
+    statuses = [world.job(job).status]
+    while world.job(job).due is not None:
+        later(world, 1)
+        if world.look().reopened:
+            statuses.append(world.job(job).status)
+            world.run_out()
+    # While the schedule's runs go on, the job stays what it was.
+    assert statuses == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.FAILED]
+    assert (world.job(job).status, world.job(job).run) == (JobStatus.COMPLETED, 3)
+    assert len(world.fetches_of("good")) == 1
+
+
+def test_the_schedule_opens_a_job_so_often_and_waits_longer_each_time() -> None:
+    world = World(down(BUSY, 10**9), ONE_TRY, automatic_runs=3)
+    job = world.submit(Visit("A", "now", ["soft"]))
+    world.run_out()
+    while (due := world.job(job).due) is not None:
+        later(world, due - world.clock.timestamp())
+        world.look()
+        world.run_out()
+    assert world.fetches_of("soft") == [0, 900, 900 + 1800, 900 + 1800 + 3600]
+    assert world.job(job).status is JobStatus.FAILED
+
+
+def test_hard_failures_are_not_opened_again() -> None:
+    world = World(down(GONE, 10**9), ONE_TRY, automatic_runs=3)
+    job = world.submit(Visit("A", "now", ["hard"]))
+    world.run_out()
+    assert (world.job(job).status, world.job(job).due) == (JobStatus.FAILED, None)
+
+
+# ------------------------------------------------------------------ a client's retry
+
+
+def test_a_retry_tries_only_the_failed_images_and_drops_messages_of_older_runs() -> None:
+    world = World(down(GONE, 100, only="bad"), ONE_TRY)
+    job = world.submit(Visit("A", "now", ["bad", "good", "fine", "other"]))
+    older = list(world.queue.waiting)
+    world.run_out()
+    assert world.job(job).status is JobStatus.FAILED
+    later(world, 100)
+    assert world.retrying.retry("me", job.job_id).run == 2
+    assert (world.job(job).status, len(world.queue.waiting)) == (JobStatus.ONGOING, 1)
+    newer, world.queue.waiting = world.queue.waiting, older
+    _, report = world.deliver()
+    # The chunk that the retry covers is still at run 1: its old message finds it whole and its job in another run.
+    assert report.measured == 0
+    assert world.job(job).status is JobStatus.ONGOING
+    world.queue.waiting = newer
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+    assert [len(world.fetches_of(url)) for url in ("bad", "good", "fine", "other")] == [2, 1, 1, 1]
+
+
+def test_a_retry_of_an_ongoing_a_completed_and_another_clients_job_is_refused() -> None:
+    world = World()
+    job = world.submit()
+    with pytest.raises(JobIsOpenError, match="run 1"):
+        world.retrying.retry("me", job.job_id)
+    world.run_out()
+    with pytest.raises(NothingToRetryError, match="no failed image"):
+        world.retrying.retry("me", job.job_id)
+    with pytest.raises(JobNotFoundError):
+        world.retrying.retry("you", job.job_id)
+    later(world, 91 * 86_400)
+    with pytest.raises(JobNotFoundError):
+        world.retrying.retry("me", job.job_id)
+
+
+# ------------------------------------------------------------------ images that end their workers
+
+
+def test_the_image_that_kills_its_workers_is_given_up_and_all_others_are_measured() -> None:
+    def measure(url: str, seconds: float) -> Measured:
+        if url == "killer":
+            raise Killed
+        return GOOD
+
+    world = World(measure)
+    job = world.submit(Visit("A", "now", ["a", "killer", "b"]), Visit("B", "now", ["c"]))
+    receives = 0
+    while world.queue.waiting:
+        receives += 1
+        try:
+            world.deliver(receives)
+        except Killed:
+            # What Lambda does: the next delivery comes after the lease of a worker that is gone.
+            later(world, 1000)
+    outcomes = world.outcomes(job)
+    assert [type(outcome) for outcome in outcomes] == [Measured, Failure, Measured, Measured]
+    assert isinstance(outcomes[1], Failure)
+    assert outcomes[1].code is FailureCode.PROCESSING_ERROR
+    assert world.job(job).status is JobStatus.FAILED
+    assert receives < 10
+
+
+def test_a_refusal_of_the_table_does_not_count_against_an_image() -> None:
+    world = World()
+    job = world.submit(Visit("A", "now", ["a"]))
+    for receives in range(3, 13):
+        world.table.faults.refuse = world.table.faults.writes + 2  # the start is taken, the save is refused
+        world.deliver(receives)
+        later(world, 1000)
+    world.deliver(13)
+    assert world.outcomes(job) == [GOOD]
+
+
+# ------------------------------------------------------------------ submissions with a name
+
+
+def test_a_submission_sent_again_makes_no_second_job_within_a_day() -> None:
+    world = World()
+    named = IdempotencyKey.of("order-1", b"body")
+    visits = [Visit("A", "now", ["a"])]
+    job = world.submission.submit("me", visits, named)
+    assert world.submission.submit("me", visits, named).job_id == job.job_id
+    assert len(world.queue.waiting) == 1
+    with pytest.raises(IdempotencyMismatchError):
+        world.submission.submit("me", visits, IdempotencyKey.of("order-1", b"another"))
+    # The name is the client's own, and free again after a day.
+    assert world.submission.submit("you", visits, named).client == "you"
+    later(world, 86_401)
+    assert world.submission.submit("me", visits, named).job_id != job.job_id
+
+
+@pytest.mark.parametrize("write", [1, 2, 3])
+@pytest.mark.parametrize("moment", ["die_before", "die_after"])
+def test_a_submission_that_died_is_made_by_the_next_try_once(write: int, moment: str) -> None:
+    world = World()
+    named = IdempotencyKey.of("order-1", b"body")
+    setattr(world.table.faults, moment, write)  # the claim, the chunks, the job
+    with pytest.raises(Killed):
+        world.submission.submit("me", [Visit("A", "now", ["a"])], named)
+    job = world.submission.submit("me", [Visit("A", "now", ["a"])], named)
+    assert list(world.table.jobs) == [("me", job.job_id)]
+    later(world)
+    world.look()
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_names_are_visible_ascii() -> None:
+    from retail_pulse.errors import InvalidRequestError
+
+    for name in ("", "a b", "ä", "x" * 256, "a\n"):
+        with pytest.raises(InvalidRequestError, match="Idempotency-Key"):
+            IdempotencyKey.of(name, b"")

@@ -1,0 +1,167 @@
+"""Images whose failure may pass are tried again, at the right time, and nothing else is fetched twice."""
+
+from itertools import pairwise
+
+import pytest
+
+from retail_pulse.image_pool import ImagePool
+from retail_pulse.jobs import JobStatus
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.retries import RetryPolicy, Tries
+from retail_pulse.visits import Visit
+from tests.world import GOOD, START, World, down
+
+BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
+GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)
+TWO_MINUTES = 120.0
+
+
+def asking_for(seconds: float) -> MeasuringError:
+    return MeasuringError(FailureCode.HTTP_STATUS, "429 from the server", passing=True, retry_after=seconds)
+
+
+def test_a_server_that_is_down_for_two_minutes_costs_nothing_that_was_measured() -> None:
+    world = World(down(BUSY, TWO_MINUTES, only="flaky"))
+    job = world.submit(Visit("A", "now", ["good/1", "flaky/1", "flaky/2", "good/2", "good/3"]))
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+    assert [len(world.fetches_of(f"good/{number}")) for number in (1, 2, 3)] == [1, 1, 1]
+    for url in ("flaky/1", "flaky/2"):
+        *failed, last = world.fetches_of(url)
+        assert all(at < TWO_MINUTES for at in failed)
+        assert TWO_MINUTES <= last < 2 * TWO_MINUTES + 1
+
+
+def test_the_waits_double_and_lie_in_the_queue() -> None:
+    world = World(down(BUSY, TWO_MINUTES))
+    world.submit(Visit("A", "now", ["a"]))
+    world.run_out()
+    assert [round(later - sooner) for sooner, later in pairwise(world.fetches_of("a"))] == [1, 2, 4, 8, 16, 32, 64]
+    assert world.queue.delays == [0, 1, 2, 4, 8, 16, 32, 64]
+
+
+def test_no_try_comes_before_its_time_though_the_message_does() -> None:
+    world = World(down(asking_for(60), 30))
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.deliver()
+    (at, pointer) = world.queue.waiting.pop()
+    assert (at - START).total_seconds() >= 60
+    world.queue.waiting.append((START, pointer))
+    _, report = world.deliver()
+    assert (report.measured, report.handed_on, len(world.fetched)) == (0, 1, 1)
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+    assert all(at >= 60 for at in world.fetches_of("a")[1:])
+
+
+def test_a_server_may_ask_for_no_more_than_the_longest_wait() -> None:
+    world = World(down(asking_for(10**9), 10))
+    world.submit(Visit("A", "now", ["a"]))
+    world.run_out()
+    assert world.fetches_of("a") == [0, 900]
+
+
+def test_what_will_not_pass_is_tried_once() -> None:
+    world = World(down(GONE, 10**6))
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.run_out()
+    (outcome,) = world.outcomes(job)
+    assert isinstance(outcome, Failure)
+    assert (outcome.may_pass, len(world.fetched)) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("retries", "tries"),
+    [
+        (RetryPolicy(3, 1800, 1, 900, 0), 3),
+        (RetryPolicy(100, 10, 1, 900, 0), 4),  # after 0, 1, 3 and 7 seconds; the next one would be after 15
+    ],
+)
+def test_an_image_is_given_up_after_its_tries_or_its_time(retries: RetryPolicy, tries: int) -> None:
+    world = World(down(BUSY, 10**6), retries)
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.run_out()
+    (outcome,) = world.outcomes(job)
+    assert isinstance(outcome, Failure)
+    assert (outcome.code, outcome.may_pass) == (FailureCode.HTTP_STATUS, True)
+    assert len(world.fetched) == tries
+    assert world.job(job).status is JobStatus.FAILED
+
+
+def test_a_short_wait_is_waited_for_within_the_invocation() -> None:
+    failures = iter([BUSY])
+
+    def measure(_url: str, _seconds: float) -> Measured:
+        for error in failures:
+            raise error
+        return GOOD
+
+    retries = RetryPolicy(3, 1800, first_wait_seconds=0.001, inline_wait_seconds=5)
+    world = World(measure, retries, pool=lambda fetch: ImagePool(fetch, 4))
+    job = world.submit(Visit("A", "now", ["a"]))
+    _, report = world.deliver()
+    assert (report.measured, report.tried_again, report.handed_on) == (1, 1, 0)
+    assert world.queue.delays == [0]
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_with_the_time_short_what_is_measured_is_saved_and_the_rest_handed_on() -> None:
+    world = World()
+    job = world.submit(Visit("A", "now", ["a", "b", "c"]))
+    _, report = world.deliver(may_start=lambda: len(world.fetched) < 2)
+    assert (report.measured, report.handed_on, report.failed_messages) == (2, 1, set())
+    measured = {url for _, url in world.fetched}
+    assert len(measured) == 2
+    world.run_out()
+    assert sorted(url for _, url in world.fetched) == ["a", "b", "c"]
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_doubled_message_does_not_go_on_beside_the_first() -> None:
+    world = World(down(BUSY, TWO_MINUTES))
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.queue.waiting *= 3
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+    # Three at first, for they came at once; then one message for all of them.
+    assert world.queue.delays == [0, 1, 2, 4, 8, 16, 32, 64]
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_every_message_at_once_and_late_again_gives_the_same_table(copies: int) -> None:
+    visits = [Visit("A", "now", ["flaky/1", "good/1", "bad/1", "good/2"]), Visit("B", "now", ["good/3"])]
+
+    def measure(url: str, seconds: float) -> Measured:
+        if url.startswith("bad"):
+            raise GONE
+        return down(BUSY, 5, only="flaky")(url, seconds)
+
+    once, often = World(measure), World(measure)
+    job, again = once.submit(*visits), often.submit(*visits)
+    once.run_out()
+    late = []
+    while (visible := often.queue.next_at()) is not None:
+        often.clock = max(often.clock, visible)
+        pointers, _ = often.deliver(copies=copies)
+        late += [(often.clock, pointer) for pointer in pointers]
+    often.queue.waiting = late
+    often.run_out()
+    assert often.outcomes(again) == once.outcomes(job)
+    assert [(row.perimeter, row.images) for row in often.table.rows.values()] == [
+        (row.perimeter, row.images) for row in once.table.rows.values()
+    ]
+    ended, twin = once.job(job), often.job(again)
+    assert (twin.status, twin.done, twin.failed, twin.soft) == (ended.status, ended.done, ended.failed, ended.soft)
+
+
+def test_the_waits_are_drawn_from_nothing_up_to_their_bound() -> None:
+    retries = RetryPolicy(12, 1800, first_wait_seconds=2, longest_wait_seconds=10)
+    assert [retries.after_failure(None, BUSY, 100, draw) for draw in (0.0, 0.5, 1.0)] == [
+        Tries(1, 100, 100 + wait) for wait in (0, 1, 2)
+    ]
+    assert retries.after_failure(Tries(9, 100, 0), BUSY, 150, 1.0) == Tries(10, 100, 160)
+    # A table that holds nonsense leads to no huge number.
+    assert RetryPolicy(10**9, 1800, 1).after_failure(Tries(10**6, 100, 0), BUSY, 150, 1.0) == Tries(
+        10**6 + 1, 100, 1050
+    )

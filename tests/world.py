@@ -1,0 +1,169 @@
+"""The whole pipeline on a table and a queue in memory, with a clock that the tests move."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from retail_pulse.chunks import Pointer
+from retail_pulse.image_pool import ImagePool
+from retail_pulse.jobs import Job, LookPolicy
+from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.outcomes import Measured, Outcome
+from retail_pulse.processing import BatchReport, Delivery, Processing
+from retail_pulse.reading import Position, Reading
+from retail_pulse.reprocessing import Reprocessing, ReprocessReport
+from retail_pulse.retries import RetryPolicy
+from retail_pulse.retrying import Retrying
+from retail_pulse.stores import Store
+from retail_pulse.submission import Submission
+from retail_pulse.visits import Visit
+from tests.fakes import FakeTable, Killed, PoolWithoutThreads
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+STALL = 900
+CHUNK_IMAGES = 3
+STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
+GOOD = Measured("PNG", 5, 5, 100)
+# Comes to what an image is, by its URL and the seconds from the start, or raises `MeasuringError`.
+Measure = Callable[[str, float], Measured]
+# Whatever waits, waits in the queue: no test sleeps.
+RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, longest_wait_seconds=900, inline_wait_seconds=0)
+
+
+def good(_url: str, _seconds: float) -> Measured:
+    """Measure any image."""
+    return GOOD
+
+
+def down(error: MeasuringError, until: float, *, only: str = "") -> Measure:
+    """Make an image server that answers URLs that begin so with an error until some time, and all others at once."""
+
+    def measure(url: str, seconds: float) -> Measured:
+        if url.startswith(only) and seconds < until:
+            raise error
+        return GOOD
+
+    return measure
+
+
+class DelayingQueue:
+    """Keeps messages until their delay has passed; may refuse every send."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self.waiting: list[tuple[datetime, Pointer]] = []
+        self.delays: list[int] = []
+        self.refuses: Exception | None = None
+        self.others = 0
+
+    def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
+        """Keep messages."""
+        if self.refuses is not None:
+            raise self.refuses
+        visible = self._now() + timedelta(seconds=delay_seconds)
+        self.waiting += [(visible, pointer) for pointer in pointers]
+        self.delays += [delay_seconds] * len(pointers)
+
+    def backlog(self) -> int:
+        """Count the messages, those of others included."""
+        return len(self.waiting) + self.others
+
+    def take(self) -> list[Pointer]:
+        """Take what is visible."""
+        now = self._now()
+        visible = [pointer for at, pointer in self.waiting if at <= now]
+        self.waiting = [(at, pointer) for at, pointer in self.waiting if at > now]
+        return visible
+
+    def next_at(self) -> datetime | None:
+        """Return when the next message is visible."""
+        return min((at for at, _ in self.waiting), default=None)
+
+
+class World:
+    """Everything, with three images a chunk.
+
+    Parameters
+    ----------
+    measure
+        What images are; each call is kept in ``fetched`` with its time.
+    retries, automatic_runs
+        See `RetryPolicy` and `LookPolicy`.
+    pool
+        Makes the pool of a function that measures; the one that it makes by itself has no threads.
+    """
+
+    def __init__(
+        self,
+        measure: Measure = good,
+        retries: RetryPolicy = RETRIES,
+        automatic_runs: int = 0,
+        pool: Callable[[Callable[[str], Measured]], ImagePool] = PoolWithoutThreads,
+    ) -> None:
+        self.clock = START
+        self.table = FakeTable()
+        self.queue = DelayingQueue(self.now)
+        self.fetched: list[tuple[datetime, str]] = []
+        self._measure = measure
+        looks = LookPolicy(STALL, automatic_runs)
+        self.submission = Submission(
+            self.table, self.queue, CHUNK_IMAGES, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
+        )
+        self.processing = Processing(
+            self.table, self.queue, STORES.__contains__, pool(self.fetch), retries, looks, self.now, lambda: 1.0
+        )
+        self.reprocessing = Reprocessing(self.table, self.queue, looks, self.now)
+        self.retrying = Retrying(self.table, self.queue, looks, self.now)
+        self.reading = Reading(self.table, STORES.get, self.now)
+        self._ids = count()
+
+    def now(self) -> datetime:
+        """Tell the time."""
+        return self.clock
+
+    def fetch(self, url: str) -> Measured:
+        """Measure an image."""
+        self.fetched.append((self.clock, url))
+        return self._measure(url, (self.clock - START).total_seconds())
+
+    def submit(self, *visits: Visit) -> Job:
+        """Submit a job."""
+        return self.submission.submit("me", visits or [Visit("A", "2026-11-23", ["a", "b", "c"])])
+
+    def deliver(
+        self, receives: int = 1, may_start: Callable[[], bool] = lambda: True, copies: int = 1
+    ) -> tuple[list[Pointer], BatchReport]:
+        """Deliver what is visible; what fails is visible again. Return what was delivered, and what came of it."""
+        pointers = self.queue.take() * copies
+        by_id = {str(next(self._ids)): pointer for pointer in pointers}
+        try:
+            report = self.processing.process(
+                [Delivery(message_id, pointer, receives) for message_id, pointer in by_id.items()], may_start
+            )
+        except Killed:
+            self.queue.waiting += [(self.clock, pointer) for pointer in pointers]
+            raise
+        self.queue.waiting += [(self.clock, by_id[message_id]) for message_id in report.failed_messages]
+        return pointers, report
+
+    def look(self) -> ReprocessReport:
+        """Have reprocess look at what is due."""
+        return self.reprocessing.look()
+
+    def run_out(self) -> None:
+        """Deliver messages, each at its time, until there is none left."""
+        while (visible := self.queue.next_at()) is not None:
+            self.clock = max(self.clock, visible)
+            self.deliver()
+
+    def job(self, job: Job) -> Job:
+        """Read a job."""
+        return self.reading.job("me", job.job_id)
+
+    def outcomes(self, job: Job) -> list[Outcome | None]:
+        """Read what became of a job's images, in the order of the body."""
+        return [row.outcome for row in self.reading.results("me", job.job_id, Position(0, 0), 1000).rows]
+
+    def fetches_of(self, url: str) -> list[float]:
+        """Return when an image was fetched, in seconds from the start."""
+        return [(at - START).total_seconds() for at, fetched in self.fetched if fetched == url]
