@@ -19,14 +19,21 @@ Load = Callable[[str], ModuleType]
 
 
 def post(
-    module: ModuleType, context: Context, path: str = "/api/submit", body: str | None = None, **fields: Any
+    module: ModuleType,
+    context: Context,
+    path: str = "/api/submit",
+    body: str | None = None,
+    *,
+    name: str | None = None,
+    client: str = "me",
+    scopes: str = "read submit",
 ) -> tuple[int, Any]:
     """Send a POST: by default the recorded submission."""
     sent = event("submit")
     sent["rawPath"] = path
     sent["body"] = sent["body"] if body is None else body
-    sent["headers"] |= fields.get("headers", {})
-    sent["requestContext"]["authorizer"]["lambda"] |= fields.get("key", {})
+    sent["headers"] |= {} if name is None else {"idempotency-key": name}
+    sent["requestContext"]["authorizer"]["lambda"] = {"client": client, "scopes": scopes}
     answer = module.handler(sent, context)
     return answer["statusCode"], json.loads(answer["body"])
 
@@ -64,8 +71,7 @@ def is_problem(answer: Any, status: int, text: str) -> bool:
 
 def test_the_same_key_and_body_is_the_same_job_and_one_message(load: Load, environment: str, context: Context) -> None:
     submit = load("submit")
-    key = {"headers": {"idempotency-key": "order-1"}}
-    first, second = post(submit, context, **key), post(submit, context, **key)
+    first, second = post(submit, context, name="order-1"), post(submit, context, name="order-1")
     assert first[0] == second[0] == 201
     assert first == second
     assert deliver(load("process"), environment, context) == 1
@@ -74,33 +80,30 @@ def test_the_same_key_and_body_is_the_same_job_and_one_message(load: Load, envir
 
 def test_the_same_key_with_another_body_is_a_422(load: Load, context: Context) -> None:
     submit = load("submit")
-    key = {"headers": {"idempotency-key": "order-1"}}
-    assert post(submit, context, **key)[0] == 201
-    code, answer = post(submit, context, body=job_body("http://127.0.0.1:9/2.png"), **key)
+    assert post(submit, context, name="order-1")[0] == 201
+    code, answer = post(submit, context, body=job_body("http://127.0.0.1:9/2.png"), name="order-1")
     assert (code, list(answer)) == (422, ["error"])
     assert "another body" in answer["error"]
 
 
 def test_a_key_is_its_clients_own(load: Load, context: Context) -> None:
     submit = load("submit")
-    key = {"idempotency-key": "order-1"}
-    mine = post(submit, context, headers=key)
-    yours = post(submit, context, headers=key, body=job_body("http://127.0.0.1:9/2.png"), key={"client": "you"})
+    mine = post(submit, context, name="order-1")
+    yours = post(submit, context, name="order-1", body=job_body("http://127.0.0.1:9/2.png"), client="you")
     assert (mine[0], yours[0]) == (201, 201)
     assert mine[1] != yours[1]
 
 
 @pytest.mark.parametrize("key", ["", "with space", "ä", "x" * 256])
 def test_a_key_that_is_none_is_a_400_that_names_the_header(load: Load, context: Context, key: str) -> None:
-    code, answer = post(load("submit"), context, headers={"idempotency-key": key})
+    code, answer = post(load("submit"), context, name=key)
     assert (code, answer) == (400, {"error": "header Idempotency-Key must be 1 to 255 visible ASCII characters"})
 
 
 def test_a_wrong_body_takes_no_key(load: Load, context: Context) -> None:
     submit = load("submit")
-    key = {"headers": {"idempotency-key": "order-1"}}
-    assert post(submit, context, body="{}", **key)[0] == 400
-    assert post(submit, context, **key)[0] == 201
+    assert post(submit, context, body="{}", name="order-1")[0] == 400
+    assert post(submit, context, name="order-1")[0] == 201
 
 
 # ------------------------------------------------------------------ POST /api/jobs/{job_id}/retry
@@ -120,7 +123,7 @@ def test_a_retry_measures_what_had_failed(load: Load, environment: str, context:
         server.add("/late.png", make_image(Format.PNG, 10, 20))
         code, answer = post(submit, context, path)
         assert code == 202
-        assert (answer["job_id"], answer["run"]) == (job_id, 2)
+        assert (answer["job_id"], answer["run"]) == (str(job_id), 2)
         contract.Reopened.model_validate(answer)
         deliver(process, environment, context)
         assert [request.path for request in server.requests] == ["/good.png", "/late.png", "/late.png"]
@@ -136,9 +139,9 @@ def test_nobody_else_may_retry_a_job(load: Load, environment: str, context: Cont
     job_id = post(submit, context)[1]["job_id"]
     deliver(load("process"), environment, context)
     path = f"/api/jobs/{job_id}/retry"
-    code, answer = post(submit, context, path, key={"client": "you"})
+    code, answer = post(submit, context, path, client="you")
     assert (code, is_problem(answer, 404, "no job")) == (404, True)
-    code, answer = post(submit, context, path, key={"scopes": "read"})
+    code, answer = post(submit, context, path, scopes="read")
     assert (code, is_problem(answer, 403, "submit")) == (403, True)
     assert post(submit, context, path)[0] == 202
 
@@ -184,12 +187,12 @@ def test_how_often_a_message_was_delivered_reaches_the_worker(
 ) -> None:
     post(load("submit"), context)
     process = load("process")
-    seen = []
+    seen: list[int] = []
     original = process.processing.process
 
-    def spy(deliveries: Any, *arguments: Any) -> Any:
+    def spy(deliveries: Any, *arguments: Any, **named: Any) -> Any:
         seen.extend(delivery.receives for delivery in deliveries)
-        return original(deliveries, *arguments)
+        return original(deliveries, *arguments, **named)
 
     monkeypatch.setattr(process.processing, "process", spy)
     (record,) = event("process")["Records"]
