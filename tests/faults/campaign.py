@@ -39,7 +39,7 @@ _WORKERS |= {f"reprocess-{n}": "reprocess" for n in (1, 2)}
 _LIFE_SECONDS = 6.0
 
 # The functions of the stack itself stay out of it: every run has a table and a queue of its own.
-_PARAMETERS = {"ReprocessSchedule": "rate(365 days)"}
+STACK_PARAMETERS = {"ReprocessSchedule": "rate(365 days)"}
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_METRICS_NAMESPACE": "RetailPulse",
@@ -345,7 +345,7 @@ def _deaths(lines: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str, str]]
 def runs(seeds: Sequence[int], jobs: int) -> list[Result]:
     """Do runs one after the other on one stack, and print a line for each."""
     results = []
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, StackProcess(parameters=_PARAMETERS) as stack:
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, StackProcess(parameters=STACK_PARAMETERS) as stack:
         campaign = Campaign(stack, Path(folder))
         for seed in seeds:
             result = campaign.run(seed, jobs)
