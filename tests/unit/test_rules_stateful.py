@@ -1,0 +1,198 @@
+"""Any sequence of submissions, deliveries, deaths, refusals, losses and looks leads to tables that the checker passes.
+
+A state machine of Hypothesis draws the steps; each example ends with everything brought to rest, without faults.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from retail_pulse import items
+from retail_pulse.claims import IdempotencyKey
+from retail_pulse.errors import JobIsOpenError, NothingToRetryError, StorageUnavailableError
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.retries import RetryPolicy
+from retail_pulse.visits import Visit
+from tests.fakes import Killed
+from tests.faults.checker import Contents, History, Truth, check
+from tests.world import STALL, STORES, World
+
+TRIES = RetryPolicy(3, 1000, first_wait_seconds=10, inline_wait_seconds=0)
+# What an image comes to, try by try: a width, or the failure; the last one stays.
+SCRIPTS: Mapping[str, list[int | MeasuringError]] = {
+    "good": [7],
+    "changing": [3, 4, 5, 6],
+    "soft": [MeasuringError(FailureCode.TIMEOUT, "too slow")],
+    "flaky": [MeasuringError(FailureCode.TIMEOUT, "too slow")] * 4 + [9],
+    "hard": [MeasuringError(FailureCode.NOT_AN_IMAGE, "no image")],
+}
+DEATHS = st.sampled_from(["die_before", "die_after", "refuse"])
+VISITS = st.lists(
+    st.builds(
+        Visit,
+        st.sampled_from(["A", "B", "nobody"]),
+        st.just("now"),
+        st.lists(st.sampled_from(sorted(SCRIPTS)), min_size=1, max_size=4),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+class Rules(RuleBasedStateMachine):
+    """The service in memory, and everything that may go wrong around it."""
+
+    @initialize(automatic_runs=st.integers(0, 2))
+    def begin(self, automatic_runs: int) -> None:
+        self.came_to: defaultdict[str, list[Outcome]] = defaultdict(list)
+        self.world = World(self.measure, TRIES, automatic_runs)
+        self.history = History()
+        self.accepted: list[int] = []
+        self.images = 0
+        self.deaths = 0
+
+    def measure(self, url: str, _seconds: float) -> Measured:
+        script = SCRIPTS[url.partition("/")[0]]
+        came = script[min(len(self.came_to[url]), len(script) - 1)]
+        if isinstance(came, MeasuringError):
+            self.came_to[url].append(Failure.of(came))
+            raise came
+        measured = Measured("PNG", came, came, 1)
+        self.came_to[url].append(measured)
+        return measured
+
+    def with_fault(self, fault: str | None, write: int) -> None:
+        faults = self.world.table.faults
+        faults.die_before = faults.die_after = faults.refuse = None
+        if fault is not None:
+            setattr(faults, fault, faults.writes + write)
+
+    # ---------------------------------------------------------------- what clients do
+
+    @rule(visits=VISITS, name=st.none() | st.sampled_from(["one", "two"]), fault=st.none() | DEATHS,
+          write=st.integers(1, 3), queue_refuses=st.booleans())  # fmt: skip
+    def submit(self, visits: list[Visit], name: str | None, fault: str | None, write: int, queue_refuses: bool) -> None:
+        own = []
+        for visit in visits:
+            # Every image has a URL of its own, so that the server's log tells them apart.
+            urls = [f"{kind}/{self.images + number}" for number, kind in enumerate(visit.image_urls)]
+            self.images += len(urls)
+            own.append(Visit(visit.store_id, visit.visit_time, urls))
+        self.with_fault(fault, write)
+        self.world.queue.refuses = StorageUnavailableError("refused by the test") if queue_refuses else None
+        try:
+            named = None if name is None else IdempotencyKey.of(name, b"the same body")
+            self.accepted.append(self.world.submission.submit("me", own, named).job_id)
+        except (Killed, StorageUnavailableError):
+            pass
+        finally:
+            self.world.queue.refuses = None
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data(), fault=st.none() | DEATHS)
+    def retry(self, data: st.DataObject, fault: str | None) -> None:
+        self.with_fault(fault, 1)
+        with contextlib.suppress(Killed, StorageUnavailableError, JobIsOpenError, NothingToRetryError):
+            self.world.retrying.retry("me", data.draw(st.sampled_from(self.accepted)))
+
+    # ---------------------------------------------------------------- what the queue does
+
+    @precondition(lambda self: self.world.queue.waiting)
+    @rule(fault=st.none() | DEATHS, write=st.integers(1, 8), copies=st.integers(1, 3), receives=st.integers(1, 4),
+          images=st.integers(0, 9))  # fmt: skip
+    def deliver(self, fault: str | None, write: int, copies: int, receives: int, images: int) -> None:
+        self.with_fault(fault, write)
+        begun = len(self.world.fetched)
+        try:
+            self.world.deliver(receives, lambda: len(self.world.fetched) < begun + images, copies)
+        except Killed:
+            self.deaths += 1
+            # Whoever died holds its chunks no longer than its lease.
+            self.world.clock += timedelta(seconds=1000)
+
+    @precondition(lambda self: self.world.queue.waiting)
+    @rule(data=st.data(), doubled=st.booleans())
+    def lose_or_double(self, data: st.DataObject, doubled: bool) -> None:
+        waiting = self.world.queue.waiting
+        at = data.draw(st.integers(0, len(waiting) - 1))
+        if doubled:
+            waiting.append((self.world.clock + timedelta(seconds=data.draw(st.integers(0, 2000))), waiting[at][1]))
+        else:
+            del waiting[at]
+
+    @precondition(lambda self: len(self.world.queue.waiting) > 1)
+    @rule(data=st.data())
+    def reorder(self, data: st.DataObject) -> None:
+        self.world.queue.waiting = data.draw(st.permutations(self.world.queue.waiting))
+
+    # ---------------------------------------------------------------- what time does
+
+    @rule(seconds=st.integers(1, 4 * STALL))
+    def wait(self, seconds: int) -> None:
+        self.world.clock += timedelta(seconds=seconds)
+
+    @rule(fault=st.none() | DEATHS, write=st.integers(1, 3))
+    def look(self, fault: str | None, write: int) -> None:
+        self.with_fault(fault, write)
+        with contextlib.suppress(Killed):
+            self.world.look()
+
+    # ---------------------------------------------------------------- what must hold
+
+    def check_invariants(self, settings: Any, output: Any, runtimes: Any = None) -> None:
+        """Look at the tables after every step."""
+        super().check_invariants(settings, output, runtimes)
+        if hasattr(self, "world"):
+            self.history.saw_jobs(self.world.table.jobs.values())
+            self.history.saw_chunks(self.world.table.stored)
+            assert self.history.violations == []
+
+    def teardown(self) -> None:
+        """Let everything come to rest, then check it."""
+        if not hasattr(self, "world"):
+            return
+        self.with_fault(None, 0)
+        jobs = self.world.table.jobs
+        for _ in range(100):
+            self.world.run_out()
+            if all(not job.open and job.due is None for job in jobs.values()):
+                break
+            self.world.clock += timedelta(hours=1)
+            self.world.look()
+        assert self.violations() == []
+
+    def violations(self) -> list[str]:
+        table = self.world.table
+        rows: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for row in table.rows.values():
+            item = items.visit_row_item(row, 1)
+            rows[item["pk"]["S"], item["sk"]["S"]] = item
+        claims = {claim.idempotency_key: claim.job_id for claim in table.claims.values()}
+        contents = Contents(table.jobs, table.stored, rows, claims)
+        urls = {url for chunk in table.stored.values() for part in chunk.parts for url in part.image_urls}
+        truth = {url: self.truth(url) for url in urls}
+        deaths = {f"{key.nonce}#{key.number}": self.deaths for key in table.stored}
+        accepted = [("me", job_id) for job_id in self.accepted]
+        return check(contents, truth, STORES.__contains__, deaths, accepted)
+
+    def truth(self, url: str) -> Truth:
+        came = self.came_to[url]
+        return Truth(
+            frozenset((each.width, each.height) for each in came if isinstance(each, Measured)),
+            frozenset(each.code for each in came if isinstance(each, Failure)),
+            len(came),
+        )
+
+
+TestRules = Rules.TestCase
+TestRules.settings = settings(
+    max_examples=300, stateful_step_count=30, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)  # fmt: skip
