@@ -68,12 +68,13 @@ class DelayingQueue:
         """Count the messages, those of others included."""
         return len(self.waiting) + self.others
 
-    def take(self) -> list[Pointer]:
-        """Take what is visible."""
+    def take(self, limit: int) -> list[Pointer]:
+        """Take what is visible, up to so many messages."""
         now = self._now()
-        visible = [pointer for at, pointer in self.waiting if at <= now]
-        self.waiting = [(at, pointer) for at, pointer in self.waiting if at > now]
-        return visible
+        taken = [message for message in self.waiting if message[0] <= now][:limit]
+        for message in taken:
+            self.waiting.remove(message)
+        return [pointer for _, pointer in taken]
 
     def next_at(self) -> datetime | None:
         """Return when the next message is visible."""
@@ -131,10 +132,10 @@ class World:
         return self.submission.submit("me", visits or [Visit("A", "2026-11-23", ["a", "b", "c"])])
 
     def deliver(
-        self, receives: int = 1, may_start: Callable[[], bool] = lambda: True, copies: int = 1
+        self, receives: int = 1, may_start: Callable[[], bool] = lambda: True, copies: int = 1, limit: int = 10**6
     ) -> tuple[list[Pointer], BatchReport]:
-        """Deliver what is visible; what fails is visible again. Return what was delivered, and what came of it."""
-        pointers = self.queue.take() * copies
+        """Deliver what is visible, up to a limit, and return it with what came of it; what fails is visible again."""
+        pointers = self.queue.take(limit) * copies
         by_id = {str(next(self._ids)): pointer for pointer in pointers}
         try:
             report = self.processing.process(

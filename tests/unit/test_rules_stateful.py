@@ -34,6 +34,7 @@ SCRIPTS: Mapping[str, list[int | MeasuringError]] = {
     "hard": [MeasuringError(FailureCode.NOT_AN_IMAGE, "no image")],
 }
 DEATHS = st.sampled_from(["die_before", "die_after", "refuse"])
+MEANWHILE = st.sampled_from(["deliver", "retry", "look"])
 VISITS = st.lists(
     st.builds(
         Visit,
@@ -57,8 +58,13 @@ class Rules(RuleBasedStateMachine):
         self.accepted: list[int] = []
         self.images = 0
         self.deaths = 0
+        self.meanwhile: list[str] = []
 
     def measure(self, url: str, _seconds: float) -> Measured:
+        meanwhile, self.meanwhile = self.meanwhile, []
+        for action in meanwhile:
+            self.do(action)
+            self.see()
         script = SCRIPTS[url.partition("/")[0]]
         came = script[min(len(self.came_to[url]), len(script) - 1)]
         if isinstance(came, MeasuringError):
@@ -67,6 +73,17 @@ class Rules(RuleBasedStateMachine):
         measured = Measured("PNG", came, came, 1)
         self.came_to[url].append(measured)
         return measured
+
+    def do(self, action: str) -> None:
+        """Have somebody else do something while a worker measures an image."""
+        if action == "look":
+            self.world.look()
+        elif action == "deliver":
+            self.world.deliver()
+        else:
+            for job_id in self.accepted:
+                with contextlib.suppress(JobIsOpenError, NothingToRetryError):
+                    self.world.retrying.retry("me", job_id)
 
     def with_fault(self, fault: str | None, write: int) -> None:
         faults = self.world.table.faults
@@ -106,24 +123,38 @@ class Rules(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.queue.waiting)
     @rule(fault=st.none() | DEATHS, write=st.integers(1, 8), copies=st.integers(1, 3), receives=st.integers(1, 4),
-          images=st.integers(0, 9))  # fmt: skip
-    def deliver(self, fault: str | None, write: int, copies: int, receives: int, images: int) -> None:
+          images=st.integers(0, 9), limit=st.integers(1, 5), meanwhile=st.lists(MEANWHILE, max_size=4))  # fmt: skip
+    def deliver(
+        self,
+        fault: str | None,
+        write: int,
+        copies: int,
+        receives: int,
+        images: int,
+        limit: int,
+        meanwhile: list[str],
+    ) -> None:
+        """Deliver some messages; while the first image is measured, others may do this and that."""
+        self.meanwhile = meanwhile
         self.with_fault(fault, write)
         begun = len(self.world.fetched)
         try:
-            self.world.deliver(receives, lambda: len(self.world.fetched) < begun + images, copies)
+            self.world.deliver(receives, lambda: len(self.world.fetched) < begun + images, copies, limit)
         except Killed:
             self.deaths += 1
+            self.meanwhile = []
             # Whoever died holds its chunks no longer than its lease.
             self.world.clock += timedelta(seconds=1000)
 
     @precondition(lambda self: self.world.queue.waiting)
-    @rule(data=st.data(), doubled=st.booleans())
-    def lose_or_double(self, data: st.DataObject, doubled: bool) -> None:
+    @rule(data=st.data(), doubled=st.booleans(), late=st.sampled_from([0, 0, 60, 2000]))
+    def lose_or_double(self, data: st.DataObject, doubled: bool, late: int) -> None:
         waiting = self.world.queue.waiting
         at = data.draw(st.integers(0, len(waiting) - 1))
         if doubled:
-            waiting.append((self.world.clock + timedelta(seconds=data.draw(st.integers(0, 2000))), waiting[at][1]))
+            waiting.append(
+                (self.world.clock + timedelta(seconds=data.draw(st.sampled_from([0, 0, 60, 2000]))), waiting[at][1])
+            )
         else:
             del waiting[at]
 
@@ -150,9 +181,13 @@ class Rules(RuleBasedStateMachine):
         """Look at the tables after every step."""
         super().check_invariants(settings, output, runtimes)
         if hasattr(self, "world"):
-            self.history.saw_jobs(self.world.table.jobs.values())
-            self.history.saw_chunks(self.world.table.stored)
-            assert self.history.violations == []
+            self.see()
+
+    def see(self) -> None:
+        """Hold the tables against what they were."""
+        self.history.saw_jobs(self.world.table.jobs.values())
+        self.history.saw_chunks(self.world.table.stored)
+        assert self.history.violations == []
 
     def teardown(self) -> None:
         """Let everything come to rest, then check it."""

@@ -1,0 +1,91 @@
+"""Retries over HTTP on the real template: of images, of jobs, of submissions, and by the schedule's function."""
+
+import json
+from collections import Counter
+
+from benchmarks.embedded_stack import END_SECONDS
+from benchmarks.outage import measure
+from local.client import ApiClient, submission
+from local.image_server import ImageServer, failing, ok, unavailable
+from local.process import ROOT, StackProcess
+from tests.local.waiting import wait_until
+
+STORE = "S00339218"
+
+
+def test_a_server_that_comes_back_costs_no_image_and_no_second_download(stack: StackProcess) -> None:
+    outage = measure(stack, seconds=3, jobs=2)
+    assert outage.statuses == {"completed": 2}
+    assert set(outage.up_requests) == set(outage.down_requests) == {1}
+
+
+def test_a_busy_server_is_asked_again_when_it_wants_to_be(
+    client: ApiClient, images: ImageServer, picture: bytes
+) -> None:
+    url = images.script("/busy.jpg", unavailable(429, retry_after=1), unavailable(503), ok(picture, "image/jpeg"))
+    job = client.submit((STORE, [url]))
+    assert client.wait(job, END_SECONDS)["status"] == "completed"
+    assert len(images.requests_of("/busy.jpg")) == 3
+
+
+def test_a_failed_job_is_retried_at_its_clients_wish(
+    client: ApiClient, other_client: ApiClient, images: ImageServer, picture: bytes
+) -> None:
+    good = images.add("/good.jpg", picture)
+    gone = images.script("/gone.jpg", failing(404), ok(picture, "image/jpeg"))
+    job = client.submit((STORE, [good, gone]))
+    assert client.wait(job, END_SECONDS)["status"] == "failed"
+    assert other_client.post(f"/api/jobs/{job}/retry").status_code == 404
+    answer = client.post(f"/api/jobs/{job}/retry")
+    assert (answer.status_code, answer.json()["run"]) == (202, 2)
+    assert client.wait(job, END_SECONDS)["status"] == "completed"
+    assert Counter(request.path for request in images.requests) == {"/good.jpg": 1, "/gone.jpg": 2}
+    assert client.post(f"/api/jobs/{job}/retry").status_code == 409
+
+
+def test_a_submission_sent_twice_is_one_job(client: ApiClient, images: ImageServer, picture: bytes) -> None:
+    url = images.add("/once.jpg", picture)
+    named = {"Idempotency-Key": "order-1"}
+    first, second = (client.post("/api/submit", submission((STORE, [url])), headers=named) for _ in range(2))
+    assert first.status_code == second.status_code == 201
+    assert first.json() == second.json()
+    other = client.post("/api/submit", submission((STORE, [url, url])), headers=named)
+    assert other.status_code == 422
+    client.wait(first.json()["job_id"], END_SECONDS)
+    assert len(images.requests) == 1
+
+
+def test_the_schedules_function_brings_back_what_the_queue_has_lost(
+    stack: StackProcess, client: ApiClient, images: ImageServer, picture: bytes
+) -> None:
+    # GIVEN a job whose message waits for a server that asks for a minute, and a queue that is emptied then
+    url = images.script("/late.jpg", unavailable(503, retry_after=60), ok(picture, "image/jpeg"))
+    job = client.submit((STORE, [url]))
+    assert images.wait_for_requests(1, path="/late.jpg")
+    sqs, table = stack.client("sqs"), stack.client("dynamodb")
+    wait_until(lambda: _delayed(stack) == 1, END_SECONDS)
+    sqs.purge_queue(QueueUrl=stack.queue_url)
+    # AND which has stalled for as long as the schedule waits
+    table.update_item(
+        TableName=stack.table_name,
+        Key={"pk": {"S": f"JOB#local#{job}"}, "sk": {"S": "JOB"}},
+        UpdateExpression="SET due = :due, #wait = :zero",
+        ExpressionAttributeNames={"#wait": "wait"},
+        ExpressionAttributeValues={":due": {"N": "1"}, ":zero": {"N": "0"}},
+    )
+    # WHEN the schedule invokes reprocess
+    lambdas = stack.client("lambda")
+    (name,) = (f["FunctionName"] for f in lambdas.list_functions()["Functions"] if "Reprocess" in f["FunctionName"])
+    answer = lambdas.invoke(FunctionName=name, Payload=(ROOT / "tests" / "events" / "reprocess.json").read_bytes())
+    # THEN the message is there again; it is the image's own time that it waits for
+    assert json.loads(answer["Payload"].read())["sent"] == 1
+    wait_until(lambda: _delayed(stack) == 1, END_SECONDS)
+    assert client.get("/api/status", jobid=job).json()["status"] == "ongoing"
+    assert len(images.requests) == 1
+
+
+def _delayed(stack: StackProcess) -> int:
+    attributes = stack.client("sqs").get_queue_attributes(
+        QueueUrl=stack.queue_url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+    )["Attributes"]
+    return int(attributes["ApproximateNumberOfMessagesDelayed"])
