@@ -206,6 +206,9 @@ class _Run:
             self._history.saw_jobs(contents.jobs.values())
             self._history.saw_chunks(contents.chunks)
             if faulty:
+                if every_death and all(not job.open for job in contents.jobs.values()):
+                    # Nobody dies of nothing: there have to be chunks to be processed.
+                    self._retried.clear()
                 self._retry_some(contents)
             elif self._is_at_rest(contents) or now > _FAULT_SECONDS + _REST_SECONDS:
                 break

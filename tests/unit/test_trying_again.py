@@ -33,6 +33,16 @@ def test_a_server_that_is_down_for_two_minutes_costs_nothing_that_was_measured()
         assert TWO_MINUTES <= last < 2 * TWO_MINUTES + 1
 
 
+@pytest.mark.parametrize("draw", [0.0, 0.5, 1.0])
+def test_no_draw_spends_all_tries_within_two_minutes_or_waits_much_longer(draw: float) -> None:
+    world = World(down(BUSY, TWO_MINUTES))
+    world.processing._draw = lambda: draw
+    job = world.submit(Visit("A", "now", ["a"]))
+    world.run_out()
+    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.fetches_of("a")[-1] < 2.2 * TWO_MINUTES
+
+
 def test_the_waits_double_and_lie_in_the_queue() -> None:
     world = World(down(BUSY, TWO_MINUTES))
     world.submit(Visit("A", "now", ["a"]))
@@ -155,10 +165,10 @@ def test_every_message_at_once_and_late_again_gives_the_same_table(copies: int) 
     assert (twin.status, twin.done, twin.failed, twin.soft) == (ended.status, ended.done, ended.failed, ended.soft)
 
 
-def test_the_waits_are_drawn_from_nothing_up_to_their_bound() -> None:
+def test_the_waits_are_drawn_from_the_upper_half_of_their_bound() -> None:
     retries = RetryPolicy(12, 1800, first_wait_seconds=2, longest_wait_seconds=10)
     assert [retries.after_failure(None, BUSY, 100, draw) for draw in (0.0, 0.5, 1.0)] == [
-        Tries(1, 100, 100 + wait) for wait in (0, 1, 2)
+        Tries(1, 100, 100 + wait) for wait in (1, 1.5, 2)
     ]
     assert retries.after_failure(Tries(9, 100, 0), BUSY, 150, 1.0) == Tries(10, 100, 160)
     # A table that holds nonsense leads to no huge number.

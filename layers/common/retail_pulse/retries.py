@@ -1,4 +1,4 @@
-"""When an image is tried again, and when it is given up: exponential backoff with full jitter, and `Retry-After`."""
+"""When an image is tried again, and when it is given up: exponential backoff with equal jitter, and `Retry-After`."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,9 @@ class RetryPolicy:
 
     Notes
     -----
-    "Full jitter" of Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    "Equal jitter" of Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: a wait is drawn from
+    the upper half of its bound. With waits from nothing on, his "full jitter", low draws spend all tries within a short
+    outage, or come to the longest waits within it.
     """
 
     max_tries: int
@@ -74,7 +76,7 @@ class RetryPolicy:
         now
             Seconds of the epoch.
         draw
-            A random number from 0 to 1, which the wait is drawn with.
+            A random number from 0 to 1, which the wait is drawn with, from half of its bound up to it.
 
         Returns
         -------
@@ -85,7 +87,7 @@ class RetryPolicy:
             return None
         count = 1 if tries is None else tries.count + 1
         since = now if tries is None else tries.since
-        wait = draw * self.longest_wait_after(tries)
+        wait = (1 + draw) / 2 * self.longest_wait_after(tries)
         if error.retry_after is not None:
             # On top of what the server asks for, so that not all come back in the same instant.
             wait = min(self.longest_wait_seconds, error.retry_after + draw * self.first_wait_seconds)
