@@ -11,6 +11,7 @@ from retail_pulse.jobs import Job, JobStatus
 from retail_pulse.measuring.failures import FailureCode
 from retail_pulse.outcomes import Failure, Measured, Outcome
 from retail_pulse.visits import VisitRow
+from tests.fakes import FakeTable
 
 # Deaths of the workers that held a chunk, from which on an image of it may be given up.
 _DEATHS_TO_GIVE_UP = 3
@@ -40,6 +41,16 @@ class Contents:
                 contents.violations.append(f"{key} never expires")
         return contents
 
+    @classmethod
+    def of_fake(cls, table: FakeTable) -> "Contents":
+        """Take the table in memory, with its rows as the items that they would be."""
+        rows: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for row in table.rows.values():
+            item = items.visit_row_item(row, 1)
+            rows[item["pk"]["S"], item["sk"]["S"]] = item
+        claims = {claim.idempotency_key: claim.job_id for claim in table.claims.values()}
+        return cls(table.jobs, table.stored, rows, claims)
+
     def _add(self, item: Mapping[str, Any]) -> None:
         kind = item["pk"]["S"].partition("#")[0]
         if kind == "JOB":
@@ -62,6 +73,15 @@ class Truth:
     measured: frozenset[tuple[int, int]]
     failures: frozenset[FailureCode]
     requests: int
+
+    @classmethod
+    def of(cls, tries: Sequence[Outcome]) -> "Truth":
+        """Make it from what each request has come to."""
+        return cls(
+            frozenset((each.width, each.height) for each in tries if isinstance(each, Measured)),
+            frozenset(each.code for each in tries if isinstance(each, Failure)),
+            len(tries),
+        )
 
     def allows(self, outcome: Outcome) -> bool:
         """Tell whether an outcome is one that the server has led to."""

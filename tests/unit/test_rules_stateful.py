@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from retail_pulse import items
 from retail_pulse.claims import IdempotencyKey
 from retail_pulse.errors import JobIsOpenError, NothingToRetryError, StorageUnavailableError
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
@@ -205,25 +204,11 @@ class Rules(RuleBasedStateMachine):
 
     def violations(self) -> list[str]:
         table = self.world.table
-        rows: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for row in table.rows.values():
-            item = items.visit_row_item(row, 1)
-            rows[item["pk"]["S"], item["sk"]["S"]] = item
-        claims = {claim.idempotency_key: claim.job_id for claim in table.claims.values()}
-        contents = Contents(table.jobs, table.stored, rows, claims)
         urls = {url for chunk in table.stored.values() for part in chunk.parts for url in part.image_urls}
-        truth = {url: self.truth(url) for url in urls}
+        truth = {url: Truth.of(self.came_to[url]) for url in urls}
         deaths = {f"{key.nonce}#{key.number}": self.deaths for key in table.stored}
         accepted = [("me", job_id) for job_id in self.accepted]
-        return check(contents, truth, STORES.__contains__, deaths, accepted)
-
-    def truth(self, url: str) -> Truth:
-        came = self.came_to[url]
-        return Truth(
-            frozenset((each.width, each.height) for each in came if isinstance(each, Measured)),
-            frozenset(each.code for each in came if isinstance(each, Failure)),
-            len(came),
-        )
+        return check(Contents.of_fake(table), truth, STORES.__contains__, deaths, accepted)
 
 
 TestRules = Rules.TestCase
