@@ -7,8 +7,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# Python's own leftovers; a layer's requirements are installed where the stack runs, see `layer_bundle`.
-_LEFT_OUT = {"__pycache__", "requirements.txt"}
+# Python's own leftovers, and what `sam build` builds a layer from; see `layer_bundle`.
+_LEFT_OUT = {"__pycache__", "requirements.txt", "Makefile", "platforms.txt"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -28,8 +28,8 @@ def function_bundle(folder: Path) -> Bundle:
 def layer_bundle(folder: Path) -> Bundle:
     """Pack a layer's folder under ``python/``, where the runtime looks for packages.
 
-    ``sam build`` also installs the layer's ``requirements.txt``. This does not: the emulator's workers run on the
-    interpreter that runs the stack and see its packages, which come from the same lock.
+    ``sam build`` runs the layer's ``Makefile``, which installs its requirements and compiles. This does not: the
+    emulator's workers run on the interpreter that runs the stack and see its packages, which come from the same lock.
     """
     return _bundle(folder, "python/")
 

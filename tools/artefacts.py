@@ -20,7 +20,14 @@ MAX_BYTES = 250 * 1024 * 1024
 # ELF's number of the processor, the two bytes at 18: what a file holds is worth more than what its name says.
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
 FOREIGN_PYTHON = re.compile(r"\.cpython-(?!313-)\d+-")
-NOT_SHIPPED = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
+NOT_SHIPPED = {"tests", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
+# How a .pyc of CPython 3.13 begins that is read without a look at its source: magic number, then the flags of PEP 552.
+# To be checked by the source's time would not do: that does not outlive the way to Lambda.
+BYTECODE_HEAD = b"\xf3\x0d\x0d\x0a" + (1).to_bytes(4, "little")
+BYTECODE_ENDING = ".cpython-313.pyc"
+# Where Lambda unpacks layers.
+MOUNT = "/opt"
+SERVICE_CLIENT = re.compile(r"""boto3\.client\(\s*["']([\w-]+)""")
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
@@ -59,8 +66,10 @@ class Build:
             yield from _function_faults(name, folder)
         for name, folder in self.layers.items():
             yield from _layer_faults(name, folder)
+            yield from _bytecode_faults(name, folder)
             yield from _machine_faults(name, folder, architecture)
         yield from self._faults_of_the_package()
+        yield from self._faults_of_the_descriptions()
         yield from self._faults_of_the_whole()
 
     def _faults_of_the_package(self) -> Iterator[str]:
@@ -78,6 +87,13 @@ class Build:
             module = source.relative_to(PACKAGE)
             if not (packages[0] / module).is_file():
                 yield f"retail_pulse lacks {module}"
+
+    def _faults_of_the_descriptions(self) -> Iterator[str]:
+        """The makefile leaves out botocore's description of what no function calls."""
+        for data in (folder / "python" / "botocore" / "data" for folder in self.layers.values()):
+            for service in sorted(called_services()) if data.is_dir() else ():
+                if not (data / service).is_dir():
+                    yield f"botocore lacks the description of {service}"
 
     def _faults_of_the_whole(self) -> Iterator[str]:
         names = Counter(path.name for folder in self.layers.values() for path in (folder / "python").glob("*"))
@@ -109,6 +125,26 @@ def _layer_faults(name: str, folder: Path) -> Iterator[str]:
             yield f"{name} ships {path.relative_to(folder)}"
 
 
+def _bytecode_faults(name: str, folder: Path) -> Iterator[str]:
+    compiled = set()
+    for source in (path for path in folder.rglob("*.py") if path.is_file()):
+        module = source.relative_to(folder).as_posix()
+        bytecode = source.parent / "__pycache__" / f"{source.stem}{BYTECODE_ENDING}"
+        if not bytecode.is_file():
+            yield f"{name} ships {module} without bytecode"
+            continue
+        compiled.add(bytecode)
+        content = bytecode.read_bytes()
+        if not content.startswith(BYTECODE_HEAD):
+            yield f"{name}: the bytecode of {module} is not of Python 3.13, or is checked against its source"
+        # Also what a traceback names; a path of the machine that built it would make every build another.
+        elif f"{MOUNT}/{module}".encode() not in content:
+            yield f"{name}: the bytecode of {module} does not name {MOUNT}/{module}"
+    for path in _files(folder):
+        if path.parent.name == "__pycache__" and path not in compiled:
+            yield f"{name} ships {path.relative_to(folder)}, which belongs to no module"
+
+
 def _machine_faults(name: str, folder: Path, architecture: str) -> Iterator[str]:
     for path in _files(folder):
         if ".so" not in path.suffixes:
@@ -119,6 +155,11 @@ def _machine_faults(name: str, folder: Path, architecture: str) -> Iterator[str]
             yield f"{name}: {path.name} is for another processor than {architecture}"
         elif FOREIGN_PYTHON.search(path.name):
             yield f"{name}: {path.name} is for another Python than 3.13"
+
+
+def called_services() -> set[str]:
+    """Return the names of the AWS services that the package makes clients for."""
+    return {name for source in PACKAGE.rglob("*.py") for name in SERVICE_CLIENT.findall(source.read_text("utf-8"))}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools import artefacts
-from tools.artefacts import ELF_MACHINES, PACKAGE, ROOT, Build
+from tools.artefacts import BYTECODE_ENDING, BYTECODE_HEAD, ELF_MACHINES, PACKAGE, ROOT, Build
 
 TEMPLATE = """\
 Resources:
@@ -22,6 +22,14 @@ def elf(architecture: str) -> bytes:
     return b"\x7fELF".ljust(18, b"\0") + ELF_MACHINES[architecture].to_bytes(2, "little")
 
 
+def compile_module(source: Path, layer: Path) -> Path:
+    """Write what stands for the bytecode of a module: how it begins, and the path that it names."""
+    bytecode = source.parent / "__pycache__" / f"{source.stem}{BYTECODE_ENDING}"
+    bytecode.parent.mkdir(exist_ok=True)
+    bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + f"/opt/{source.relative_to(layer).as_posix()}".encode())
+    return bytecode
+
+
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
     """A build for arm64 as it should be."""
@@ -30,9 +38,13 @@ def built(tmp_path: Path) -> Path:
     (tmp_path / "Submit" / "app.py").write_text("", encoding="utf-8")
     package = tmp_path / "Common" / "python" / "retail_pulse"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for source in list(package.rglob("*.py")):
+        compile_module(source, tmp_path / "Common")
     pillow = tmp_path / "Packages" / "python" / "PIL"
     pillow.mkdir(parents=True)
     (pillow / EXTENSION).write_bytes(elf("arm64"))
+    for service in ("dynamodb", "sqs"):
+        (tmp_path / "Packages" / "python" / "botocore" / "data" / service).mkdir(parents=True)
     return tmp_path
 
 
@@ -89,7 +101,7 @@ def test_another_store_master_is_found(built: Path) -> None:
 
 def test_a_missing_module_is_found(built: Path) -> None:
     (built / "Common" / "python" / "retail_pulse" / "jobs.py").unlink()
-    assert faults(built) == ["retail_pulse lacks jobs.py"]
+    assert "retail_pulse lacks jobs.py" in faults(built)
 
 
 def test_a_missing_package_is_found(built: Path) -> None:
@@ -98,10 +110,48 @@ def test_a_missing_package_is_found(built: Path) -> None:
 
 
 def test_caches_and_tests_of_our_own_are_found(built: Path) -> None:
+    for name in (".mypy_cache", "tests"):
+        folder = built / "Common" / "python" / "retail_pulse" / name
+        folder.mkdir()
+        (folder / "kept.json").touch()
+    assert sorted(faults(built)) == [
+        "Common ships python/retail_pulse/.mypy_cache/kept.json",
+        "Common ships python/retail_pulse/tests/kept.json",
+    ]
+
+
+def test_a_module_without_bytecode_is_found_also_of_another_package(built: Path) -> None:
+    (built / "Packages" / "python" / "six.py").touch()
+    assert faults(built) == ["Packages ships python/six.py without bytecode"]
+
+
+def test_bytecode_of_another_python_is_found(built: Path) -> None:
     cache = built / "Common" / "python" / "retail_pulse" / "__pycache__"
-    cache.mkdir()
-    (cache / "jobs.pyc").touch()
-    assert faults(built) == ["Common ships python/retail_pulse/__pycache__/jobs.pyc"]
+    (cache / f"jobs{BYTECODE_ENDING}").rename(cache / "jobs.cpython-311.pyc")
+    assert faults(built) == [
+        "Common ships python/retail_pulse/jobs.py without bytecode",
+        "Common ships python/retail_pulse/__pycache__/jobs.cpython-311.pyc, which belongs to no module",
+    ]
+
+
+def test_bytecode_that_is_checked_against_its_source_is_found(built: Path) -> None:
+    bytecode = built / "Common" / "python" / "retail_pulse" / "__pycache__" / f"jobs{BYTECODE_ENDING}"
+    bytecode.write_bytes(BYTECODE_HEAD[:4] + bytes(4) + bytecode.read_bytes()[8:])
+    (fault,) = faults(built)
+    assert fault.startswith("Common: the bytecode of python/retail_pulse/jobs.py is not of Python 3.13, or is checked")
+
+
+def test_bytecode_that_names_the_machine_that_built_it_is_found(built: Path) -> None:
+    bytecode = built / "Common" / "python" / "retail_pulse" / "__pycache__" / f"jobs{BYTECODE_ENDING}"
+    bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + b"/builds/7/retail_pulse/jobs.py")
+    assert faults(built) == [
+        "Common: the bytecode of python/retail_pulse/jobs.py does not name /opt/python/retail_pulse/jobs.py"
+    ]
+
+
+def test_a_description_that_botocore_lacks_is_found(built: Path) -> None:
+    (built / "Packages" / "python" / "botocore" / "data" / "sqs").rmdir()
+    assert faults(built) == ["botocore lacks the description of sqs"]
 
 
 def test_a_function_of_more_than_its_handler_is_found(built: Path) -> None:
