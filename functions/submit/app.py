@@ -24,7 +24,9 @@ from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
 logger = make_logger()
 metrics = Metrics()
 settings = SubmitSettings.from_environment()
-table = JobsTable(aws.dynamodb(), settings.table_name)
+# A client waits 30 s at most: a table that is throttled is asked three times for one item, and the whole of the chunks
+# has its own time.
+table = JobsTable(aws.dynamodb(attempts=3), settings.table_name)
 queue = PointerQueue(aws.sqs(), settings.queue_url)
 submission = Submission(
     store=table,

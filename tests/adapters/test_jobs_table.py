@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -179,13 +179,14 @@ class PartlyTaken:
 
 
 @pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the clock run as fast as it is asked to wait."""
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the clock run as fast as it is asked to wait; returns the clock."""
     clock = [0.0]
     monkeypatch.setattr("retail_pulse.dynamo.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(
         "retail_pulse.dynamo.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01)
     )
+    return clock
 
 
 @pytest.mark.usefixtures("no_waiting")
@@ -199,9 +200,46 @@ def test_what_a_batch_did_not_take_is_sent_again(dynamodb: "DynamoDBClient") -> 
 @pytest.mark.usefixtures("no_waiting")
 def test_a_batch_that_is_never_taken_is_given_up(dynamodb: "DynamoDBClient") -> None:
     client: Any = PartlyTaken(dynamodb, ever=False)
-    with pytest.raises(StorageUnavailableError, match="whole batch"):
+    with pytest.raises(StorageUnavailableError, match="everything within"):
         JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
     assert client.calls > 5
+
+
+class Throttled:
+    """A client that takes nothing of a batch for its first calls."""
+
+    def __init__(self, client: "DynamoDBClient", times: int) -> None:
+        self._client = client
+        self._times = times
+
+    def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> Any:  # boto3's word
+        self._times -= 1
+        if self._times >= 0:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchWriteItem")
+        return self._client.batch_write_item(RequestItems=RequestItems)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_batch_of_which_nothing_was_taken_is_sent_again(dynamodb: "DynamoDBClient") -> None:
+    client: Any = Throttled(dynamodb, times=6)
+    JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
+    assert dynamodb.scan(TableName=TABLE)["Count"] == 2
+
+
+def test_all_batches_of_a_job_have_one_time_together(no_waiting: list[float]) -> None:
+    class Slow:
+        calls = 0
+
+        def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> Any:  # boto3's word
+            self.calls += 1
+            no_waiting[0] += 1
+            return {"UnprocessedItems": {}}
+
+    client: Any = Slow()
+    with pytest.raises(StorageUnavailableError, match="everything within 12 s"):
+        JobsTable(client, TABLE).put_chunks("n", cut([Visit("A", "t", ["u"] * 1000)], 1, 10**6), EXPIRES)
+    # Eight are under way at once: those end, and no other one begins.
+    assert client.calls <= 12 + 8
 
 
 @pytest.mark.parametrize("error", ["ProvisionedThroughputExceededException", "InternalServerError"])

@@ -9,8 +9,9 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -38,10 +39,12 @@ _READ_BATCH = 100
 _DUE_PAGE = 100
 # Of the mark of a signed update: enough that no two updates of one item share it.
 _MARK_BYTES = 6
-# A batch that is still not taken after this long is given up: a client waits for the answer.
-_BATCH_SECONDS = 15.0
+# Batches that are together still not taken after this long are given up: a client waits for the answer, at most 30 s.
+_BATCHES_SECONDS = 12.0
 # Batches at once. A connection each; see `aws.dynamodb`.
 _BATCHES_AT_ONCE = 8
+# The table or the account takes nothing more for the moment.
+_THROTTLES = frozenset({"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"})
 
 
 class JobsTable:
@@ -493,11 +496,13 @@ class JobsTable:
             return failure.item if is_own else None
 
     def _write(self, new_items: Sequence[items.Key]) -> None:
-        for _ in self._each_batch(self._write_batch, new_items, _WRITE_BATCH):
+        until = time.monotonic() + _BATCHES_SECONDS
+        for _ in self._each_batch(partial(self._write_batch, until), new_items, _WRITE_BATCH):
             pass
 
     def _read(self, keys: Sequence[items.Key]) -> list[items.Item]:
-        return [item for page in self._each_batch(self._read_batch, keys, _READ_BATCH) for item in page]
+        until = time.monotonic() + _BATCHES_SECONDS
+        return [item for page in self._each_batch(partial(self._read_batch, until), keys, _READ_BATCH) for item in page]
 
     def _each_batch(
         self, call: Callable[[Sequence[items.Key]], _T], values: Sequence[items.Key], size: int
@@ -506,19 +511,20 @@ class JobsTable:
         batches = [values[start : start + size] for start in range(0, len(values), size)]
         return map(call, batches) if len(batches) == 1 else self._pool.map(call, batches)
 
-    def _write_batch(self, batch: Sequence[items.Key]) -> None:
+    def _write_batch(self, until: float, batch: Sequence[items.Key]) -> None:
         requests: Any = [{"PutRequest": {"Item": item}} for item in batch]
-        for _ in _attempts("write"):
-            with _storage():
+        for _ in _attempts("write", until):
+            # DynamoDB says so when it took nothing of a batch, and answers with the rest when it took some.
+            with suppress(_ThrottledError), _storage():
                 answer = self._client.batch_write_item(RequestItems={self._name: requests})
-            requests = answer["UnprocessedItems"].get(self._name)
+                requests = answer["UnprocessedItems"].get(self._name)
             if not requests:
                 return
 
-    def _read_batch(self, batch: Sequence[items.Key]) -> list[items.Item]:
+    def _read_batch(self, until: float, batch: Sequence[items.Key]) -> list[items.Item]:
         keys: Any = batch
         found: list[items.Item] = []
-        for _ in _attempts("read"):
+        for _ in _attempts("read", until):
             with _storage():
                 answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
             found += answer["Responses"].get(self._name, [])
@@ -543,8 +549,8 @@ def _n(value: int) -> items.Value:
     return {"N": str(value)}
 
 
-def _attempts(what: str) -> Iterator[None]:
-    """Yield at once, then after growing waits, until a batch has had its time.
+def _attempts(what: str, until: float) -> Iterator[None]:
+    """Yield at once, then after growing waits, until a time of `time.monotonic`.
 
     DynamoDB answers a batch that it took in part with the rest, which the SDK does not repeat by itself.
 
@@ -553,12 +559,18 @@ def _attempts(what: str) -> Iterator[None]:
     StorageUnavailableError
         When the time is up and the caller still asks for another attempt.
     """
-    until = time.monotonic() + _BATCH_SECONDS
+    next_wait = 0.0
     for wait in full_jitter(0.05, 2.0):
+        if time.monotonic() + next_wait > until:
+            raise StorageUnavailableError(f"DynamoDB did not {what} everything within {_BATCHES_SECONDS:g} s")
+        if next_wait:
+            time.sleep(next_wait)
         yield
-        if time.monotonic() + wait > until:
-            raise StorageUnavailableError(f"DynamoDB did not {what} a whole batch within {_BATCH_SECONDS:g} s")
-        time.sleep(wait)
+        next_wait = wait
+
+
+class _ThrottledError(StorageUnavailableError):
+    """DynamoDB takes nothing more for the moment, and the SDK's own repeats did not help."""
 
 
 class _ConditionFailedError(Exception):
@@ -578,6 +590,7 @@ def _storage() -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code == "ConditionalCheckFailedException":
             raise _ConditionFailedError(cast("items.Item", error.response.get("Item", {}))) from error
-        raise StorageUnavailableError(f"DynamoDB: {code}") from error
+        kind = _ThrottledError if code in _THROTTLES else StorageUnavailableError
+        raise kind(f"DynamoDB: {code}") from error
     except BotoCoreError as error:
         raise StorageUnavailableError(f"DynamoDB: {type(error).__name__}") from error

@@ -1,0 +1,157 @@
+"""Queues as SQS keeps them: delays, visibility, receipts, batches; calls and what is billed of them are counted."""
+
+import hashlib
+import math
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.aws_stand_in.errors import RefusedError
+
+_BATCH = 10
+# SQS bills a request for each 64 KB of what it carries: https://aws.amazon.com/sqs/pricing/
+_BILLED_BYTES = 64 * 1024
+
+Request = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Counts:
+    """Calls of one kind, the requests that are billed for them, and their messages."""
+
+    calls: int = 0
+    requests: int = 0
+    messages: int = 0
+
+
+@dataclass(slots=True)
+class _Message:
+    id: str
+    body: str
+    sent: float
+    hidden_until: float
+    receives: int = 0
+    receipt: str = ""
+
+
+@dataclass(slots=True)
+class _Queue:
+    visibility: float
+    messages: dict[str, _Message] = field(default_factory=dict)
+
+
+class Queues:
+    """Answers SQS's calls.
+
+    Attributes
+    ----------
+    counts
+        By the call's name.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _Queue] = {}
+        self.counts: defaultdict[str, Counts] = defaultdict(Counts)
+
+    def answer(self, call: str, request: Request, base_url: str) -> Answer:
+        """Answer a call.
+
+        Raises
+        ------
+        RefusedError
+            The call is wrong or unknown.
+        """
+        if call == "CreateQueue":
+            visibility = float(request.get("Attributes", {}).get("VisibilityTimeout", 30))
+            url = f"{base_url}/queue/{request['QueueName']}"
+            self._queues.setdefault(url, _Queue(visibility))
+            return {"QueueUrl": url}
+        calls = {
+            "SendMessageBatch": self._send,
+            "ReceiveMessage": self._receive,
+            "DeleteMessageBatch": self._delete,
+            "GetQueueAttributes": self._attributes,
+        }
+        if call not in calls:
+            raise RefusedError("InvalidAction", f"the stand-in does not know {call}")
+        queue = self._queues.get(request["QueueUrl"])
+        if queue is None:
+            raise RefusedError("QueueDoesNotExist", "The specified queue does not exist.")
+        answer, messages, carried = calls[call](queue, request)
+        counts = self.counts[call]
+        counts.calls += 1
+        counts.messages += messages
+        counts.requests += max(1, math.ceil(carried / _BILLED_BYTES))
+        return answer
+
+    def _send(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
+        entries = _entries(request)
+        now = time.time()
+        sent = []
+        for entry in entries:
+            body = entry["MessageBody"]
+            message = _Message(str(uuid.uuid4()), body, now, now + float(entry.get("DelaySeconds", 0)))
+            queue.messages[message.id] = message
+            digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+            sent.append({"Id": entry["Id"], "MessageId": message.id, "MD5OfMessageBody": digest})
+        return {"Successful": sent, "Failed": []}, len(sent), sum(len(each["MessageBody"]) for each in entries)
+
+    def _receive(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
+        now = time.time()
+        hidden = float(request.get("VisibilityTimeout", queue.visibility))
+        found: list[dict[str, Any]] = []
+        carried = 0
+        for message in queue.messages.values():
+            if len(found) == request.get("MaxNumberOfMessages", 1):
+                break
+            if message.hidden_until > now:
+                continue
+            message.hidden_until = now + hidden
+            message.receives += 1
+            message.receipt = f"{message.id}/{message.receives}"
+            carried += len(message.body)
+            found.append(
+                {
+                    "MessageId": message.id,
+                    "ReceiptHandle": message.receipt,
+                    "Body": message.body,
+                    "MD5OfBody": hashlib.md5(message.body.encode(), usedforsecurity=False).hexdigest(),
+                    "Attributes": {
+                        "ApproximateReceiveCount": str(message.receives),
+                        "SentTimestamp": str(int(message.sent * 1000)),
+                    },
+                }
+            )
+        return {"Messages": found} if found else {}, len(found), carried
+
+    def _delete(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
+        entries = _entries(request)
+        for entry in entries:
+            queue.messages.pop(entry["ReceiptHandle"].partition("/")[0], None)
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}, len(entries), 0
+
+    def _attributes(self, queue: _Queue, _: Request) -> tuple[Answer, int, int]:
+        now = time.time()
+        hidden = [message for message in queue.messages.values() if message.hidden_until > now]
+        delayed = sum(message.receives == 0 for message in hidden)
+        counts = {
+            "ApproximateNumberOfMessages": len(queue.messages) - len(hidden),
+            "ApproximateNumberOfMessagesNotVisible": len(hidden) - delayed,
+            "ApproximateNumberOfMessagesDelayed": delayed,
+        }
+        return {"Attributes": {name: str(count) for name, count in counts.items()}}, 0, 0
+
+
+def _entries(request: Request) -> list[Mapping[str, Any]]:
+    entries: list[Mapping[str, Any]] = request["Entries"]
+    if not entries:
+        raise RefusedError("EmptyBatchRequest", "There should be at least one entry in the request.")
+    if len(entries) > _BATCH:
+        raise RefusedError("TooManyEntriesInBatchRequest", f"Maximum number of entries per request are {_BATCH}.")
+    if len({entry["Id"] for entry in entries}) < len(entries):
+        raise RefusedError("BatchEntryIdsNotDistinct", "Id of entries must be distinct.")
+    return entries
