@@ -57,6 +57,10 @@ class Queues:
         self._queues: dict[str, _Queue] = {}
         self.counts: defaultdict[str, Counts] = defaultdict(Counts)
 
+    def messages(self) -> int:
+        """Return how many messages all queues hold, hidden ones included."""
+        return sum(len(queue.messages) for queue in self._queues.values())
+
     def answer(self, call: str, request: Request, base_url: str) -> Answer:
         """Answer a call.
 

@@ -53,6 +53,8 @@ class _Service:
             tables.counts.clear()
             queues.counts.clear()
             self._most_at_once = 0
+        elif call == "Messages":
+            return {"messages": queues.messages()}
         elif call == "Counts":
             return {
                 "dynamodb": [[*names, asdict(counts)] for names, counts in tables.counts.items()],

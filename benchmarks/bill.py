@@ -1,0 +1,225 @@
+"""The bill: what a million images cost, from the counted calls of a run through the deployed handlers."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.aws_stand_in.process import AwsStandIn, CallCounts
+from benchmarks.deployment import memory_megabytes, template
+from benchmarks.functions import FUNCTIONS, Functions, Invocation, job_body
+from benchmarks.prices import Prices
+from benchmarks.report import Figure, Plot, Section, Settings, Table
+from benchmarks.served_images import served_images, urls
+from benchmarks.usage import MEGABYTES_A_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
+
+STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
+# Small, so that the run is short: what is counted does not depend on it, and a download takes its 100 ms.
+_IMAGE_BYTES = 5_000
+_DOWNLOAD_SECONDS = 0.1
+# How often a client looks at its job until it has ended.
+_LOOKS = 5
+_MEMORIES = (256, 384, 512, 768, 1024, 1769, 3008)
+_MONTH_HOURS = 730
+# The pollers of an idle queue: five, each waiting 20 s for a message.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+_IDLE_POLLS_AN_HOUR = 5 * 3600 / 20
+# A line of its own, one of metrics, and Lambda's.
+_LOOK_LOG_BYTES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Jobs of one size, and all that happened for them."""
+
+    usage: Usage
+    counts: CallCounts
+    invocations: Sequence[Invocation]
+
+    def of(self, function: str) -> list[Invocation]:
+        return [each for each in self.invocations if each.function == function]
+
+
+def measure(settings: Settings) -> Section:
+    """Measure the bill of a million images."""
+    prices = Prices.load()
+    jobs = {3: (3, 3), 100: (3, 3), 1000: (2, 20)} | ({} if settings.quick else {10_000: (1, 1)})
+    with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
+        runs = {size: _run(base, size, count[not settings.quick]) for size, count in jobs.items()}
+        batches = {} if settings.quick else {most: _run(base, 1000, 1, most) for most in (5, 2, 1)}
+    main = runs[1000]
+    charges = request_charges(main.usage, prices)
+    lambda_charges = charges["Lambda, time"] + charges["Lambda, requests"]
+    units = main.usage.write_units / main.usage.images
+    return Section(
+        "What a million images cost",
+        _text(main, prices),
+        figures=[
+            Figure("request charges of a million clean images, jobs of 1,000", sum(charges.values()), 0.50, "USD"),
+            Figure("  of it Lambda (arm64), all functions", lambda_charges, 0.03, "USD"),
+            Figure("write units an image in a clean run, jobs of 1,000", units, 0.65),
+        ],
+        tables=[
+            _by_job_size(runs, prices),
+            _counted(main, prices),
+            *([_by_batch({10: main} | batches, prices)] if batches else []),
+            _at_rest(prices),
+        ],
+        plots=[_by_memory(main, prices)],
+    )
+
+
+def _run(base: str, size: int, jobs: int, batch: int | None = None) -> _Run:
+    """Take jobs of one size from their submission to their end, one after the other."""
+    invocations: list[Invocation] = []
+    memory = {name: memory_megabytes(template(), logical_id) for name, logical_id in FUNCTIONS.items()}
+    with AwsStandIn() as aws, Functions(aws.url) as functions:
+        # Warm: a worker lives for hours, and a first call makes connections and threads.
+        _job(aws, functions, urls(base, min(size, 100)), batch)
+        before = aws.counts().stored
+        aws.reset()
+        for _ in range(jobs):
+            invocations += _job(aws, functions, urls(base, size), batch)
+        counts = aws.counts()
+    stored = {
+        kind: (count - before.get(kind, (0, 0))[0], taken - before.get(kind, (0, 0))[1])
+        for kind, (count, taken) in counts.stored.items()
+    }
+    counts = CallCounts(counts.dynamodb, counts.sqs, stored, counts.most_at_once)
+    return _Run(Usage.of(size * jobs, counts, invocations, memory), counts, invocations)
+
+
+def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: int | None) -> list[Invocation]:
+    """Submit a job, process it and look at it, as its client, API Gateway and the poller do."""
+    done = [functions.authorize(), functions.submit(job_body(images, STORES))]
+    job_id = done[-1].body["job_id"]
+    done.append(functions.status(job_id))
+    done += functions.process(aws.messages(), batch)
+    done += [functions.status(job_id) for _ in range(_LOOKS - 1)]
+    if done[-1].body["status"] != "completed":
+        raise RuntimeError(f"a clean job has ended as {done[-1].body}")
+    return done
+
+
+def _text(run: _Run, prices: Prices) -> str:
+    invocations = run.of("process")
+    cpu = sum(each.cpu_seconds for each in invocations)
+    full = [each for each in invocations if each.messages == max(each.messages for each in invocations)]
+    memory = memory_megabytes(template(), FUNCTIONS["process"])
+    full_seconds = statistics.median(each.seconds for each in full)
+    full_cpu = statistics.median(each.cpu_seconds for each in full)
+    share = memory / MEGABYTES_A_PROCESSOR
+    return (
+        f"{run.usage.images:,} images in jobs of 1,000 went through the handlers of authorize, submit, process and "
+        "status as they are deployed, against a stand-in for DynamoDB and SQS that answers each call after 5 ms and "
+        "counts calls and capacity units by the published rules. 4 images a visit, URLs of 70 bytes, "
+        f"{_DOWNLOAD_SECONDS * 1000:.0f} ms a download, images of {_IMAGE_BYTES / 1000:.0f} KB over kept connections, "
+        f"the delays as configured; a client that looks at its job {_LOOKS} times, and one call of the authorizer a "
+        "job. The poller takes up to ten messages with one call and deletes them with one; Lambda's own may bring "
+        "fewer at a time, see the table of batch sizes in a full run. Prices are list prices of "
+        f"{prices.region} ({prices.as_of}, benchmarks/prices.json), without free tiers.\n\n"
+        f"Lambda's time: a full batch took {full_seconds:.2f} s here, of which {full_cpu:.2f} s on a processor "
+        f"({cpu / run.usage.images * 1000:.2f} ms an image over all batches). {memory} MB are {share:.2f} of a "
+        f"processor, so the bill takes the wall time and adds the processor time times {1 / share - 1:.2f}, as if "
+        "nothing went on while the function waits for its share: an upper bound. It takes Lambda's processor to be as "
+        "fast as this machine's. Cold starts are not in it."
+    )
+
+
+def _usd(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _by_job_size(runs: Mapping[int, _Run], prices: Prices) -> Table:
+    charges = {size: request_charges(run.usage, prices) for size, run in runs.items()}
+    others = {size: other_charges(run.usage, prices) for size, run in runs.items()}
+    rows = [[name, *(_usd(each[name]) for each in charges.values())] for name in charges[1000]]
+    rows.append(["**request charges**", *(f"**{sum(each.values()):.4f}**" for each in charges.values())])
+    rows += [[name, *(_usd(each[name]) for each in others.values())] for name in others[1000]]
+    units = [run.usage.write_units / run.usage.images for run in runs.values()]
+    rows.append(["write units an image", *(f"{each:.3f}" for each in units)])
+    rows.append(["images counted", *(f"{run.usage.images:,}" for run in runs.values())])
+    return Table(
+        "USD for a million clean images, by the size of their jobs",
+        ["", *(f"jobs of {size:,}" for size in runs)],
+        rows,
+    )
+
+
+def _counted(run: _Run, prices: Prices) -> Table:
+    """Return the counts that the bill of the main run is made of."""
+    rows = []
+
+    def add(what: str, calls: int, cost: float, items: str = "", units: tuple[str, str] = ("", "")) -> None:
+        rows.append([what, f"{calls:,}", items, *units, _usd(cost * 10**6 / run.usage.images)])
+
+    for (call, kind), counts in sorted(run.counts.dynamodb.items()):
+        write = counts.write_units + counts.index_write_units
+        cost = prices.cost("dynamodb_write_unit", write) + prices.cost("dynamodb_read_unit", counts.read_units)
+        add(f"{call}, {kind}", counts.calls, cost, f"{counts.items:,}", (f"{write:,}", f"{counts.read_units:,}"))
+    for call, queue in sorted(run.counts.sqs.items()):
+        add(call, queue.calls, prices.cost("sqs_request", queue.requests), f"{queue.messages:,}")
+    for function in ("authorize", "submit", "process", "status"):
+        calls = run.of(function)
+        memory = memory_megabytes(template(), FUNCTIONS[function])
+        gigabyte_seconds = sum(billed_seconds(each, memory) for each in calls) * memory / 1024
+        cost = prices.cost("lambda_arm_gb_second", gigabyte_seconds) + prices.cost("lambda_request", len(calls))
+        add(f"{function}, {memory} MB: {gigabyte_seconds:,.2f} GB-s", len(calls), cost)
+    add("API Gateway", run.usage.api_requests, prices.cost("api_request", run.usage.api_requests))
+    return Table(
+        f"Counted for {run.usage.images:,} images in jobs of 1,000",
+        ["call and item", "calls", "items, messages", "write units", "read units", "USD a million images"],
+        rows,
+    )
+
+
+def _by_batch(runs: Mapping[int, _Run], prices: Prices) -> Table:
+    rows = []
+    for most, run in runs.items():
+        charges = request_charges(run.usage, prices)
+        of_lambda = charges["Lambda, time"] + charges["Lambda, requests"]
+        rows.append([str(most), _usd(sum(charges.values())), _usd(of_lambda), _usd(charges["SQS"])])
+    return Table(
+        "USD for a million clean images in jobs of 1,000, by the most messages that the poller brings at a time",
+        ["messages", "request charges", "of it Lambda", "of it SQS"],
+        rows,
+    )
+
+
+def _at_rest(prices: Prices) -> Table:
+    """Return what a month costs in which nobody calls, with the template's defaults and no free tier."""
+    found = template()
+    polls = _IDLE_POLLS_AN_HOUR * _MONTH_HOURS
+    looks = 12 * _MONTH_HOURS
+    memory = memory_megabytes(found, FUNCTIONS["reprocess"]) / 1024
+    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in found.body["Resources"].values())
+    # Eight shards of an index, each an eventually consistent read that finds nothing.
+    lines = {
+        f"SQS: the pollers' {polls:,.0f} requests": prices.cost("sqs_request", polls),
+        f"reprocess: {looks:,} invocations of 0.1 s": prices.cost("lambda_request", looks)
+        + prices.cost("lambda_arm_gb_second", looks * 0.1 * memory),
+        "its schedule": prices.cost("scheduler_invocation", looks),
+        "its queries": prices.cost("dynamodb_read_unit", looks * 8 * 0.5),
+        "its log": prices.cost("logs_gb", looks * _LOOK_LOG_BYTES / 10**9),
+        "its two metrics": prices.cost("metric_month", 2),
+        f"alarms: {alarms}": prices.cost("alarm_month", alarms),
+    }
+    rows = [[name, f"{cost:.2f}"] for name, cost in lines.items()]
+    rows.append(["**together**", f"**{sum(lines.values()):.2f}**"])
+    return Table("USD for a month at rest", ["", "USD"], rows)
+
+
+def _by_memory(run: _Run, prices: Prices) -> Plot:
+    """Plot what Lambda's time of the process function would cost with other memory."""
+    points = []
+    for memory in _MEMORIES:
+        seconds = sum(billed_seconds(each, memory) for each in run.of("process"))
+        cost = prices.cost("lambda_arm_gb_second", seconds * memory / 1024)
+        points.append((float(memory), cost * 10**6 / run.usage.images))
+    return Plot(
+        "bill-by-memory",
+        "What the process function's time costs",
+        "memory, MB",
+        "USD a million images",
+        {"upper bound": points},
+        log_x=True,
+    )

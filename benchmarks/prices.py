@@ -1,0 +1,37 @@
+"""What AWS asks for: list prices, from one data file that says where each is from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+_FILE = Path(__file__).with_name("prices.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """List prices of one region.
+
+    Parameters
+    ----------
+    region, as_of
+        Where and when they held.
+    each
+        USD for one, by name.
+    """
+
+    region: str
+    as_of: str
+    each: Mapping[str, float]
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the data file."""
+        found = json.loads(_FILE.read_text(encoding="utf-8"))
+        each = {name: price["usd"] / price["per"] for name, price in found["prices"].items()}
+        return cls(found["region"], found["as_of"], each)
+
+    def cost(self, name: str, quantity: float) -> float:
+        """Return what a quantity costs, in USD."""
+        return self.each[name] * quantity

@@ -1,0 +1,56 @@
+"""Images on 127.0.0.1, in a process of their own, so that serving them is not counted as downloading them."""
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+
+from local.image_server import DEFAULT_TYPE, Answer, ImageServer
+from local.images import Format, make_image
+
+_FORMATS = (Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP)
+
+
+@contextmanager
+def served_images(size: int, wait: float) -> Iterator[str]:
+    """Serve four images, three formats among them.
+
+    Parameters
+    ----------
+    size
+        Bytes that each of them has at least.
+    wait
+        Seconds before the first byte of each answer, as a server far away takes.
+
+    Yields
+    ------
+    str
+        Base URL; `urls` makes any number of URLs of it.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(theirs, size, wait), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield str(ours.recv())
+    finally:
+        ours.close()
+        process.join(10)
+
+
+def _serve(parent: Connection, size: int, wait: float) -> None:
+    with ImageServer() as server:
+        for number, kind in enumerate(_FORMATS):
+            content = make_image(kind, 640 + number, 480, bytes_at_least=size, seed=number)
+            server.script(f"/{number}", Answer(body=content, content_type=DEFAULT_TYPE, wait=wait))
+        parent.send(server.url(""))
+        try:
+            parent.recv()
+        except EOFError:
+            return
+
+
+def urls(base: str, count: int, length: int = 70) -> list[str]:
+    """Return different URLs of one length; the query, which the server leaves alone, tells them apart."""
+    return [f"{base}/{number % len(_FORMATS)}?{number:08d}".ljust(length, "x") for number in range(count)]

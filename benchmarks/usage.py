@@ -1,0 +1,126 @@
+"""What a run of the functions has used of AWS, from its counted calls and its measured invocations."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.aws_stand_in.process import CallCounts
+from benchmarks.functions import Invocation
+from benchmarks.prices import Prices
+
+# At this much memory a function has one processor:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+MEGABYTES_A_PROCESSOR = 1769
+# Estimates, in bytes: Lambda's own lines of an invocation in JSON (start, report), a line of the API's access log.
+_PLATFORM_LOG_BYTES = 800
+_ACCESS_LOG_BYTES = 350
+_GIGABYTE = 10**9
+
+
+def billed_seconds(invocation: Invocation, megabytes: int) -> float:
+    """Return how long an invocation would take on Lambda, at most.
+
+    Here it had as much of a processor as it wanted, there it has a share of one. The bound takes it that nothing goes
+    on while the function waits for the processor: its processor time, stretched, comes on top of all of its waiting.
+
+    Parameters
+    ----------
+    invocation
+        As measured here.
+    megabytes
+        The function's memory, which its share of a processor follows from.
+
+    Returns
+    -------
+    float
+        Seconds, in whole milliseconds, as Lambda bills them.
+    """
+    share = min(1.0, megabytes / MEGABYTES_A_PROCESSOR)
+    seconds = invocation.seconds + invocation.cpu_seconds * (1 / share - 1)
+    return math.ceil(seconds * 1000) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What some images have used.
+
+    Parameters
+    ----------
+    images
+        How many.
+    write_units, read_units, queue_requests, api_requests, invocations
+        As billed.
+    gigabyte_seconds
+        Of all functions.
+    log_bytes, stored_bytes
+        Written to the logs; kept in the table, once the jobs have ended.
+    """
+
+    images: int
+    write_units: int
+    read_units: int
+    queue_requests: int
+    api_requests: int
+    invocations: int
+    gigabyte_seconds: float
+    log_bytes: int
+    stored_bytes: int
+
+    @classmethod
+    def of(
+        cls, images: int, counts: CallCounts, invocations: Iterable[Invocation], memory: Mapping[str, int]
+    ) -> "Usage":
+        """Add up a run.
+
+        Parameters
+        ----------
+        images
+            How many it measured.
+        counts
+            What was counted of it.
+        invocations
+            All of them.
+        memory
+            The functions' memory in MB, by name.
+        """
+        every = list(invocations)
+        api_requests = sum(each.function in ("submit", "status") for each in every)
+        return cls(
+            images=images,
+            write_units=counts.write_units,
+            read_units=counts.read_units,
+            queue_requests=counts.queue_requests,
+            api_requests=api_requests,
+            invocations=len(every),
+            gigabyte_seconds=sum(
+                billed_seconds(each, memory[each.function]) * memory[each.function] / 1024 for each in every
+            ),
+            log_bytes=sum(each.log_bytes + _PLATFORM_LOG_BYTES for each in every) + api_requests * _ACCESS_LOG_BYTES,
+            stored_bytes=counts.stored_bytes,
+        )
+
+
+def request_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[str, float]:
+    """Return what is paid once for so many images, in USD, by what it is paid for."""
+    times = images / usage.images
+    quantities = {
+        "DynamoDB writes": ("dynamodb_write_unit", usage.write_units),
+        "DynamoDB reads": ("dynamodb_read_unit", usage.read_units),
+        "SQS": ("sqs_request", usage.queue_requests),
+        "API Gateway": ("api_request", usage.api_requests),
+        "Lambda, time": ("lambda_arm_gb_second", usage.gigabyte_seconds),
+        "Lambda, requests": ("lambda_request", usage.invocations),
+    }
+    return {name: prices.cost(price, quantity * times) for name, (price, quantity) in quantities.items()}
+
+
+def other_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[str, float]:
+    """Return what comes beside the requests for so many images, in USD; storage and backups for a month of keeping."""
+    times = images / usage.images
+    stored = usage.stored_bytes * times / _GIGABYTE
+    return {
+        "storage, a month": prices.cost("dynamodb_storage_gb_month", stored),
+        "backups, a month": prices.cost("dynamodb_backup_gb_month", stored),
+        "logs": prices.cost("logs_gb", usage.log_bytes * times / _GIGABYTE),
+        "traces, at most": prices.cost("trace", usage.invocations * times),
+    }

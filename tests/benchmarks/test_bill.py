@@ -1,0 +1,100 @@
+"""The bill's arithmetic, and one job through the deployed handlers against the stand-in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.aws_stand_in.process import AwsStandIn, CallCounts
+from benchmarks.aws_stand_in.queues import Counts as QueueCounts
+from benchmarks.aws_stand_in.table import Counts as TableCounts
+from benchmarks.deployment import memory_megabytes, template
+from benchmarks.functions import Functions, Invocation, job_body
+from benchmarks.prices import Prices
+from benchmarks.served_images import served_images, urls
+from benchmarks.usage import Usage, billed_seconds, other_charges, request_charges
+
+PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "prices.json").read_text())
+
+
+def invocation(function: str, seconds: float, cpu_seconds: float) -> Invocation:
+    return Invocation(function, seconds, cpu_seconds, log_bytes=100, messages=0, answer={})
+
+
+def test_every_price_has_its_source_at_aws() -> None:
+    assert PRICES["region"] == "us-east-1"
+    assert all(price["source"].startswith("https://aws.amazon.com/") for price in PRICES["prices"].values())
+    assert Prices.load().cost("dynamodb_write_unit", 2_000_000) == 1.25
+
+
+@pytest.mark.parametrize(("megabytes", "seconds"), [(1769, 1.0), (3008, 1.0), (884.5, 1.5), (442.25, 2.5)])
+def test_a_share_of_a_processor_stretches_the_time_on_it(megabytes: int, seconds: float) -> None:
+    assert billed_seconds(invocation("process", 1.0, 0.5), megabytes) == seconds
+
+
+def test_time_is_billed_in_whole_milliseconds() -> None:
+    assert billed_seconds(invocation("process", 0.0101, 0.0), 512) == 0.011
+
+
+def test_the_bill_adds_up() -> None:
+    counts = CallCounts(
+        dynamodb={
+            ("PutItem", "JOB"): TableCounts(calls=1, items=1, write_units=3, index_write_units=2),
+            ("GetItem", "JOB"): TableCounts(calls=2, items=2, read_units=4),
+        },
+        sqs={"SendMessageBatch": QueueCounts(calls=1, requests=2, messages=9)},
+        stored={"JOB": (1, 5000)},
+        most_at_once=1,
+    )
+    calls = [invocation("submit", 1.0, 0.0), invocation("process", 2.0, 0.0)]
+    usage = Usage.of(1000, counts, calls, {"submit": 1024, "process": 512})
+    assert request_charges(usage, Prices.load()) == pytest.approx(
+        {
+            "DynamoDB writes": 5 * 1000 * 0.625e-6,
+            "DynamoDB reads": 4 * 1000 * 0.125e-6,
+            "SQS": 2 * 1000 * 0.4e-6,
+            "API Gateway": 1000 * 1e-6,
+            "Lambda, time": 2.0 * 1000 * 0.0000133334,
+            "Lambda, requests": 2 * 1000 * 0.2e-6,
+        }
+    )
+    others = other_charges(usage, Prices.load())
+    assert (others["storage, a month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
+
+
+def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> None:
+    with (
+        AwsStandIn(seconds=0) as aws,
+        served_images(2_000, wait=0) as base,
+        Functions(aws.url, {"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}) as functions,
+    ):
+        assert functions.authorize().answer["isAuthorized"]
+        images = urls(base, 60)
+        assert {len(url) for url in images} == {70}
+        submitted = functions.submit(job_body(images, ["S00339218"]))
+        assert aws.messages() == 2
+        (processed,) = functions.process(2)
+        status = functions.status(submitted.body["job_id"])
+        counts = aws.counts()
+    assert status.body["status"] == "completed"
+    assert (processed.messages, processed.log_bytes > 100, processed.cpu_seconds > 0) == (2, True, True)
+    calls = {name: (each.calls, each.items) for name, each in counts.dynamodb.items() if name[1] != "KEY"}
+    assert calls == {
+        ("BatchWriteItem", "CHUNK"): (1, 2),
+        ("PutItem", "JOB"): (1, 1),
+        ("BatchGetItem", "CHUNK"): (1, 2),
+        ("UpdateItem", "CHUNK"): (2, 2),
+        ("BatchWriteItem", "CLIENT"): (1, 15),
+        ("UpdateItem", "JOB"): (2, 2),
+        ("GetItem", "JOB"): (1, 1),
+    }
+    assert {name: each.calls for name, each in counts.sqs.items()} == {
+        "SendMessageBatch": 1,
+        "ReceiveMessage": 1,
+        "DeleteMessageBatch": 1,
+    }
+
+
+def test_functions_get_what_the_template_says() -> None:
+    assert memory_megabytes(template({"ProcessMemoryMegabytes": "768"}), "ProcessFunction") == 768
+    assert memory_megabytes(template(), "SubmitFunction") == 1024
