@@ -9,7 +9,7 @@ AT_ONCE ?= 1
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test faults check fmt lock export openapi key smoke clean
+.PHONY: help setup demo serve test faults bench check fmt lock export openapi key smoke clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: check  ## Lint, types, template checks and every test that needs no Docker
 
 faults: setup  ## Runs with injected faults, and a table of them: make faults RUNS=5 SEED=1 [AT_ONCE=3]
 	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)
+
+bench: setup  ## Measure the figures to hold, and write docs/performance.md: make bench [QUICK=1] [ONLY=cold_start]
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 check: setup  ## Lint, types, template rules, and what is generated against its source
 	$(BIN)/ruff format --check .

@@ -1,0 +1,88 @@
+"""Measure the figures that are to be held: ``make bench``, ``make bench QUICK=1``, ``make bench ONLY=cold_start``.
+
+Prints every section, and at the end a line a figure: met or not. A thorough run also renews results.json, and from it
+the tables and plots of docs/performance.md. The exit status is 1 when a figure is not met, 2 when something failed.
+"""
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table as Printed
+
+from benchmarks import page, plots, record
+from benchmarks.record import Measurement, Run
+from benchmarks.report import Section, Settings
+from benchmarks.running import run_alone
+
+# In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
+MODULES = ("cold_start",)
+
+
+def _print(console: Console, section: Section) -> None:
+    console.print(section.text)
+    for table in section.tables:
+        printed = Printed(*table.columns, title=table.title, title_justify="left")
+        for row in table.rows:
+            printed.add_row(*row)
+        console.print(printed)
+    for plot in section.plots:
+        printed = Printed(plot.x, *plot.series, title=f"{plot.title} ({plot.y})", title_justify="left")
+        for x in sorted({x for points in plot.series.values() for x, _ in points}):
+            cells = [dict(points).get(x) for points in plot.series.values()]
+            printed.add_row(page.number(x), *("" if y is None else page.number(y) for y in cells))
+        console.print(printed)
+
+
+def _keep(measurements: Mapping[str, Measurement]) -> None:
+    kept = record.load() | dict(measurements)
+    record.save(kept)
+    for measurement in measurements.values():
+        for plot in measurement.section.plots:
+            plots.draw(plot, page.PLOTS)
+    page.write(kept, MODULES)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print and keep; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under three minutes, noisier; the docs stay as they are")
+    parser.add_argument("--only", choices=MODULES, metavar="NAME", help=f"one of {', '.join(MODULES)}")
+    chosen = parser.parse_args(arguments)
+    settings = Settings(quick=chosen.quick)
+    command = " ".join(["make bench", *(["QUICK=1"] * chosen.quick), *([f"ONLY={chosen.only}"] if chosen.only else [])])
+    run = Run.here(command)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print(f"{run.machine}, {run.python}, load {run.load:.1f}")
+
+    measurements: dict[str, Measurement] = {}
+    failed = []
+    for name in [chosen.only] if chosen.only else MODULES:
+        console.rule(f"[bold]{name}", align="left")
+        begin = time.monotonic()
+        try:
+            measurements[name] = Measurement(run_alone(name, settings), run)
+        except Exception:  # noqa: BLE001 - the others are measured all the same
+            traceback.print_exc()
+            failed.append(name)
+        else:
+            _print(console, measurements[name].section)
+        console.print(f"took {time.monotonic() - begin:.0f} s")
+    if not settings.quick:
+        _keep(measurements)
+
+    console.rule("[bold]figures", align="left")
+    figures = [figure for measurement in measurements.values() for figure in measurement.section.figures]
+    for figure in figures:
+        line = f"{page.verdict(figure):8} {figure.what}: {page.measured(figure)}, {page.bound(figure)}"
+        console.print(line, style="" if figure.is_met else "red", soft_wrap=True, markup=False)
+    for name in failed:
+        console.print(f"failed   {name}", style="red")
+    return 2 if failed else int(not all(figure.is_met for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The measured part of docs/performance.md: written from results.json, between two marks; the rest is by hand."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.record import ROOT, Measurement
+from benchmarks.report import Figure, Table
+
+PAGE = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "plots"
+BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
+END = "<!-- end of what was measured -->"
+
+
+class PageError(ValueError):
+    """The page has no place for what was measured."""
+
+
+def number(value: float) -> str:
+    """Write a number with three digits that count, and without an exponent.
+
+    Example
+    -------
+    >>> number(1234.5), number(0.04567)
+    ('1,234', '0.0457')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def verdict(figure: Figure) -> str:
+    """Say whether a figure is met."""
+    return "met" if figure.is_met else "not met"
+
+
+def measured(figure: Figure) -> str:
+    """Write what was measured, with its unit."""
+    return f"{number(figure.measured)} {figure.unit}".rstrip()
+
+
+def bound(figure: Figure) -> str:
+    """Write the bound of a figure, with its unit."""
+    return f"{'at least' if figure.at_least else 'at most'} {number(figure.bound)} {figure.unit}".rstrip()
+
+
+def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[str]) -> str:
+    """Return the page's text with what was measured.
+
+    Parameters
+    ----------
+    text
+        The page as it is.
+    measurements
+        By the names of their modules.
+    order
+        The modules' names, as their sections follow each other.
+
+    Raises
+    ------
+    PageError
+        The text lacks the marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise PageError(f"docs/performance.md lacks the line {BEGIN!r} or {END!r}")
+    known = [measurements[name] for name in order if name in measurements]
+    return before + "\n\n".join([BEGIN, *_summary(known), *_sections(known), END]) + after
+
+
+def _summary(measurements: Sequence[Measurement]) -> Iterator[str]:
+    figures = [figure for measurement in measurements for figure in measurement.section.figures]
+    if figures:
+        rows = [(figure.what, measured(figure), bound(figure), verdict(figure)) for figure in figures]
+        yield "## The figures"
+        yield _table(Table("", ("what", "measured", "to hold", ""), rows))
+
+
+def _sections(measurements: Iterable[Measurement]) -> Iterator[str]:
+    for measurement in measurements:
+        section, run = measurement.section, measurement.run
+        yield f"## {section.title}"
+        yield section.text
+        for table in section.tables:
+            yield f"**{table.title}**"
+            yield _table(table)
+        for plot in section.plots:
+            yield f"![{plot.title}]({PLOTS.relative_to(PAGE.parent).as_posix()}/{plot.name}.svg)"
+        yield (
+            f"<sub>`{run.command}` on the code of {run.commit_date}: {run.machine}, {run.python}, "
+            f"load {run.load:.1f} at the start.</sub>"
+        )
+
+
+def _table(table: Table) -> str:
+    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def write(measurements: Mapping[str, Measurement], order: Iterable[str], page: Path = PAGE) -> None:
+    """Write what was measured into the page."""
+    page.write_text(update(page.read_text(encoding="utf-8"), measurements, order), encoding="utf-8")

@@ -1,0 +1,100 @@
+"""What `make bench` has measured, kept in results.json: what docs/performance.md shows is written from it."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.report import Figure, Plot, Section, Table
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """On what and how something was measured.
+
+    Parameters
+    ----------
+    command
+        What to type to measure it again.
+    machine
+        Processors, memory and system.
+    python
+        The interpreter.
+    commit_date
+        Day of the commit that was measured.
+    load
+        Processes that wanted a processor in the minute before; much above none, the machine was busy with other work.
+    """
+
+    command: str
+    machine: str
+    python: str
+    commit_date: str
+    load: float
+
+    @classmethod
+    def here(cls, command: str) -> Self:
+        """Describe this machine and this checkout."""
+        return cls(
+            command,
+            _machine(),
+            f"{platform.python_implementation()} {platform.python_version()}",
+            _commit_date(),
+            round(os.getloadavg()[0], 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A section, and the run that it comes from."""
+
+    section: Section
+    run: Run
+
+
+def load(path: Path = RESULTS) -> dict[str, Measurement]:
+    """Read what was measured, by the name of the module; nothing when there is no file yet."""
+    if not path.exists():
+        return {}
+    kept: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Measurement(_section(body["section"]), Run(**body["run"])) for name, body in kept.items()}
+
+
+def save(measurements: Mapping[str, Measurement], path: Path = RESULTS) -> None:
+    """Write what was measured."""
+    bodies = {name: asdict(measurement) for name, measurement in sorted(measurements.items())}
+    path.write_text(json.dumps(bodies, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _section(body: Mapping[str, Any]) -> Section:
+    return Section(
+        body["title"],
+        body["text"],
+        [Figure(**figure) for figure in body["figures"]],
+        [Table(**table) for table in body["tables"]],
+        [Plot(**plot) for plot in body["plots"]],
+    )
+
+
+def _machine() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        model = ""
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    processor = model or platform.processor() or platform.machine()
+    return f"{os.cpu_count()} × {processor}, {gigabytes:.0f} GB, {platform.system()}"
+
+
+def _commit_date() -> str:
+    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%cs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,150 @@
+"""`make bench` around the measuring: what is kept, how the page is written, and what the command says."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import page, plots, record
+from benchmarks.page import BEGIN, END, PageError, number, update
+from benchmarks.record import Measurement, Run
+from benchmarks.report import Figure, Plot, Section, Settings, Table
+
+RUN = Run("make bench", "2 × a processor", "CPython 3.13.0", "2026-11-25", 0.25)
+CURVE = Plot("threads", "Images a second", "threads", "1/s", {"100 KB": [(1, 10.0), (2, 19.5)]}, log_x=True)
+SECTION = Section(
+    "The worker",
+    "A thousand images.",
+    [
+        Figure("wall time against the ideal", 1.125, 1.25),
+        Figure("images a second of processor", 940, 1000, "1/s", at_least=True),
+    ],
+    [Table("By threads", ("threads", "a|b"), [("1", "10")])],
+    [CURVE],
+)
+EMPTY = f"# Performance\n\nBefore.\n\n{BEGIN}\n\nstale\n\n{END}\n\nAfter.\n"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Have `make bench` measure two modules, of which `broken` fails, and keep what comes of it in a folder."""
+
+    def run_alone(name: str, settings: Settings) -> Section:
+        if name == "broken":
+            raise OSError("no port is free")
+        return SECTION
+
+    monkeypatch.setattr(command, "MODULES", ("broken", "worker"))
+    monkeypatch.setattr(command, "run_alone", run_alone)
+    kept: dict[str, Measurement] = {}
+
+    def keep(measurements: Mapping[str, Measurement]) -> None:
+        kept.update(measurements)
+        record.save(kept, tmp_path / "results.json")
+
+    monkeypatch.setattr(command, "_keep", keep)
+    return tmp_path / "results.json"
+
+
+def test_every_module_that_is_listed_measures_with_settings() -> None:
+    for name in command.MODULES:
+        measure = importlib.import_module(f"benchmarks.{name}").measure
+        assert list(inspect.signature(measure).parameters) == ["settings"], name
+
+
+def test_what_was_measured_reads_back_as_it_was_kept(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    record.save({"worker": Measurement(SECTION, RUN)}, path)
+    kept = record.load(path)
+    record.save(kept, tmp_path / "again.json")
+
+    assert kept["worker"].section.figures == SECTION.figures
+    assert kept["worker"].run == RUN
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+
+
+def test_nothing_is_known_before_the_first_run(tmp_path: Path) -> None:
+    assert record.load(tmp_path / "results.json") == {}
+
+
+def test_the_page_is_the_one_that_the_results_write() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert update(text, record.load(), command.MODULES) == text, "run `make bench`, or undo what was edited by hand"
+
+
+def test_the_page_shows_the_plots_that_lie_beside_it() -> None:
+    shown = {f"{plot.name}.svg" for kept in record.load().values() for plot in kept.section.plots}
+    assert shown == {path.name for path in page.PLOTS.glob("*")}
+
+
+def test_a_page_keeps_what_is_written_by_hand() -> None:
+    text = update(EMPTY, {"worker": Measurement(SECTION, RUN)}, ["worker"])
+
+    assert text.startswith("# Performance\n\nBefore.\n")
+    assert text.endswith("\n\nAfter.\n")
+    assert "stale" not in text
+    assert update(text, {"worker": Measurement(SECTION, RUN)}, ["worker"]) == text
+
+
+def test_a_page_says_which_figures_are_met_and_where_they_are_from() -> None:
+    text = update(EMPTY, {"worker": Measurement(SECTION, RUN)}, ["worker"])
+
+    assert "| wall time against the ideal | 1.12 | at most 1.25 | met |" in text
+    assert "| images a second of processor | 940 1/s | at least 1,000 1/s | not met |" in text
+    assert "| threads | a\\|b |\n| --- | --- |\n| 1 | 10 |" in text
+    assert "![Images a second](plots/threads.svg)" in text
+    assert "`make bench` on the code of 2026-11-25: 2 × a processor, CPython 3.13.0, load 0.2 at the start" in text
+
+
+def test_sections_follow_the_order_of_the_modules_whenever_they_were_measured() -> None:
+    kept = {name: Measurement(Section(f"About {name}", "."), RUN) for name in ("second", "first")}
+    text = update(EMPTY, kept, ["first", "unmeasured", "second"])
+    assert text.index("## About first") < text.index("## About second")
+
+
+@pytest.mark.parametrize("missing", [BEGIN, END])
+def test_a_page_without_its_marks_is_refused(missing: str) -> None:
+    with pytest.raises(PageError, match="lacks the line"):
+        update(EMPTY.replace(missing, ""), {}, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234.5, "1,234"), (100, "100"), (99.95, "100"), (1.0, "1"), (0.04567, "0.0457"), (0, "0")]
+)
+def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_equal_points_make_equal_plots(tmp_path: Path) -> None:
+    first, second = (plots.draw(CURVE, tmp_path / name).read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert b"<dc:date>" not in first
+
+
+def test_the_command_ends_with_a_line_a_figure_and_keeps_the_results(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--only", "worker"]) == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "met      wall time against the ideal: 1.12, at most 1.25",
+        "not met  images a second of processor: 940 1/s, at least 1,000 1/s",
+    ]
+    assert record.load(measured)["worker"].run.command == "make bench ONLY=worker"
+
+
+def test_a_module_that_fails_is_named_and_the_others_are_measured(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([]) == 2
+    output = capsys.readouterr()
+    assert output.out.splitlines()[-1] == "failed   broken"
+    assert "no port is free" in output.err
+    assert list(record.load(measured)) == ["worker"]
+
+
+def test_a_quick_run_keeps_nothing(measured: Path) -> None:
+    command.main(["--quick", "--only", "worker"])
+    assert not measured.exists()

@@ -1,0 +1,54 @@
+"""What each handler imports at its cold start: a new package, or a heavy part of one, has to be written down here."""
+
+import json
+
+import pytest
+
+from benchmarks.cold_start import FUNCTIONS, run
+
+# Parts of packages, and of Python's library, that cost more than most and serve few.
+HEAVY = (
+    "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.event_handler.openapi.models",
+    "aws_lambda_powertools.event_handler.openapi.swagger_ui", "aws_lambda_powertools.utilities.batch",
+    "aws_lambda_powertools.utilities.data_classes", "aws_lambda_powertools.utilities.parameters",
+    "aws_lambda_powertools.utilities.parser", "boto3.dynamodb", "boto3.resources", "multiprocessing",
+    "retail_pulse.contract", "retail_pulse.measuring.fetch", "s3transfer", "unittest", "xml.etree",
+)  # fmt: skip
+# Not third-party packages, or what a wheel registers of itself beside its package.
+NO_PACKAGES = {"app", "retail_pulse", "cython_runtime"}
+_LOOK = f"""
+import json, sys
+before = set(sys.modules)
+import app
+new = set(sys.modules) - before
+packages = {{name.partition(".")[0] for name in new}} - sys.stdlib_module_names - {NO_PACKAGES!r}
+packages = {{name for name in packages if not name.startswith("_")}}
+print(json.dumps([sorted(packages), sorted(new & set({HEAVY!r}))]))
+"""
+
+# What boto3 and Powertools bring along, of which a handler has no choice.
+AWS = {
+    "aws_lambda_powertools", "boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six",
+    "typing_extensions", "urllib3",
+}  # fmt: skip
+AWS_HEAVY = {"boto3.resources", "multiprocessing", "s3transfer", "xml.etree"}
+HTTP_HEAVY = {"asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.data_classes"}
+ALLOWED = {
+    "authorize": (AWS, AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes"}),
+    "submit": (
+        AWS | {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"},
+        AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.contract"},
+    ),
+    "process": (
+        AWS | {"PIL", "charset_normalizer", "idna", "imagesize", "requests"},
+        AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes", "retail_pulse.measuring.fetch"},
+    ),
+    "status": (AWS, AWS_HEAVY | HTTP_HEAVY),
+    "reprocess": (AWS, AWS_HEAVY),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_handler_imports_what_is_written_down_and_no_more(function: str) -> None:
+    packages, heavy = (set(found) for found in json.loads(run(_LOOK, function)))
+    assert (packages, heavy) == ALLOWED[function]
