@@ -50,7 +50,8 @@ def details(job_id: str) -> Response[str]:
 def results(job_id: str) -> Response[str]:
     """Read a page of results."""
     client = api.client(KeyScope.READ)
-    start = Position.parse(api.parameter("cursor") or "0.0")
+    cursor = api.parameter("cursor")
+    start = Position(0, 0) if cursor is None else Position.parse(cursor)
     limit = api.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
     return json_answer(results_answer(reading.results(client, job_id_from(job_id), start, limit)))
 

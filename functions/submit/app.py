@@ -11,7 +11,7 @@ from retail_pulse import aws
 from retail_pulse.answers import job_id_from, retry_answer
 from retail_pulse.api import SUBMIT_PATH, Api, json_answer
 from retail_pulse.claims import IdempotencyKey
-from retail_pulse.contract import parse_submission
+from retail_pulse.contract import SubmissionLimits, parse_submission
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.jobs import LookPolicy
 from retail_pulse.keys import KeyScope
@@ -28,6 +28,7 @@ settings = SubmitSettings.from_environment()
 # has its own time.
 table = JobsTable(aws.dynamodb(attempts=3), settings.table_name)
 queue = PointerQueue(aws.sqs(), settings.queue_url)
+limits = SubmissionLimits(settings.max_body_bytes, settings.max_job_visits, settings.max_job_images)
 submission = Submission(
     store=table,
     queue=queue,
@@ -47,7 +48,7 @@ def submit() -> Response[str]:
     body = api.body()
     name = api.header("idempotency-key")
     idempotency = None if name is None else IdempotencyKey.of(name, body)
-    job = submission.submit(client, parse_submission(body), idempotency)
+    job = submission.submit(client, parse_submission(body, limits), idempotency)
     logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)

@@ -1,6 +1,8 @@
 """The queue: messages as pointers, batches, refusals."""
 
 import json
+import string
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -11,6 +13,7 @@ from moto import mock_aws
 
 from retail_pulse.chunks import Pointer, Scope
 from retail_pulse.errors import InvalidPointerError, StorageUnavailableError
+from retail_pulse.keys import InvalidClientError, check_client
 from retail_pulse.queue import PointerQueue, decode, encode
 
 POINTERS = [Pointer("me", 123, "n", number, 1, Scope.ALL) for number in range(23)]
@@ -43,6 +46,39 @@ def test_every_pointer_is_sent_in_batches_of_ten() -> None:
             for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
         ]
     assert sorted((decode(body) for body in bodies), key=lambda pointer: pointer.chunk) == POINTERS
+
+
+def test_messages_are_grouped_by_client_so_that_no_backlog_delays_another() -> None:
+    theirs = [replace(pointer, client="a" * 63) for pointer in POINTERS]
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        url = sqs.create_queue(QueueName="chunks")["QueueUrl"]
+        queue = PointerQueue(sqs, url)
+        queue.send(POINTERS[:3] + theirs[:3])
+        queue.send(theirs[3:4], delay_seconds=0)
+        found = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+        )["Messages"]
+    assert len(found) == 7
+    assert all(message["Attributes"] == {"MessageGroupId": decode(message["Body"]).client} for message in found)
+
+
+def test_every_client_name_is_a_message_group() -> None:
+    # SQS allows 128 of these: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+    allowed = set(string.ascii_letters + string.digits + string.punctuation)
+    longest = check_client("a" * 63)
+    assert len(longest) <= 128
+    taken = {character for character in map(chr, range(0x250)) if takes(f"a{character}")}
+    assert taken <= allowed
+    assert not takes(longest + "a")
+
+
+def takes(client: str) -> bool:
+    try:
+        check_client(client)
+    except InvalidClientError:
+        return False
+    return True
 
 
 class Refusing:

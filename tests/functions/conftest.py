@@ -51,7 +51,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         create_table(boto3.client("dynamodb"))
         url = boto3.client("sqs").create_queue(QueueName="chunks")["QueueUrl"]
         variables = {
-            "TABLE_NAME": TABLE, "QUEUE_URL": url, "CHUNK_IMAGES": "50", "CHUNK_BYTES": "100000",
+            "TABLE_NAME": TABLE, "QUEUE_URL": url, "MAX_BODY_BYTES": "6291456",
+            "MAX_JOB_VISITS": "100000", "MAX_JOB_IMAGES": "100000", "CHUNK_IMAGES": "50", "CHUNK_BYTES": "100000",
             "JOB_RETENTION_DAYS": "90", "STALL_SECONDS": "900", "DELAY_MIN_SECONDS": "0", "DELAY_MAX_SECONDS": "0.01",
             "THREADS": "4", "CONNECT_TIMEOUT_SECONDS": "1", "READ_TIMEOUT_SECONDS": "1",
             "IMAGE_DEADLINE_SECONDS": "2", "MAX_IMAGE_BYTES": "1000000", "MAX_IMAGE_SIDE": "10000",

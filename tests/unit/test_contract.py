@@ -1,5 +1,6 @@
 """The body of a submission: what is refused, and with which words."""
 
+import codecs
 import json
 from typing import Any
 
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_pulse.contract import parse_submission
-from retail_pulse.errors import InvalidRequestError
+from retail_pulse.contract import SubmissionLimits, parse_submission
+from retail_pulse.errors import BodyTooLargeError, InvalidRequestError
 
+LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
 VISIT = {"store_id": "S00339218", "image_url": ["https://a.example/1.jpg"], "visit_time": "time of store visit"}
 
 
@@ -18,8 +20,13 @@ def body(count: Any = 1, **changes: Any) -> bytes:
     return json.dumps({"count": count, "visits": [visit]}).encode()
 
 
+def with_count(count: bytes, before: bytes = b"") -> bytes:
+    """Return a body with a count, and perhaps what is before its visits, that `json` would not write."""
+    return b'{"count":' + count + b"," + before + b'"visits":[' + json.dumps(VISIT).encode() + b"]}"
+
+
 def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
-    (visit,) = parse_submission(body(nobody="knows"))
+    (visit,) = parse_submission(body(nobody="knows"), LIMITS)
     assert (visit.store_id, visit.visit_time, visit.image_urls) == tuple(
         VISIT[name] for name in ("store_id", "visit_time", "image_url")
     )
@@ -32,6 +39,25 @@ def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
         (b"\xff\xfe", "body is not JSON"),
         (b'{"count":1,', "body is not JSON"),
         (b"[" * 10_000, "body is not JSON"),
+        (b"[" * 100_000, "body is not JSON: nested too deeply at line 1 column"),
+        (with_count(b"1", b'"x":' + b"[" * 100_000), "body is not JSON: nested too deeply at line 1 column"),
+        (with_count(b"1", b'"x":' + b'{"y":' * 100_000), "body is not JSON: nested too deeply at line 1 column"),
+        (b" " * 6_000_000, "body is not JSON: EOF while parsing a value at line 1 column 6000000"),
+        (b"\x00", "body is not JSON: expected value at line 1 column 1"),
+        (with_count(b"1") + b"\x00", "body is not JSON: trailing characters at line 1 column"),
+        (with_count(b"1") * 2, "body is not JSON: trailing characters at line 1 column"),
+        (codecs.BOM_UTF8 + with_count(b"1"), "body must not begin with a byte order mark"),
+        (with_count(b"1").decode().encode("utf-16"), "body is not JSON"),
+        (with_count(b"1", b'"\xff":1,'), "body is not JSON: no UTF-8 at line 1 column 14"),
+        (body(store_id="\ud800"), "body is not JSON: half of a surrogate pair at line 1 column"),
+        (body(store_id="\udc00\ud800"), "body is not JSON: half of a surrogate pair at line 1 column"),
+        (body(store_id="\ud800x"), "body is not JSON: half of a surrogate pair at line 1 column"),
+        (body(image_url=["\ud800"]), "body is not JSON: half of a surrogate pair at line 1 column"),
+        (with_count(b"1", b'"x":"\xed\xa0\x80",'), "body is not JSON: no UTF-8 at line 1 column"),
+        (with_count(b"1", b'"x":"\n",'), "body is not JSON: control character"),
+        (b"null", "body must be an object"),
+        (b"0", "body must be an object"),
+        (b'"count"', "body must be an object"),
         (b"[]", "body must be an object"),
         (b"{}", "count is missing"),
         (b'{"count":0,"visits":[]}', "visits must not be empty"),
@@ -43,6 +69,17 @@ def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
         (body(count=True), "count must be an integer"),
         (body(count=1.5), "count must be an integer"),
         (body(count=None), "count must be an integer"),
+        (body(count=1.0), "count must be an integer"),
+        (body(count=-1), "count must not be negative"),
+        (body(count=2**63), r"count must be less than 2\^53"),
+        (body(count=10**4000), r"count must be less than 2\^53"),
+        (with_count(b"1" * 100_000), "body is not JSON: number out of range at line 1 column"),
+        (with_count(b"1e999"), "count must be an integer"),
+        (with_count(b"NaN"), "count must be an integer"),
+        (with_count(b"-Infinity"), "count must be an integer"),
+        (with_count(b"1", b'"x":NaN,'), "body is not JSON: expected value at line 1 column 16"),
+        (with_count(b"1", b'"x":[-Infinity],'), "body is not JSON: invalid number at line 1 column"),
+        (with_count(b"01"), "body is not JSON: invalid number at line 1 column"),
         (body(store_id=...), r"visits\[0\].store_id is missing"),
         (body(store_id=""), r"visits\[0\].store_id must not be empty"),
         (body(store_id=7), r"visits\[0\].store_id must be a string"),
@@ -57,14 +94,46 @@ def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
 )
 def test_a_body_that_breaks_a_rule_is_refused_with_the_place_and_the_rule(sent: bytes, error: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"^{error}"):
-        parse_submission(sent)
+        parse_submission(sent, LIMITS)
 
 
 def test_texts_of_just_the_allowed_length_are_accepted() -> None:
-    parse_submission(body(store_id="ä" * 32, visit_time="x" * 128, image_url=["u" * 2048]))
+    parse_submission(body(store_id="ä" * 32, visit_time="x" * 128, image_url=["u" * 2048]), LIMITS)
+
+
+def test_of_fields_that_come_twice_the_last_one_counts() -> None:
+    assert len(parse_submission(with_count(b"7", b'"count":1,'), LIMITS)) == 1
+
+
+@pytest.mark.parametrize("word", ["NaN", "-Infinity"])
+def test_words_that_look_like_numbers_are_taken_as_words(word: str) -> None:
+    (visit,) = parse_submission(body(visit_time=word, x=1e300), LIMITS)
+    assert visit.visit_time == word
+
+
+def test_nul_and_every_other_character_is_taken_as_it_is() -> None:
+    text = "\x00\x7f\u2028\ufeff\uffff\U0001f600"
+    (visit,) = parse_submission(body(store_id=text, visit_time=text, image_url=[text]), LIMITS)
+    assert (visit.store_id, visit.visit_time, list(visit.image_urls)) == (text, text, [text])
+
+
+def test_a_body_of_just_the_allowed_length_is_accepted_and_one_byte_more_is_not() -> None:
+    sent = body()
+    parse_submission(sent, SubmissionLimits(len(sent), 1, 1))
+    with pytest.raises(BodyTooLargeError, match=f"^body has {len(sent)} bytes, at most {len(sent) - 1} are taken$"):
+        parse_submission(sent, SubmissionLimits(len(sent) - 1, 1, 1))
+
+
+def test_a_job_of_just_the_allowed_size_is_accepted_and_one_visit_or_image_more_is_not() -> None:
+    sent = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).encode()
+    parse_submission(sent, SubmissionLimits(1000, 2, 3))
+    with pytest.raises(InvalidRequestError, match="visits has 2 visits, at most 1 are"):
+        parse_submission(sent, SubmissionLimits(1000, 1, 3))
+    with pytest.raises(InvalidRequestError, match="visits have 3 images in all, at most 2 are"):
+        parse_submission(sent, SubmissionLimits(1000, 2, 2))
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))
 def test_no_body_raises_anything_else(sent: bytes) -> None:
     with pytest.raises(InvalidRequestError):
-        parse_submission(sent)
+        parse_submission(sent, LIMITS)

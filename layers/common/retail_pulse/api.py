@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from retail_pulse.errors import (
+    BodyTooLargeError,
     ForbiddenError,
     IdempotencyMismatchError,
     InvalidRequestError,
@@ -18,12 +19,18 @@ from retail_pulse.errors import (
     NothingToRetryError,
     RetailPulseError,
     StorageUnavailableError,
+    UnsupportedEncodingError,
 )
 from retail_pulse.keys import KeyScope
+from retail_pulse.measuring.failures import printable
 
 # The one table of what an error of the domain is in HTTP.
 _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    # As API Gateway and Lambda answer a body that is too large for them.
+    BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    # RFC 9110, section 15.5.16.
+    UnsupportedEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     JobNotFoundError: HTTPStatus.NOT_FOUND,
     JobIsOpenError: HTTPStatus.CONFLICT,
@@ -34,6 +41,8 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
 
 # The one route whose errors have the contract's shape; those of status are empty, and its handler's.
 SUBMIT_PATH = "/api/submit"
+# What an error repeats of a path at most.
+_PATH_CHARACTERS_SHOWN = 200
 
 
 def json_answer(body: Any, status: int = HTTPStatus.OK, content_type: str = "application/json") -> Response[str]:
@@ -74,7 +83,10 @@ class Api:
         return contract_error(status, text) if is_contract else problem(status, text)
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
-        return self._error_body(HTTPStatus.NOT_FOUND, f"there is no {self.app.current_event.path}")
+        event = self.app.current_event
+        path = printable(event.path)
+        shown = path if len(path) <= _PATH_CHARACTERS_SHOWN else f"{path[:_PATH_CHARACTERS_SHOWN]}…"
+        return self._error_body(HTTPStatus.NOT_FOUND, f"there is no {event.http_method} {shown}")
 
     def _known(self, error: RetailPulseError) -> Response[str]:
         status = _STATUS.get(type(error))
@@ -88,7 +100,10 @@ class Api:
         """Answer an event of API Gateway (payload version 2.0), its path with or without one trailing slash."""
         path = event["rawPath"]
         if len(path) > 1 and path.endswith("/"):
-            event = {**event, "rawPath": path[:-1]}
+            path = path[:-1]
+        # The resolver's patterns let a line feed at the end through, and a lone surrogate cannot be written to the log:
+        # no route has either.
+        event = {**event, "rawPath": printable(path)}
         return self.app.resolve(event, context)
 
     def client(self, scope: KeyScope) -> str:
@@ -106,10 +121,30 @@ class Api:
         return client
 
     def body(self) -> bytes:
-        """Return the request's body, empty when there is none."""
+        """Return the request's body, empty when there is none.
+
+        Its content type does not matter: what ``curl -d`` sends calls itself a form.
+
+        Raises
+        ------
+        UnsupportedEncodingError
+            The body is compressed.
+        InvalidRequestError
+            The event says that the body is in Base64, and it is not.
+        """
         event = self.app.current_event
+        encoding = self.header("content-encoding")
+        if encoding is not None and encoding.strip().lower() not in {"", "identity"}:
+            raise UnsupportedEncodingError(
+                f"header Content-Encoding is {printable(encoding)[:40]}: a body must not be compressed"
+            )
         body: str = event.get("body") or ""
-        return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+        if not event.get("isBase64Encoded"):
+            return body.encode("utf-8", "surrogatepass")
+        try:
+            return base64.b64decode(body, validate=True)
+        except ValueError:
+            raise InvalidRequestError("body is not Base64, as the event says it is") from None
 
     def header(self, name: str) -> str | None:
         """Return a header, None when it is absent."""

@@ -3,12 +3,14 @@
 Only submit imports this at run time, since pydantic is weight in a cold start; `tools.openapi` makes the description.
 """
 
+import codecs
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
-from retail_pulse.errors import InvalidRequestError
+from retail_pulse.errors import BodyTooLargeError, InvalidRequestError
 from retail_pulse.measuring.failures import FailureCode, printable
 from retail_pulse.visits import Visit
 
@@ -61,7 +63,7 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", title="Submission")
 
-    count: Annotated[int, Field(description="The number of visits.", examples=[1])]
+    count: Annotated[int, Field(ge=0, lt=2**53, description="The number of visits.", examples=[1])]
     visits: Annotated[list[SubmittedVisit], FailFast(), Field(min_length=1)]
 
 
@@ -176,13 +178,24 @@ class Problem(BaseModel):
     detail: str
 
 
-def parse_submission(body: bytes) -> list[Visit]:
+@dataclass(frozen=True, slots=True)
+class SubmissionLimits:
+    """How large a submission may be: bytes of its body, its visits and its images."""
+
+    body_bytes: int
+    visits: int
+    images: int
+
+
+def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
     """Validate the body of a submission.
 
     Parameters
     ----------
     body
-        JSON in UTF-8.
+        JSON in UTF-8. Of fields that come twice the last one counts; fields that nobody knows are ignored.
+    limits
+        How large it may be.
 
     Returns
     -------
@@ -191,15 +204,29 @@ def parse_submission(body: bytes) -> list[Visit]:
 
     Raises
     ------
+    BodyTooLargeError
+        The body has too many bytes.
     InvalidRequestError
         The body breaks a rule; the text names the place and the rule.
     """
+    if len(body) > limits.body_bytes:
+        raise BodyTooLargeError(f"body has {len(body)} bytes, at most {limits.body_bytes} are taken")
+    if body.startswith(codecs.BOM_UTF8):
+        raise InvalidRequestError("body must not begin with a byte order mark (RFC 8259, section 8.1)")
     try:
         submission = SubmitBody.model_validate_json(body)
     except ValidationError as error:
         raise InvalidRequestError(_first_error(error)) from None
+    _refuse_nan(body)
     if submission.count != len(submission.visits):
         raise InvalidRequestError(f"count is {submission.count}, but there are {len(submission.visits)} visits")
+    if len(submission.visits) > limits.visits:
+        raise InvalidRequestError(
+            f"visits has {len(submission.visits)} visits, at most {limits.visits} are taken in a job"
+        )
+    images = sum(len(visit.image_url) for visit in submission.visits)
+    if images > limits.images:
+        raise InvalidRequestError(f"visits have {images} images in all, at most {limits.images} are taken in a job")
     return [Visit(visit.store_id, visit.visit_time, visit.image_url) for visit in submission.visits]
 
 
@@ -213,13 +240,37 @@ _RULES = {
     "model_type": "must be an object",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
+    "greater_than_equal": "must not be negative",
+    "less_than": "must be less than 2^53",
 }
+# The words of the JSON parser that say too little.
+_JSON_RULES = {
+    "unexpected end of hex escape": "half of a surrogate pair",
+    "lone leading surrogate in hex escape": "half of a surrogate pair",
+    "invalid unicode code point": "no UTF-8",
+    "recursion limit exceeded": "nested too deeply",
+}
+
+
+def _refuse_nan(body: bytes) -> None:
+    """Refuse the numbers that only Python and JavaScript write: pydantic reads them, also within fields it ignores."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequestError(_json_error(str(error))) from None
+
+
+def _json_error(text: str) -> str:
+    rule, at, place = text.partition(" at line ")
+    return f"body is not JSON: {printable(_JSON_RULES.get(rule, rule))}{at}{place}"
 
 
 def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return f"body is not JSON: {printable(str(first['ctx']['error']))}"
+        return _json_error(str(first["ctx"]["error"]))
     place = ""
     for step in first["loc"]:
         place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step

@@ -9,6 +9,14 @@ class InvalidRequestError(RetailPulseError):
     """What the client sent breaks a rule; the text names the place and the rule."""
 
 
+class BodyTooLargeError(RetailPulseError):
+    """The body is longer than this stage takes."""
+
+
+class UnsupportedEncodingError(RetailPulseError):
+    """The body is compressed, or in another way no plain text."""
+
+
 class JobNotFoundError(RetailPulseError):
     """The client has no such job."""
 

@@ -120,7 +120,13 @@ class PointerQueue:
     def _send_batch(self, batch: Sequence[Pointer], delay_seconds: int) -> int:
         """Send up to ten messages, and once more those that SQS refused; return how many it took."""
         waiting: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(number), "MessageBody": encode(pointer), "DelaySeconds": delay_seconds}
+            {
+                "Id": str(number),
+                "MessageBody": encode(pointer),
+                "DelaySeconds": delay_seconds,
+                # A fair queue: SQS lets the messages of the other clients through first while one has a long backlog.
+                "MessageGroupId": pointer.client,
+            }
             for number, pointer in enumerate(batch)
         ]
         for _ in range(2):

@@ -62,6 +62,9 @@ class SubmitSettings(_Settings):
 
     table_name: str
     queue_url: str
+    max_body_bytes: int
+    max_job_visits: int
+    max_job_images: int
     chunk_images: int
     chunk_bytes: int
     job_retention_days: int

@@ -9,7 +9,12 @@ from typing import Protocol
 
 from retail_pulse.chunks import Chunk, Scope, cut
 from retail_pulse.claims import LIFETIME, Claim, IdempotencyKey
-from retail_pulse.errors import IdempotencyMismatchError, JobIdTakenError, StorageUnavailableError
+from retail_pulse.errors import (
+    IdempotencyMismatchError,
+    InvalidRequestError,
+    JobIdTakenError,
+    StorageUnavailableError,
+)
 from retail_pulse.jobs import Job, JobStatus, job_id_at
 from retail_pulse.sending import PointerSender, send_or_hurry
 from retail_pulse.visits import Visit
@@ -17,6 +22,8 @@ from retail_pulse.visits import Visit
 _NONCE_BYTES = 12
 # 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.
 _MAX_IDS_DRAWN = 8
+# A job's item has 400 KB, and three sets that each may hold the number of every chunk, four bytes each.
+MAX_CHUNKS = 20_000
 
 
 class JobStore(Protocol):
@@ -86,11 +93,19 @@ class Submission:
 
         Raises
         ------
+        InvalidRequestError
+            The visits make more chunks than a job can have; only where chunks are cut very small.
         StorageUnavailableError
             The table did not take it; there is no job then.
         IdempotencyMismatchError
             The same name came with another body.
         """
+        chunks = cut(visits, self.chunk_images, self.chunk_bytes)
+        if len(chunks) > MAX_CHUNKS:
+            raise InvalidRequestError(
+                f"visits make {len(chunks)} chunks of at most {self.chunk_images} images, "
+                f"at most {MAX_CHUNKS} are taken in a job"
+            )
         claim = None if idempotency is None else self._claim(client, idempotency)
         if claim is not None:
             made = self._made_by(claim)
@@ -98,7 +113,6 @@ class Submission:
                 return made
         now = self.now()
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
-        chunks = cut(visits, self.chunk_images, self.chunk_bytes)
         expires_at = int((now + self.retention).timestamp())
         stall_seconds = int(self.stall.total_seconds())
         self.store.put_chunks(nonce, chunks, expires_at)
