@@ -11,8 +11,8 @@ HEAVY = (
     "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.event_handler.openapi.models",
     "aws_lambda_powertools.event_handler.openapi.swagger_ui", "aws_lambda_powertools.utilities.batch",
     "aws_lambda_powertools.utilities.data_classes", "aws_lambda_powertools.utilities.parameters",
-    "aws_lambda_powertools.utilities.parser", "boto3.dynamodb", "boto3.resources", "multiprocessing",
-    "retail_pulse.contract", "retail_pulse.measuring.fetch", "s3transfer", "unittest", "xml.etree",
+    "aws_lambda_powertools.utilities.parser", "multiprocessing",
+    "retail_pulse.contract", "retail_pulse.measuring.fetch", "unittest", "xml.etree",
 )  # fmt: skip
 # Not third-party packages, or what a wheel registers of itself beside its package.
 NO_PACKAGES = {"app", "retail_pulse", "cython_runtime"}
@@ -26,12 +26,9 @@ packages = {{name for name in packages if not name.startswith("_")}}
 print(json.dumps([sorted(packages), sorted(new & set({HEAVY!r}))]))
 """
 
-# What boto3 and Powertools bring along, of which a handler has no choice.
-AWS = {
-    "aws_lambda_powertools", "boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six",
-    "typing_extensions", "urllib3",
-}  # fmt: skip
-AWS_HEAVY = {"boto3.resources", "multiprocessing", "s3transfer", "xml.etree"}
+# What botocore and Powertools bring along, of which a handler has no choice.
+AWS = {"aws_lambda_powertools", "botocore", "certifi", "dateutil", "jmespath", "six", "typing_extensions", "urllib3"}
+AWS_HEAVY = {"xml.etree"}
 HTTP_HEAVY = {"asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.data_classes"}
 ALLOWED = {
     "authorize": (AWS, AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes"}),

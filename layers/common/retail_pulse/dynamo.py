@@ -583,7 +583,7 @@ class _ConditionFailedError(Exception):
 
 @contextmanager
 def _storage() -> Iterator[None]:
-    """Translate what boto3 raises."""
+    """Translate what botocore raises."""
     try:
         yield
     except ClientError as error:
