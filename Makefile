@@ -9,7 +9,7 @@ AT_ONCE ?= 1
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test faults bench check fmt lock export openapi key smoke clean
+.PHONY: help setup demo serve test faults bench check fmt lock export openapi key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ key: setup  ## Create an API key: make key CLIENT=name [STACK=name], printed onc
 
 smoke: setup  ## Check any deployed stage over HTTP: make smoke URL=... KEY=...
 	@$(BIN)/python -m tools.smoke "$(URL)" "$(KEY)"
+
+addresses: setup  ## Try every address and trick on the fetcher, and write the table of docs/security.md
+	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove what was made: environment, caches, builds
 	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis

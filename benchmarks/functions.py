@@ -90,7 +90,10 @@ class Functions:
     """
 
     def __init__(self, endpoint_url: str, parameters: Mapping[str, str] | None = None) -> None:
-        self._arguments = (endpoint_url, {"AllowedNetworks": "127.0.0.0/8"} | dict(parameters or {}))
+        self._arguments = (
+            endpoint_url,
+            {"AllowedNetworks": "127.0.0.0/8", "AllowedPorts": "1-65535"} | dict(parameters or {}),
+        )
         spawn = multiprocessing.get_context("spawn")
         self._ours, self._theirs = spawn.Pipe()
         self._process = spawn.Process(target=_run, args=(self._theirs, *self._arguments), daemon=True)

@@ -24,9 +24,10 @@ from local.supervisor import StackEndedError, Supervisor
 ROOT = Path(__file__).resolve().parent.parent
 _LOG_TAIL_LINES = 25
 # Everything else stays at the template's defaults. Two workers of 100 threads are what two cores can feed, and images
-# of the demo and the tests come from this machine, which nobody may call in production.
+# of the demo and the tests come from this machine, from any port, which nobody may call in production.
 _LOCAL_PARAMETERS = {
     "AllowedNetworks": "127.0.0.0/8",
+    "AllowedPorts": "1-65535",
     "Architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
     "ProcessConcurrency": "2",
 }

@@ -11,6 +11,7 @@ from retail_pulse.errors import InvalidPointerError
 from retail_pulse.image_pool import ImagePool
 from retail_pulse.jobs import LookPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from retail_pulse.measuring.policy import CallPolicy
 from retail_pulse.processing import Delivery, Processing
 from retail_pulse.queue import PointerQueue, decode
 from retail_pulse.retries import RetryPolicy
@@ -33,7 +34,7 @@ fetcher = Fetcher(
         image_side=settings.max_image_side,
         redirects=settings.max_redirects,
     ),
-    settings.allowed_networks,
+    CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts),
     settings.threads,
 )
 processing = Processing(

@@ -57,6 +57,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             "THREADS": "4", "CONNECT_TIMEOUT_SECONDS": "1", "READ_TIMEOUT_SECONDS": "1",
             "IMAGE_DEADLINE_SECONDS": "2", "MAX_IMAGE_BYTES": "1000000", "MAX_IMAGE_SIDE": "10000",
             "MAX_REDIRECTS": "3", "ALLOWED_NETWORKS": "127.0.0.0/8",
+            "ALLOWED_PORTS": "1-65535", "ALLOWED_HOSTS": "",
             "IMAGE_TRIES": "1", "IMAGE_RETRY_SECONDS": "0", "FIRST_WAIT_SECONDS": "1", "LONGEST_WAIT_SECONDS": "900",
             "INLINE_WAIT_SECONDS": "5", "AUTOMATIC_RUNS": "3",
         }  # fmt: skip

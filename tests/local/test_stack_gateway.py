@@ -97,6 +97,7 @@ def test_what_the_template_says_reaches_the_functions_as_aws_would_hand_it_on(st
     # From a mapping by way of a parameter; from a parameter that the local stack sets.
     assert functions["submit"]["Environment"]["Variables"]["STALL_SECONDS"] == "900"
     assert functions["process"]["Environment"]["Variables"]["ALLOWED_NETWORKS"] == "127.0.0.0/8"
+    assert functions["process"]["Environment"]["Variables"]["ALLOWED_PORTS"] == "1-65535"
     assert (mapping["State"], mapping["ScalingConfig"]) == ("Enabled", {"MaximumConcurrency": 2})
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}

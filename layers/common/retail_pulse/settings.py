@@ -45,8 +45,25 @@ def _read(kind: object, text: str) -> object:
     if kind is float:
         return float(text)
     if kind == tuple[Network, ...]:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(ipaddress.ip_network(part) for part in _parts(text))
+    if kind == tuple[range, ...]:
+        return tuple(map(_read_range, _parts(text)))
+    if kind == tuple[str, ...]:
+        return _parts(text)
     return text
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _read_range(text: str) -> range:
+    """Read ``80`` or ``8000-8999``, both ends included."""
+    first, dash, last = text.partition("-")
+    numbers = range(int(first), int(last if dash else first) + 1)
+    if not numbers:
+        raise ValueError(f"{text} ends before it begins")
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,8 @@ class ProcessSettings(_Settings):
     max_image_side: int
     max_redirects: int
     allowed_networks: tuple[Network, ...]
+    allowed_ports: tuple[range, ...]
+    allowed_hosts: tuple[str, ...]
     image_tries: int
     image_retry_seconds: int
     first_wait_seconds: float

@@ -2,11 +2,13 @@
 
 Checking a name before the request would leave a gap in which its address may change (DNS rebinding); here the address
 is checked where the connection is made, for every connection and so for every redirect. Resolution happens once, and
-all of its answers must pass. The URL, the Host header, SNI and the pool's key keep the name.
+all of its answers must pass. The URL, the Host header, SNI and the pool's key keep the name. Port and name are looked
+at in the same place: no difference between two readings of a URL leads around it.
 
 `_new_conn` is an internal of urllib3, which is pinned for that reason.
 """
 
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
@@ -17,19 +19,26 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
-from retail_pulse.measuring.addresses import Network, is_allowed
 from retail_pulse.measuring.deadline import DeadlineSocket, DeadlineTLSSocket, seconds_left
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.policy import CallPolicy
+from retail_pulse.measuring.responses import BoundedResponse
 
 # A name may have any number of addresses; each one tried costs up to the connect timeout.
 _MAX_ADDRESSES_TRIED = 4
+
+# It warns of broken headers with the URL, which no log line may hold.
+logging.getLogger("urllib3").propagate = False
+
+# Of `getaddrinfo`: family, kind, protocol, canonical name, address.
+_Answer = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
 class _GuardedMixin:
     """Makes the connection's socket, to an allowed address only."""
 
     # Set by `GuardedAdapter`, on a subclass of its own.
-    allowed_networks: Sequence[Network] = ()
+    policy: CallPolicy
 
     _dns_host: str
     port: int
@@ -37,36 +46,36 @@ class _GuardedMixin:
     socket_options: Sequence[tuple[int, int, int | bytes]] | None
 
     def _new_conn(self) -> socket.socket:
+        self.policy.check_host(self._dns_host, self.port)
         answers = _resolve(self._dns_host, self.port)
         for *_, address in answers:
-            self._check(str(address[0]))
-        for family, kind, protocol, _, address in answers[:_MAX_ADDRESSES_TRIED]:
-            connection = DeadlineSocket(family, kind, protocol)
+            self.policy.check_address(self._dns_host, str(address[0]))
+        for answer in answers[:_MAX_ADDRESSES_TRIED]:
             try:
-                for option in self.socket_options or ():
-                    connection.setsockopt(*option)
-                connection.settimeout(seconds_left(self.timeout))
-                connection.connect(address)
-                # What counts is who answers; the kernel may have been told to send the connection elsewhere.
-                self._check(str(connection.getpeername()[0]))
+                return self._connect(answer)
             except OSError as error:
-                connection.close()
                 failure = error
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                return connection
         if isinstance(failure, TimeoutError):
             raise MeasuringError(FailureCode.TIMEOUT, f"no connection to {self._dns_host} in time")
         raise MeasuringError(FailureCode.CONNECT_FAILED, f"{self._dns_host}: {failure.strerror or failure}")
 
-    def _check(self, address: str) -> None:
-        if not is_allowed(address, self.allowed_networks):
-            raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{self._dns_host} is no public address")
+    def _connect(self, answer: _Answer) -> socket.socket:
+        family, kind, protocol, _, address = answer
+        connection = DeadlineSocket(family, kind, protocol)
+        try:
+            for option in self.socket_options or ():
+                connection.setsockopt(*option)
+            connection.settimeout(seconds_left(self.timeout))
+            connection.connect(address)
+            # What counts is who answers; the kernel may have been told to send the connection elsewhere.
+            self.policy.check_address(self._dns_host, str(connection.getpeername()[0]))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
-def _resolve(host: str, port: int) -> list[tuple[Any, Any, int, str, tuple[Any, ...]]]:
+def _resolve(host: str, port: int) -> list[_Answer]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -82,8 +91,10 @@ class GuardedAdapter(HTTPAdapter):
 
     Parameters
     ----------
-    allowed_networks
-        Networks that images may come from although they are not public.
+    policy
+        Who may be called.
+    body_bytes
+        Most bytes of a body, as they come.
     connections
         Threads that use the session at once; that many hosts and connections a host are kept.
 
@@ -92,10 +103,11 @@ class GuardedAdapter(HTTPAdapter):
     One TLS context serves every host: reading the bundle of certificates anew for each costs 20 ms of processor.
     """
 
-    def __init__(self, allowed_networks: Sequence[Network], connections: int) -> None:
-        policy = {"allowed_networks": tuple(allowed_networks)}
-        plain = type("GuardedHTTPConnection", (_GuardedMixin, HTTPConnection), policy)
-        tls = type("GuardedHTTPSConnection", (_GuardedMixin, HTTPSConnection), policy)
+    def __init__(self, policy: CallPolicy, body_bytes: int, connections: int) -> None:
+        response = type("LimitedResponse", (BoundedResponse,), {"max_body_bytes": body_bytes})
+        rules = {"policy": policy, "response_class": response}
+        plain = type("GuardedHTTPConnection", (_GuardedMixin, HTTPConnection), rules)
+        tls = type("GuardedHTTPSConnection", (_GuardedMixin, HTTPSConnection), rules)
         self._pools = {
             "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),

@@ -1,7 +1,8 @@
-"""A total deadline on what a thread reads from sockets.
+"""A total deadline on what a thread does with sockets.
 
-A socket's timeout covers one read: a server that sends a byte now and then is never late. These sockets also look at
-the deadline of their thread, so that look-up, connecting, TLS, headers and body together have one limit.
+A socket's timeout covers one read or write: a server that sends or takes a byte now and then is never late. These
+sockets also look at the deadline of their thread, so that look-up, connecting, TLS, headers and body together have one
+limit.
 """
 
 import socket
@@ -17,7 +18,7 @@ _thread = threading.local()
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Give everything that this thread reads within the block so many seconds in all."""
+    """Give everything that this thread reads and sends within the block so many seconds in all."""
     _thread.until = time.monotonic() + seconds
     try:
         yield
@@ -53,7 +54,7 @@ def seconds_left(at_most: float | None = None) -> float | None:
 
 
 class _DeadlineMixin:
-    """Shortens the socket's own timeout to what is left, for each read."""
+    """Shortens the socket's own timeout to what is left, for each read and write."""
 
     _own_timeout: float | None = None
 
@@ -65,6 +66,16 @@ class _DeadlineMixin:
         super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
         received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
         return received
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
+        sent: int = super().send(*args, **kwargs)  # type: ignore[misc]
+        return sent
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        # One timeout for the whole of it; a TLS socket calls `send` for each part.
+        super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
+        super().sendall(*args, **kwargs)  # type: ignore[misc]
 
 
 class DeadlineSocket(_DeadlineMixin, socket.socket):

@@ -1,29 +1,34 @@
 """Downloading an image and measuring it on the way: streamed, bounded in time and bytes, never kept whole."""
 
+import http.client
 import http.cookiejar
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, SSLError, Timeout
-from urllib3.exceptions import HTTPError, IncompleteRead, LocationParseError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, LocationParseError, ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import parse_url
 
-from retail_pulse.measuring.addresses import Network
 from retail_pulse.measuring.connections import GuardedAdapter
 from retail_pulse.measuring.deadline import deadline, seconds_left
 from retail_pulse.measuring.failures import FailureCode, MeasuringError, status_may_pass
+from retail_pulse.measuring.policy import CallPolicy, check_url
 from retail_pulse.measuring.retry_after import retry_after
 from retail_pulse.measuring.size import SizeReader
 from retail_pulse.outcomes import Measured
 
 _BLOCK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What is undone although it was not asked for. One layer of gzip is decoded in bounded memory; urllib3 keeps all that
+# comes of a deflate stream until it gives something, and multiplies a block by every layer.
+_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip"})
 _HEADERS = {
     "User-Agent": "retail-pulse/0.1",
     "Accept": "image/*",
@@ -66,20 +71,20 @@ class Fetcher:
     ----------
     limits
         What a download may cost.
-    allowed_networks
-        Networks that images may come from although they are not public.
+    policy
+        Who may be called.
     threads
         How many threads use it at once.
     """
 
-    def __init__(self, limits: FetchLimits, allowed_networks: Sequence[Network], threads: int) -> None:
+    def __init__(self, limits: FetchLimits, policy: CallPolicy, threads: int) -> None:
         self._limits = limits
-        self._session = requests.Session()
+        self._session = _Session()
         # No proxies, no .netrc, no bundle of certificates from the environment.
         self._session.trust_env = False
         self._session.headers = requests.structures.CaseInsensitiveDict(_HEADERS)
         self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        adapter = GuardedAdapter(allowed_networks, threads)
+        adapter = GuardedAdapter(policy, limits.image_bytes, threads)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -91,24 +96,30 @@ class Fetcher:
         MeasuringError
             It could not be had, or is no whole image, or costs more than the limits allow.
         """
-        with deadline(self._limits.image_seconds), _translated(url):
+        with deadline(self._limits.image_seconds):
             for _ in range(self._limits.redirects + 1):
                 check_url(url)
-                # Closed unread when it is left: requests would read a redirect's or an error's body into memory.
-                with self._get(url) as response:
-                    if response.status_code in _REDIRECTS and response.headers.get("location"):
-                        url = urljoin(url, self._session.get_redirect_target(response) or "")
-                        continue
-                    if response.status_code != 200:
-                        status = response.status_code
-                        raise MeasuringError(
-                            FailureCode.HTTP_STATUS,
-                            f"{status} from {_host(url)}",
-                            passing=status_may_pass(status),
-                            retry_after=retry_after(response.headers, datetime.now(UTC)),
-                        )
-                    return self._read(response)
+                # Closed unread when it is left, whatever the body of a redirect or an error holds.
+                with _translated(url), self._get(url) as response:
+                    target = _redirect_target(url, response)
+                    if target is None:
+                        return self._measured(url, response)
+                    url = target
             raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
+
+    def _measured(self, url: str, response: requests.Response) -> Measured:
+        status = response.status_code
+        if status != 200:
+            raise MeasuringError(
+                FailureCode.HTTP_STATUS,
+                f"{status} from {_host(url)}",
+                passing=status_may_pass(status),
+                retry_after=retry_after(response.headers, datetime.now(UTC)),
+            )
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"sent with Content-Encoding {encoding[:40]}, unasked")
+        return self._read(response)
 
     def _get(self, url: str) -> requests.Response:
         timeouts = (seconds_left(self._limits.connect_seconds), self._limits.read_seconds)
@@ -131,26 +142,26 @@ class Fetcher:
             return reader.result()
 
 
-def check_url(url: str) -> None:
-    """Look at what a URL says before it is called.
+class _Session(requests.Session):
+    """A session that leaves redirects alone."""
 
-    Raises
-    ------
-    MeasuringError
-        `invalid_url`: it is no http or https URL, has no host, holds credentials, or characters that no URL has.
-    """
-    if not url.isprintable() or any(character in url for character in " \\"):
-        raise MeasuringError(FailureCode.INVALID_URL, "it holds spaces, backslashes or control characters")
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Find nothing: to prepare the next request, requests reads the body of a redirect into memory."""
+        return iter(())
+
+
+def _redirect_target(url: str, response: requests.Response) -> str | None:
+    """Return where a response leads, or None when it is the last one."""
+    location = response.headers.get("location")
+    if response.status_code not in _REDIRECTS or not location:
+        return None
     try:
-        parts = parse_url(url)
-    except LocationParseError as error:
-        raise MeasuringError(FailureCode.INVALID_URL, "it does not read as a URL") from error
-    if parts.scheme not in ("http", "https"):
-        raise MeasuringError(FailureCode.INVALID_URL, "it must start with http:// or https://")
-    if not parts.host:
-        raise MeasuringError(FailureCode.INVALID_URL, "it names no host")
-    if parts.auth is not None:
-        raise MeasuringError(FailureCode.INVALID_URL, "it holds credentials")
+        # http.client reads headers as Latin-1, servers send paths in UTF-8.
+        return urljoin(url, location.encode("latin-1").decode())
+    except ValueError as error:
+        raise MeasuringError(
+            FailureCode.INVALID_URL, f"{_host(url)} redirects to what does not read as a URL"
+        ) from error
 
 
 @contextmanager
@@ -165,12 +176,22 @@ def _translated(url: str) -> Iterator[None]:
     except (Timeout, ReadTimeoutError, TimeoutError) as error:
         raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} was too slow") from error
     except (RequestsConnectionError, requests.RequestException, HTTPError, OSError) as error:
-        if _caused_by(error, IncompleteRead):
+        if _caused_by(error, http.client.IncompleteRead):
             # The server promised more: the connection broke, and may hold the next time.
             raise MeasuringError(FailureCode.TRUNCATED, "the connection ended early", passing=True) from error
         if _caused_by(error, TimeoutError):
             raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} was too slow") from error
+        if _is_malformed(error):
+            message = f"what {_host(url)} sends is no valid HTTP"
+            raise MeasuringError(FailureCode.CONNECT_FAILED, message, passing=False) from error
         raise MeasuringError(FailureCode.CONNECT_FAILED, f"the connection to {_host(url)} broke") from error
+
+
+def _is_malformed(error: BaseException) -> bool:
+    """Tell an answer that breaks the protocol, as it will the next time, from a connection that broke."""
+    if _caused_by(error, http.client.RemoteDisconnected):
+        return False
+    return any(_caused_by(error, kind) for kind in (http.client.HTTPException, DecodeError, InvalidHeader))
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:

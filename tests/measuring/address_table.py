@@ -1,0 +1,142 @@
+"""Runs every case through the fetcher, and makes the table of `docs/security.md` of it.
+
+`python -m tests.measuring.address_table` writes the table; a test compares it.
+"""
+
+import ipaddress
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from retail_pulse.measuring.policy import CallPolicy
+from tests.measuring.cases import PUBLIC, Case, own, recorded
+from tests.measuring.network import SimulatedNetwork
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+_BEGIN, _END = "<!-- addresses: made by tests/measuring -->\n", "<!-- addresses: end -->\n"
+_LIMITS = FetchLimits(5, 5, 60, 10**6, 10**4, 5)
+_LOOPBACK, _ANY_PORT = ipaddress.ip_network("127.0.0.0/8"), range(1, 65536)
+_POLICIES = {
+    "strict": CallPolicy(),
+    "loopback": CallPolicy([_LOOPBACK], [_ANY_PORT]),
+    "ports": CallPolicy((), [_ANY_PORT]),
+    "range": CallPolicy((), [range(80, 81), range(8000, 9000)]),
+    "hosts": CallPolicy(hosts=("img.example.test", "*.cdn.test", ".shop.test")),
+}
+# Recorded cases that only ask which address is called, and are refused here by a rule of their own: ports 80 and 443
+# unless a parameter says otherwise, and no credentials in URLs.
+STRICTER = {"name-public/port 8080", "url-form/http://127.0.0.1@ok.test/"}
+# The codes of a refusal; any other would mean that something else went wrong first.
+REFUSALS = {FailureCode.INVALID_URL, FailureCode.BLOCKED_ADDRESS, FailureCode.DNS_FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a case.
+
+    Parameters
+    ----------
+    connected
+        Addresses that were connected to.
+    codes
+        What each measurement ended with, None for a measured image.
+    messages
+        What the refusals say.
+    """
+
+    case: Case
+    connected: Sequence[str]
+    codes: Sequence[FailureCode | None]
+    messages: Sequence[str]
+
+    @property
+    def let_through(self) -> bool:
+        """Whether a case that must be refused reached what it must not."""
+        if self.case.expected == "allow":
+            return False
+        measured = None in self.codes and not self.case.public_connect_ok
+        return measured or not PUBLIC.issuperset(self.connected)
+
+    @property
+    def refused_wrongly(self) -> bool:
+        """Whether a case that must work did not."""
+        return self.case.expected == "allow" and any(code is not None for code in self.codes)
+
+
+@cache
+def _fetcher(policy: str) -> Fetcher:
+    # One for all cases of a policy: every simulated connection ends with its answer.
+    return Fetcher(_LIMITS, _POLICIES[policy], 1)
+
+
+def try_case(case: Case) -> Tried:
+    """Measure a case's URL, once more than its names have answers."""
+    network = SimulatedNetwork(case)
+    times = max([1, *(len(answers) + 1 for answers in case.resolver.values() if len(answers) > 1)])
+    codes: list[FailureCode | None] = []
+    messages = []
+    for _ in range(times):
+        with network.in_place():
+            try:
+                _fetcher(case.policy).measure(case.url)
+                codes.append(None)
+            except MeasuringError as error:
+                codes.append(error.code)
+                messages.append(error.message)
+    return Tried(case, network.connected, codes, messages)
+
+
+@cache
+def all_tried() -> list[Tried]:
+    """Try every case."""
+    cases = [replace(case, expected="refuse") if case.name in STRICTER else case for case in recorded()] + own()
+    return [try_case(case) for case in cases]
+
+
+def table() -> str:
+    """Return the table in Markdown, a line a group."""
+    lines = [
+        "| tried | for example | must be refused | let through | must work | refused wrongly |",
+        "|---|---|---|---|---|---|",
+    ]
+    groups: dict[str, list[Tried]] = {}
+    for tried in all_tried():
+        groups.setdefault(tried.case.group, []).append(tried)
+    for group, members in groups.items():
+        lines.append(f"| {group} | {_example(members[0].case)} | {_counts(members)} |")
+    lines.append(f"| **all {len(all_tried()):,}** | | {_counts(all_tried())} |")
+    return "\n".join(lines) + "\n"
+
+
+def _counts(members: Sequence[Tried]) -> str:
+    must_work = sum(tried.case.expected == "allow" for tried in members)
+    let_through = sum(tried.let_through for tried in members)
+    refused_wrongly = sum(tried.refused_wrongly for tried in members)
+    return f"{len(members) - must_work:,} | {let_through} | {must_work:,} | {refused_wrongly}"
+
+
+def _example(case: Case) -> str:
+    answers = case.resolver.get(case.url.partition("//")[2].partition("/")[0], [])
+    texts = [case.url, *(location for _, location in case.redirects)]
+    plain = [text.encode("ascii", "backslashreplace").decode().replace("|", "%7C")[:70] for text in texts]
+    if answers and not case.redirects:
+        plain[0] += f" = {', then '.join(' and '.join(answer) for answer in answers)}"
+    return f"`{' → '.join(plain)}`"
+
+
+def documented(text: str) -> str:
+    """Return the document with the table of this run."""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError("the document has no place for the table")
+    return before + begin + "\n" + table() + "\n" + end + after
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(documented(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(table())
