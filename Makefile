@@ -6,10 +6,12 @@ PORT ?= 8080
 RUNS ?= 5
 SEED ?= 1
 AT_ONCE ?= 1
+# Which stage a command about keys means.
+WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test faults bench check fmt lock export openapi key smoke addresses clean
+.PHONY: help setup demo serve test faults bench check fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,8 +59,14 @@ lock: setup  ## Renew requirements.lock from pyproject.toml (UPGRADE=1 takes new
 openapi: setup  ## Write docs/openapi.json from the models
 	$(BIN)/python -m tools.openapi
 
-key: setup  ## Create an API key: make key CLIENT=name [STACK=name], printed once
-	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
+key: setup  ## Create an API key, printed once: make key CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [STACK=name|URL=...]
+	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(EXPIRES_DAYS),--expires-days "$(EXPIRES_DAYS)") $(WHERE)
+
+keys: setup  ## List API keys, never a key itself: make keys [CLIENT=name] [STACK=name|URL=...]
+	@$(BIN)/python -m tools.keys list $(if $(CLIENT),--client "$(CLIENT)") $(WHERE)
+
+revoke-key: setup  ## Revoke an API key by its id: make revoke-key ID=name.0123456789ab [STACK=name|URL=...]
+	@$(BIN)/python -m tools.keys revoke $(if $(ID),--id "$(ID)") $(WHERE)
 
 smoke: setup  ## Check any deployed stage over HTTP: make smoke URL=... KEY=...
 	@$(BIN)/python -m tools.smoke "$(URL)" "$(KEY)"

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -21,8 +20,7 @@ from typing import Any, Self
 import boto3
 
 from benchmarks.deployment import create_queue, create_table, environment, memory_megabytes, template
-from retail_pulse.dynamo import JobsTable
-from retail_pulse.keys import ApiKey, KeyScope, hash_key
+from tools.keys import store_key
 
 _ROOT = Path(__file__).resolve().parent.parent
 _EVENTS = _ROOT / "tests" / "events"
@@ -203,8 +201,7 @@ class _Worker:
         self._sqs = boto3.client("sqs")
         dynamodb = boto3.client("dynamodb")
         create_table(dynamodb, _TABLE)
-        key = ApiKey(hash_key(_KEY), "me", frozenset(KeyScope), datetime.now(UTC))
-        JobsTable(dynamodb, _TABLE).put_api_key(key)
+        store_key(dynamodb, _TABLE, _KEY, "me")
         self._queue = create_queue(self._sqs, "chunks")
         self._template = template(parameters)
         self._memory = {name: memory_megabytes(self._template, FUNCTIONS[name]) for name in FUNCTIONS}

@@ -1,23 +1,37 @@
-"""Creates API keys: ``python -m tools.keys create --client NAME`` against a deployed stack or the local one."""
+"""API keys of a deployed stage or of the local stack: create, list, revoke.
+
+``make key``, ``make keys`` and ``make revoke-key`` run it; it needs access to the stack and to its table.
+"""
 
 import argparse
-import os
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.names import REGION, STACK_NAME
-from retail_pulse.dynamo import JobsTable
+from local import clients
+from local.names import STACK_NAME
 from retail_pulse.errors import RetailPulseError
-from retail_pulse.keys import ApiKey, KeyScope, check_client, hash_key, new_key
+from retail_pulse.keys import (
+    DEFAULT_SCOPES,
+    ApiKey,
+    KeyScope,
+    Refusal,
+    check_client,
+    hash_key,
+    new_key,
+    new_key_id,
+)
+from retail_pulse.keys_table import KeysTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _DEFAULT_STACK = "retail-pulse-dev"
+_MOST_DAYS = 3650
 
 
 def store_key(
@@ -26,8 +40,9 @@ def store_key(
     key: str,
     client: str,
     scopes: frozenset[KeyScope] = frozenset(KeyScope),
-) -> None:
-    """Store what is kept of a key.
+    expires_at: datetime | None = None,
+) -> ApiKey:
+    """Store what is kept of a key; one that is stored already stays as it is, revoked ones included.
 
     Raises
     ------
@@ -36,41 +51,104 @@ def store_key(
     StorageUnavailableError
         The table did not take it.
     """
-    JobsTable(dynamodb, table_name).put_api_key(ApiKey(hash_key(key), check_client(client), scopes, datetime.now(UTC)))
+    table = KeysTable(dynamodb, table_name)
+    known = table.find(hash_key(key))
+    if known is not None:
+        return known
+    made = ApiKey(new_key_id(check_client(client)), hash_key(key), client, scopes, datetime.now(UTC), expires_at)
+    table.put(made)
+    return made
 
 
-def _table_of(stack: str, endpoint: str | None) -> str:
-    outputs = boto3.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=stack)["Stacks"][0][
-        "Outputs"
-    ]
-    return next(output["OutputValue"] for output in outputs if output["OutputKey"] == "TableName")
-
-
-def _create(client: str, stack: str, endpoint: str | None) -> None:
+def _create(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
+    client, days = check_client(options.client), options.expires_days
+    scopes = KeyScope.parse(options.scopes)
     key = new_key()
-    store_key(boto3.client("dynamodb", endpoint_url=endpoint), _table_of(stack, endpoint), key, client)
-    print(f"API key of client {client}, shown this once:\n{key}")
+    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    made = store_key(dynamodb, table_name, key, client, scopes, expires_at)
+    print(f"API key {made.key_id} ({', '.join(sorted(scopes))}; expires {_time(expires_at)}), shown this once:\n{key}")
 
 
-def main() -> int:
-    """Run the command; return the exit code."""
-    parser = argparse.ArgumentParser(prog="make key", description=__doc__)
-    create = parser.add_subparsers(required=True).add_parser("create")
+def _list(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
+    client = None if options.client is None else check_client(options.client)
+    now = datetime.now(UTC)
+    rows = [("ID", "CLIENT", "SCOPES", "CREATED", "EXPIRES", "REVOKED", "STATE")]
+    for key in KeysTable(dynamodb, table_name).all(client):
+        times = (_time(key.created_at), _time(key.expires_at), _time(key.revoked_at))
+        rows.append((key.key_id, key.client, ",".join(sorted(key.scopes)), *times, _state(key.refusal(now))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _revoke(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
+    key = KeysTable(dynamodb, table_name).revoke(options.id, datetime.now(UTC))
+    print(f"key {key.key_id} is revoked since {_time(key.revoked_at)}; the stage may serve it for as long as it keeps")
+    print("an authorizer's answer (parameter AuthorizerCacheSeconds)")
+
+
+def _state(refusal: Refusal | None) -> str:
+    return "live" if refusal is None else refusal.value
+
+
+def _time(time: datetime | None) -> str:
+    return "never" if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
+    if not 1 <= days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_DAYS}")
+    return days
+
+
+def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
+    def client(service: str) -> Any:
+        if options.url:
+            # The embedded stack takes credentials of its own; AWS's must not reach it.
+            return clients.client(service, options.url)
+        return boto3.client(service)  # type: ignore[call-overload]  # the stubs want a literal
+
+    stack = options.stack or (STACK_NAME if options.url else _DEFAULT_STACK)
+    (found,) = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    names = [each["OutputValue"] for each in found.get("Outputs", []) if each["OutputKey"] == "TableName"]
+    if not names:
+        raise RetailPulseError(f"stack {stack} has no output TableName: it is none of Retail Pulse")
+    return client("dynamodb"), names[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.keys", description=__doc__)
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--stack", help=f"name of the CloudFormation stack, {_DEFAULT_STACK} by default")
+    where.add_argument("--url", help="of the embedded stack, such as http://127.0.0.1:8080, instead of AWS")
+    commands = parser.add_subparsers(required=True)
+
+    create = commands.add_parser("create", parents=[where], help="make a key, printed once")
     create.add_argument("--client", required=True, help="name of the client: a-z, 0-9 and -")
-    create.add_argument("--stack", help=f"name of the CloudFormation stack, {_DEFAULT_STACK} by default")
-    create.add_argument("--url", help="of the embedded stack, such as http://127.0.0.1:8080, instead of AWS")
-    options = parser.parse_args()
-    if options.url:
-        # The embedded stack takes any credentials; AWS's own must not reach it.
-        os.environ |= {
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": REGION,
-        }
+    create.add_argument(
+        "--scopes", default=",".join(sorted(DEFAULT_SCOPES)), help="of submit, read and admin, with commas between"
+    )
+    create.add_argument("--expires-days", type=_days, help="days that it lives; for ever by default")
+    create.set_defaults(command=_create)
+
+    listing = commands.add_parser("list", parents=[where], help="list keys; never a key itself")
+    listing.add_argument("--client", help="of this client alone")
+    listing.set_defaults(command=_list)
+
+    revoke = commands.add_parser("revoke", parents=[where], help="have a key let nobody in any more")
+    revoke.add_argument("--id", required=True, help="the key's id, as the list has it")
+    revoke.set_defaults(command=_revoke)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code."""
+    options = _parser().parse_args(arguments)
     try:
-        _create(options.client, options.stack or (STACK_NAME if options.url else _DEFAULT_STACK), options.url)
+        options.command(*_connect(options), options)
     except (RetailPulseError, ClientError, BotoCoreError) as error:
-        print(f"no key was made: {error}", file=sys.stderr)
+        print(f"nothing was done: {error}", file=sys.stderr)
         return 1
     return 0
 

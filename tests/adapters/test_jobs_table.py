@@ -15,7 +15,6 @@ from retail_pulse.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.jobs import ChunkVerdict, Job, JobStatus
-from retail_pulse.keys import ApiKey, KeyScope, hash_key
 from retail_pulse.measuring.failures import FailureCode
 from retail_pulse.outcomes import Failure, Measured
 from retail_pulse.visits import Visit
@@ -145,14 +144,6 @@ def test_an_open_job_is_due_and_an_ended_one_leaves_the_due_index(
     assert due() == 1
     jobs_table.close_job(JOB, JobStatus.COMPLETED, NOW, None)
     assert due() == 0
-
-
-def test_an_api_key_is_kept_as_its_hash(jobs_table: JobsTable, dynamodb: "DynamoDBClient") -> None:
-    key = ApiKey(hash_key("secret-key"), "me", frozenset({KeyScope.READ}), NOW, revoked_at=NOW)
-    jobs_table.put_api_key(key)
-    assert jobs_table.api_key(hash_key("secret-key")) == key
-    assert jobs_table.api_key(hash_key("other")) is None
-    assert "secret-key" not in str(dynamodb.scan(TableName=TABLE)["Items"])
 
 
 def test_chunks_outlive_their_job_by_seven_days(jobs_table: JobsTable, dynamodb: "DynamoDBClient") -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +14,6 @@ from local.images import Format, make_image
 from retail_pulse import contract
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.errors import StorageUnavailableError
-from retail_pulse.keys import ApiKey, KeyScope, hash_key
-from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event
 
 Load = Callable[[str], ModuleType]
@@ -168,39 +165,3 @@ def test_with_little_time_left_no_image_is_begun(load: Load, environment: str, c
     assert load("process").handler(messages(environment), context) == {"batchItemFailures": []}
     assert get("/api/status", context, load("status"), jobid=str(answer["job_id"]))[1]["status"] == "ongoing"
     assert len(messages(environment)["Records"]) == 1
-
-
-@pytest.fixture
-def keys(load: Load) -> JobsTable:
-    table = JobsTable(boto3.client("dynamodb"), TABLE)
-    now = datetime.now(UTC)
-    table.put_api_key(ApiKey(hash_key("live"), "me", frozenset({KeyScope.READ, KeyScope.SUBMIT}), now))
-    table.put_api_key(ApiKey(hash_key("revoked"), "me", frozenset(KeyScope), now, revoked_at=now))
-    return table
-
-
-def authorize(load: Load, context: Context, key: str) -> Any:
-    sent = event("authorize")
-    sent["headers"]["x-api-key"] = key
-    return load("authorize").handler(sent, context)
-
-
-@pytest.mark.usefixtures("keys")
-def test_a_live_key_is_let_in_with_its_client_and_scopes(load: Load, context: Context) -> None:
-    answer = {"isAuthorized": True, "context": {"client": "me", "scopes": "read submit"}}
-    assert authorize(load, context, "live") == answer
-
-
-@pytest.mark.usefixtures("keys")
-@pytest.mark.parametrize("key", ["", "nobody's", "revoked", hash_key("live"), "LIVE", "\ud800"])
-def test_any_other_key_is_not(load: Load, context: Context, key: str) -> None:
-    assert authorize(load, context, key) == {"isAuthorized": False}
-
-
-@pytest.mark.usefixtures("keys")
-def test_no_key_reaches_the_log(load: Load, context: Context, caplog: pytest.LogCaptureFixture) -> None:
-    authorize(load, context, "live")
-    authorize(load, context, "revoked")
-    assert [record.getMessage() for record in caplog.records] == ["authorized", "refused"]
-    logged = [str(vars(record)) for record in caplog.records]
-    assert not any("'live'" in line or "'revoked'" in line or hash_key("live") in line for line in logged)

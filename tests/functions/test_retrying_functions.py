@@ -33,7 +33,11 @@ def post(
     sent["rawPath"] = path
     sent["body"] = sent["body"] if body is None else body
     sent["headers"] |= {} if name is None else {"idempotency-key": name}
-    sent["requestContext"]["authorizer"]["lambda"] = {"client": client, "scopes": scopes}
+    sent["requestContext"]["authorizer"]["lambda"] = {
+        "client": client,
+        "key_id": f"{client}.0123456789ab",
+        "scopes": scopes,
+    }
     answer = module.handler(sent, context)
     return answer["statusCode"], json.loads(answer["body"])
 

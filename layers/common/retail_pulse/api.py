@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,8 +22,10 @@ from retail_pulse.errors import (
     StorageUnavailableError,
     UnsupportedEncodingError,
 )
-from retail_pulse.keys import KeyScope
+from retail_pulse.keys import KeyScope, allows, check_client
 from retail_pulse.measuring.failures import printable
+
+_log = logging.getLogger(__name__)
 
 # The one table of what an error of the domain is in HTTP.
 _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
@@ -107,17 +110,22 @@ class Api:
         return self.app.resolve(event, context)
 
     def client(self, scope: KeyScope) -> str:
-        """Return the client that calls.
+        """Return the client that calls, as the authorizer has found it.
 
         Raises
         ------
         ForbiddenError
             Its key lacks the scope.
+        InvalidClientError
+            The name is none that a client can have: the authorizer is at fault, not the client.
         """
-        authorizer = self.app.current_event["requestContext"]["authorizer"]["lambda"]
-        if scope not in authorizer["scopes"].split():
+        context = self.app.current_event["requestContext"]
+        found = context["authorizer"]["lambda"]
+        client = check_client(found["client"])
+        if not allows(found["scopes"].split(), scope):
+            about = {"request": context["requestId"], "client": client, "key_id": found["key_id"]}
+            _log.warning("refused", extra={**about, "reason": f"lacks the scope {scope}"})
             raise ForbiddenError(f"this key lacks the scope {scope}")
-        client: str = authorizer["client"]
         return client
 
     def body(self) -> bytes:

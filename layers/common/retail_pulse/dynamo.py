@@ -9,20 +9,18 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from retail_pulse import items
 from retail_pulse.backoff import full_jitter
 from retail_pulse.chunks import Chunk, ChunkKey
 from retail_pulse.claims import Claim
+from retail_pulse.dynamo_errors import ConditionFailedError, ThrottledError, storage
 from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.keys import ApiKey
 from retail_pulse.outcomes import Outcome
 from retail_pulse.retries import Tries
 from retail_pulse.visits import VisitRow, rfc3339
@@ -43,8 +41,6 @@ _MARK_BYTES = 6
 _BATCHES_SECONDS = 12.0
 # Batches at once. A connection each; see `aws.dynamodb`.
 _BATCHES_AT_ONCE = 8
-# The table or the account takes nothing more for the moment.
-_THROTTLES = frozenset({"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"})
 
 
 class JobsTable:
@@ -82,14 +78,14 @@ class JobsTable:
             The client has another job of this id.
         """
         try:
-            with _storage():
+            with storage():
                 self._client.put_item(
                     TableName=self._name,
                     Item=items.job_item(job),
                     ConditionExpression="attribute_not_exists(pk)",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-        except _ConditionFailedError as failure:
+        except ConditionFailedError as failure:
             # The answer to a first try may have been lost and the SDK have tried again: then the job found is this one.
             if items.job_from(failure.item).nonce != job.nonce:
                 raise JobIdTakenError(f"job {job.job_id} of {job.client} exists") from None
@@ -103,7 +99,7 @@ class JobsTable:
             The one that holds: the given one, or an earlier one.
         """
         try:
-            with _storage():
+            with storage():
                 self._client.put_item(
                     TableName=self._name,
                     Item=items.claim_item(claim),
@@ -111,7 +107,7 @@ class JobsTable:
                     ExpressionAttributeValues={":now": _n(now)},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-        except _ConditionFailedError as failure:
+        except ConditionFailedError as failure:
             return items.claim_from(failure.item)
         return claim
 
@@ -124,7 +120,7 @@ class JobsTable:
             As it is now; another attempt may have moved it elsewhere.
         """
         try:
-            with _storage():
+            with storage():
                 answer = self._client.update_item(
                     TableName=self._name,
                     Key=items.claim_key(claim.client, claim.idempotency_key),
@@ -138,7 +134,7 @@ class JobsTable:
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-        except _ConditionFailedError as failure:
+        except ConditionFailedError as failure:
             return items.claim_from(failure.item)
         return items.claim_from(answer["Attributes"])
 
@@ -329,7 +325,7 @@ class JobsTable:
                 "Limit": _DUE_PAGE,
             }
             while True:
-                with _storage():
+                with storage():
                     answer = self._client.query(**request)
                 yield from map(items.job_key_from, answer["Items"])
                 if "LastEvaluatedKey" not in answer:
@@ -415,20 +411,10 @@ class JobsTable:
         item = self._get(items.job_key(client, job_id))
         return None if item is None else items.job_from(item)
 
-    def api_key(self, key_hash: str) -> ApiKey | None:
-        """Read what is kept of an API key; None when there is none of this hash."""
-        item = self._get(items.api_key_key(key_hash))
-        return None if item is None else items.api_key_from(item)
-
-    def put_api_key(self, key: ApiKey) -> None:
-        """Store an API key."""
-        with _storage():
-            self._client.put_item(TableName=self._name, Item=items.api_key_item(key))
-
     # ---------------------------------------------------------------- requests
 
     def _get(self, key: items.Key) -> items.Item | None:
-        with _storage():
+        with storage():
             return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")
 
     def _update_chunk(
@@ -480,7 +466,7 @@ class JobsTable:
             names = names | {"#mark": "mark"}
             values = values | {":mark": {"S": mark}}
         try:
-            with _storage():
+            with storage():
                 return self._client.update_item(
                     TableName=self._name,
                     Key=key,
@@ -491,7 +477,7 @@ class JobsTable:
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD" if signed else "NONE",
                 )["Attributes"]
-        except _ConditionFailedError as failure:
+        except ConditionFailedError as failure:
             is_own = signed and failure.item.get("mark", {}).get("S") == mark
             return failure.item if is_own else None
 
@@ -515,7 +501,7 @@ class JobsTable:
         requests: Any = [{"PutRequest": {"Item": item}} for item in batch]
         for _ in _attempts("write", until):
             # DynamoDB says so when it took nothing of a batch, and answers with the rest when it took some.
-            with suppress(_ThrottledError), _storage():
+            with suppress(ThrottledError), storage():
                 answer = self._client.batch_write_item(RequestItems={self._name: requests})
                 requests = answer["UnprocessedItems"].get(self._name)
             if not requests:
@@ -525,7 +511,7 @@ class JobsTable:
         keys: Any = batch
         found: list[items.Item] = []
         for _ in _attempts("read", until):
-            with _storage():
+            with storage():
                 answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
             found += answer["Responses"].get(self._name, [])
             rest = answer["UnprocessedKeys"].get(self._name)
@@ -567,30 +553,3 @@ def _attempts(what: str, until: float) -> Iterator[None]:
             time.sleep(next_wait)
         yield
         next_wait = wait
-
-
-class _ThrottledError(StorageUnavailableError):
-    """DynamoDB takes nothing more for the moment, and the SDK's own repeats did not help."""
-
-
-class _ConditionFailedError(Exception):
-    """The condition of a write does not hold; ``item`` is what is there, where the request asked for it."""
-
-    def __init__(self, item: items.Item) -> None:
-        self.item = item
-        super().__init__("condition failed")
-
-
-@contextmanager
-def _storage() -> Iterator[None]:
-    """Translate what botocore raises."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code == "ConditionalCheckFailedException":
-            raise _ConditionFailedError(cast("items.Item", error.response.get("Item", {}))) from error
-        kind = _ThrottledError if code in _THROTTLES else StorageUnavailableError
-        raise kind(f"DynamoDB: {code}") from error
-    except BotoCoreError as error:
-        raise StorageUnavailableError(f"DynamoDB: {type(error).__name__}") from error

@@ -1,7 +1,9 @@
 """How jobs, chunks, visit rows, claims and API keys lie in the table: their keys, and items to and from the domain.
 
-Keys are made here and nowhere else: the client is part of a job's and of a visit row's, so that
-no route can read without it.
+Keys are made here and nowhere else: the client is part of a job's, of a claim's and of a visit row's, so that no route
+can read without it. A chunk lies under the nonce of its job, which is random and never leaves the service: only who
+may read the job finds its chunks. A client's name holds no ``#`` (`keys.check_client`), so that no name, id or
+idempotency key can make the key of another client's item.
 Attribute names within a chunk are short on purpose: DynamoDB bills every kilobyte of an item at every write.
 """
 
@@ -29,6 +31,10 @@ else:
 
 # Chunks outlive their job, so that no reader of a job finds it half gone.
 CHUNK_GRACE_SECONDS = 7 * 86_400
+# The partition that lists the API keys. No function may read it: what a key allows is on its own item.
+KEY_DIRECTORY = "KEYS"
+# An expired API key stays this long, so that it can be listed and its late use be named in the log.
+KEY_GRACE_SECONDS = 90 * 86_400
 # The due index is spread over this many partitions.
 DUE_SHARDS = 8
 
@@ -68,6 +74,11 @@ def job_key_from(item: Item) -> tuple[str, int]:
 def api_key_key(key_hash: str) -> Key:
     """Return the key under which an API key's hash lies."""
     return {"pk": {"S": f"KEY#{key_hash}"}, "sk": {"S": "KEY"}}
+
+
+def key_entry_key(key_id: str) -> Key:
+    """Return the key of an API key's entry in the directory, which is one partition sorted by client."""
+    return {"pk": {"S": KEY_DIRECTORY}, "sk": {"S": key_id}}
 
 
 def visit_row_key(row: VisitRow) -> Key:
@@ -254,13 +265,17 @@ def claim_from(item: Item) -> Claim:
 
 
 def api_key_item(key: ApiKey) -> Key:
-    """Write an API key as its item."""
+    """Write an API key as its item; ``expires_at`` is the table's own end of an item, later than the key's."""
     item: Key = {
         **api_key_key(key.hash),
+        "key_id": {"S": key.key_id},
         "client": {"S": key.client},
         "scopes": {"SS": sorted(key.scopes)},
         "created_at": {"S": rfc3339(key.created_at)},
+        **_end_of_key(key),
     }
+    if key.expires_at is not None:
+        item["valid_until"] = {"S": rfc3339(key.expires_at)}
     if key.revoked_at is not None:
         item["revoked_at"] = {"S": rfc3339(key.revoked_at)}
     return item
@@ -269,12 +284,30 @@ def api_key_item(key: ApiKey) -> Key:
 def api_key_from(item: Item) -> ApiKey:
     """Read an API key from its item."""
     return ApiKey(
+        key_id=item["key_id"]["S"],
         hash=item["pk"]["S"].removeprefix("KEY#"),
         client=item["client"]["S"],
         scopes=frozenset(KeyScope(scope) for scope in item["scopes"]["SS"]),
         created_at=_time(item["created_at"]),
+        expires_at=_time(item["valid_until"]) if "valid_until" in item else None,
         revoked_at=_time(item["revoked_at"]) if "revoked_at" in item else None,
     )
+
+
+def key_entry_item(key: ApiKey) -> Key:
+    """Write an API key's entry in the directory: where its item lies."""
+    return {**key_entry_key(key.key_id), "hash": {"S": key.hash}, **_end_of_key(key)}
+
+
+def key_hash_from(entry: Item) -> str:
+    """Read where an API key's item lies from its entry in the directory."""
+    return entry["hash"]["S"]
+
+
+def _end_of_key(key: ApiKey) -> Key:
+    if key.expires_at is None:
+        return {}
+    return {"expires_at": _number(int(key.expires_at.timestamp()) + KEY_GRACE_SECONDS)}
 
 
 def number_set(members: Iterable[int]) -> Value:

@@ -1,17 +1,29 @@
-"""API keys: how they look, how they are kept, what they allow."""
+"""API keys: how they look, how they are kept, whom they let in and what they allow."""
 
 import hashlib
 import re
 import secrets
+import string
+import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from retail_pulse.errors import RetailPulseError
 
-# A fixed prefix lets secret scanners find a key that was committed by mistake.
+# A fixed prefix lets secret scanners find a key that was committed by mistake; the checksum at the end, as GitHub's
+# tokens have it, keeps them from taking anything else for one:
+# https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
 PREFIX = "rpk_"
-_RANDOM_BYTES = 24
+_ALPHABET = string.digits + string.ascii_letters
+_RANDOM_CHARACTERS = 32  # 190 bits
+_CHECKSUM_CHARACTERS = 6  # 62 ** 6 is more than 2 ** 32
+_MADE_HERE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS}}}")
+# Of keys that somebody chose, such as the local stack's.
+_CHOSEN = re.compile(r"[!-~]{1,128}")
+_ID_BYTES = 6
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -19,28 +31,156 @@ class InvalidClientError(RetailPulseError):
     """A client's name breaks the rule; names are parts of table keys, hence no ``#``."""
 
 
+class InvalidScopeError(RetailPulseError):
+    """A name is no scope's, or there is none."""
+
+
+class KeyNotFoundError(RetailPulseError):
+    """There is no API key of this id."""
+
+
 class KeyScope(StrEnum):
     """What a key allows."""
 
     SUBMIT = "submit"
     READ = "read"
+    # Every route, also those that come later; of its own client alone, as all scopes.
     ADMIN = "admin"
+
+    @classmethod
+    def parse(cls, names: str) -> "frozenset[KeyScope]":
+        """Read scopes with commas between.
+
+        Raises
+        ------
+        InvalidScopeError
+            A name is no scope's, or there is none.
+        """
+        found = [name.strip() for name in names.split(",") if name.strip()]
+        known = [scope.value for scope in cls]
+        for name in found:
+            if name not in known:
+                raise InvalidScopeError(f"scope {name!r} is none of {', '.join(known)}")
+        if not found:
+            raise InvalidScopeError(f"a key needs a scope: {', '.join(known)}")
+        return frozenset(map(cls, found))
+
+
+# What a key allows unless it is said: every route that there is.
+DEFAULT_SCOPES = frozenset({KeyScope.SUBMIT, KeyScope.READ})
+
+
+class Refusal(StrEnum):
+    """Why a key is refused."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of an API key; never the key itself."""
+    """What is kept of an API key; never the key itself.
 
+    Parameters
+    ----------
+    key_id
+        Its name in lists and logs, which is no secret.
+    hash
+        SHA-256 of the key, in hexadecimal.
+    expires_at
+        From when on it lets nobody in; None for never.
+    """
+
+    key_id: str
     hash: str
     client: str
     scopes: frozenset[KeyScope]
     created_at: datetime
+    expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    def refusal(self, now: datetime) -> Refusal | None:
+        """Tell why the key lets nobody in; None when it does."""
+        if self.revoked_at is not None:
+            return Refusal.REVOKED
+        if self.expires_at is not None and self.expires_at <= now:
+            return Refusal.EXPIRED
+        return None
+
+
+class KeyRefusedError(RetailPulseError):
+    """A key lets nobody in; ``key`` is what is kept of it, if anything is."""
+
+    def __init__(self, reason: Refusal, key: ApiKey | None) -> None:
+        self.reason = reason
+        self.key = key
+        super().__init__(f"the key is {reason}")
+
+
+class KeyStore(Protocol):
+    """What admitting needs of the table."""
+
+    def find(self, key_hash: str) -> ApiKey | None:
+        """Read what is kept of a key."""
+
+
+def admit(store: KeyStore, key: str, now: datetime) -> ApiKey:
+    """Find whom a key lets in.
+
+    Parameters
+    ----------
+    key
+        As it was sent: any text at all.
+
+    Raises
+    ------
+    KeyRefusedError
+        The key lets nobody in. One that cannot be a key is refused without a look at the table.
+    """
+    if not is_well_formed(key):
+        raise KeyRefusedError(Refusal.MALFORMED, None)
+    found = store.find(hash_key(key))
+    if found is None:
+        raise KeyRefusedError(Refusal.UNKNOWN, None)
+    refusal = found.refusal(now)
+    if refusal is not None:
+        raise KeyRefusedError(refusal, found)
+    return found
+
+
+def allows(scopes: Collection[str], wanted: KeyScope) -> bool:
+    """Tell whether a key of these scopes may use a route that wants one."""
+    return wanted in scopes or KeyScope.ADMIN in scopes
 
 
 def new_key() -> str:
-    """Draw a key of 192 random bits."""
-    return PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    """Draw a key of 190 random bits."""
+    drawn = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    return drawn + _checksum(drawn)
+
+
+def new_key_id(client: str) -> str:
+    """Draw the id of a client's key: the client and 48 random bits, which have nothing to do with the key."""
+    return f"{client}.{secrets.token_hex(_ID_BYTES)}"
+
+
+def is_well_formed(key: str) -> bool:
+    """Tell whether a text can be a key: with the prefix only if its checksum is right."""
+    if key.startswith(PREFIX):
+        return bool(_MADE_HERE.fullmatch(key)) and key.endswith(_checksum(key[:-_CHECKSUM_CHARACTERS]))
+    return bool(_CHOSEN.fullmatch(key))
+
+
+def _checksum(text: str) -> str:
+    """Return the CRC-32 of a text in base 62: it finds typing errors, and is no protection."""
+    number = zlib.crc32(text.encode("ascii"))
+    digits = []
+    for _ in range(_CHECKSUM_CHARACTERS):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
 
 
 def hash_key(key: str) -> str:

@@ -1,0 +1,52 @@
+"""What DynamoDB refuses, as errors of the domain."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retail_pulse.errors import StorageUnavailableError
+
+if TYPE_CHECKING:
+    from retail_pulse.items import Item
+else:
+    Item = Any
+
+# The table or the account takes nothing more for the moment.
+_THROTTLES = frozenset({"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"})
+
+
+class ThrottledError(StorageUnavailableError):
+    """DynamoDB takes nothing more for the moment, and the SDK's own repeats did not help."""
+
+
+class ConditionFailedError(Exception):
+    """The condition of a write does not hold; ``item`` is what is there, where the request asked for it."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        super().__init__("condition failed")
+
+
+@contextmanager
+def storage() -> Iterator[None]:
+    """Translate what botocore raises.
+
+    Raises
+    ------
+    ConditionFailedError
+        The condition of the write does not hold.
+    StorageUnavailableError
+        DynamoDB did not take the request; `ThrottledError` when it may take it later.
+    """
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ConditionalCheckFailedException":
+            raise ConditionFailedError(cast("Item", error.response.get("Item", {}))) from error
+        kind = ThrottledError if code in _THROTTLES else StorageUnavailableError
+        raise kind(f"DynamoDB: {code}") from error
+    except BotoCoreError as error:
+        raise StorageUnavailableError(f"DynamoDB: {type(error).__name__}") from error

@@ -1,0 +1,119 @@
+"""API keys in the table: kept as hashes, found, listed by client, revoked; and what a command that dies leaves."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from retail_pulse.errors import StorageUnavailableError
+from retail_pulse.items import KEY_GRACE_SECONDS
+from retail_pulse.keys import ApiKey, KeyNotFoundError, KeyScope, hash_key
+from retail_pulse.keys_table import KeysTable
+from tests.adapters.conftest import TABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+KEY = ApiKey("me.1", hash_key("secret-key"), "me", frozenset({KeyScope.READ}), NOW, expires_at=NOW + timedelta(days=30))
+OTHER = replace(KEY, key_id="you.1", hash=hash_key("other-key"), client="you", expires_at=None)
+
+
+@pytest.fixture
+def table(dynamodb: "DynamoDBClient") -> KeysTable:
+    return KeysTable(dynamodb, TABLE)
+
+
+def test_a_key_is_kept_as_its_hash(table: KeysTable, dynamodb: "DynamoDBClient") -> None:
+    table.put(KEY)
+    assert table.find(hash_key("secret-key")) == KEY
+    assert table.find(hash_key("other-key")) is None
+    assert "secret-key" not in str(dynamodb.scan(TableName=TABLE)["Items"])
+
+
+def test_keys_are_listed_by_client(table: KeysTable) -> None:
+    second, longer = replace(KEY, key_id="me.2", hash="2"), replace(KEY, key_id="me-too.1", hash="3", client="me-too")
+    for key in (OTHER, second, longer, KEY):
+        table.put(key)
+    assert table.all() == [longer, KEY, second, OTHER]
+    assert table.all("me") == [KEY, second]
+    assert table.all("nobody") == []
+
+
+def test_a_list_of_several_pages_is_read_to_its_end(table: KeysTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in (KEY, OTHER):
+        table.put(key)
+    query = table._client.query
+    pages = []
+
+    def one_at_a_time(**request: Any) -> Any:
+        pages.append(request)
+        return query(**request, Limit=1)
+
+    monkeypatch.setattr(table._client, "query", one_at_a_time)
+    assert table.all() == [KEY, OTHER]
+    assert len(pages) >= 2
+
+
+def test_a_revoked_key_keeps_the_time_it_was_first_revoked_at(table: KeysTable) -> None:
+    table.put(KEY)
+    table.put(OTHER)
+    assert table.revoke("me.1", NOW) == replace(KEY, revoked_at=NOW)
+    assert table.revoke("me.1", NOW + timedelta(days=1)) == replace(KEY, revoked_at=NOW)
+    assert table.all() == [replace(KEY, revoked_at=NOW), OTHER]
+
+
+@pytest.mark.parametrize("key_id", ["me.2", "me", "", "KEYS", "you.1#"])
+def test_an_id_of_no_key_cannot_be_revoked_and_makes_no_ghost(
+    table: KeysTable, dynamodb: "DynamoDBClient", key_id: str
+) -> None:
+    table.put(KEY)
+    with pytest.raises((KeyNotFoundError, StorageUnavailableError)):
+        table.revoke(key_id, NOW)
+    assert dynamodb.scan(TableName=TABLE)["Count"] == 2
+    assert table.all() == [KEY]
+
+
+def test_a_command_that_dies_half_way_leaves_no_key_that_lets_in_and_is_not_listed(
+    table: KeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a write that is the last one before the connection is lost
+    put_item = dynamodb.put_item
+    writes: list[Any] = []
+
+    def put_once(**request: Any) -> Any:
+        if writes:
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
+        writes.append(request)
+        return put_item(**request)
+
+    monkeypatch.setattr(dynamodb, "put_item", put_once)
+    with pytest.raises(StorageUnavailableError):
+        table.put(KEY)
+    assert len(writes) == 1
+
+    # THEN the key lets nobody in, is not shown and cannot be revoked
+    assert table.find(KEY.hash) is None
+    assert table.all() == []
+    with pytest.raises(KeyNotFoundError):
+        table.revoke("me.1", NOW)
+    assert dynamodb.scan(TableName=TABLE)["Count"] == 1
+
+
+def test_an_expired_key_is_kept_for_90_days_and_one_without_end_for_ever(
+    table: KeysTable, dynamodb: "DynamoDBClient"
+) -> None:
+    table.put(KEY)
+    assert KEY.expires_at is not None
+    end = str(int(KEY.expires_at.timestamp()) + KEY_GRACE_SECONDS)
+    assert [item["expires_at"]["N"] for item in dynamodb.scan(TableName=TABLE)["Items"]] == [end] * 2
+    table.put(OTHER)
+    assert sum("expires_at" in item for item in dynamodb.scan(TableName=TABLE)["Items"]) == 2
+
+
+def test_no_key_is_in_an_index(table: KeysTable, dynamodb: "DynamoDBClient") -> None:
+    table.put(KEY)
+    for index in ("by_client", "by_due"):
+        assert dynamodb.scan(TableName=TABLE, IndexName=index)["Items"] == []

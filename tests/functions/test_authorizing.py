@@ -1,0 +1,160 @@
+"""The authorizer, and the scopes that handlers enforce: who is let in, and the audit line of every refusal."""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from retail_pulse.keys import ApiKey, KeyScope, hash_key, new_key
+from retail_pulse.keys_table import KeysTable
+from tests.adapters.conftest import TABLE
+from tests.functions.conftest import Context, event
+
+Load = Callable[[str], ModuleType]
+
+NOW = datetime.now(UTC)
+MADE = new_key()
+REQUEST = event("authorize")["requestContext"]["requestId"]
+
+
+@pytest.fixture
+def _keys(load: Load) -> None:
+    table = KeysTable(boto3.client("dynamodb"), TABLE)
+    scopes = frozenset({KeyScope.READ, KeyScope.SUBMIT})
+    table.put(ApiKey("me.1", hash_key("live"), "me", scopes, NOW))
+    table.put(ApiKey("me.2", hash_key(MADE), "me", frozenset({KeyScope.READ}), NOW, NOW + timedelta(days=1)))
+    table.put(ApiKey("me.3", hash_key("revoked"), "me", scopes, NOW, revoked_at=NOW))
+    table.put(ApiKey("me.4", hash_key("expired"), "me", scopes, NOW, expires_at=NOW))
+
+
+def authorize(load: Load, context: Context, headers: dict[str, str]) -> Any:
+    sent = event("authorize")
+    del sent["headers"]["x-api-key"]
+    sent["headers"] |= headers
+    return load("authorize").handler(sent, context)
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("live", {"client": "me", "key_id": "me.1", "scopes": "read submit"}),
+        (MADE, {"client": "me", "key_id": "me.2", "scopes": "read"}),
+    ],
+    ids=["chosen", "made"],
+)
+def test_two_live_keys_of_one_client_are_let_in_side_by_side(
+    load: Load, context: Context, key: str, found: dict[str, str]
+) -> None:
+    assert authorize(load, context, {"x-api-key": key}) == {"isAuthorized": True, "context": found}
+    assert authorize(load, context, {"X-Api-Key": key}) == {"isAuthorized": True, "context": found}
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize(
+    ("key", "audit"),
+    [
+        ("", {"reason": "malformed"}),
+        ("\ud800", {"reason": "malformed"}),
+        ("x" * 100_000, {"reason": "malformed"}),
+        (MADE[:-1] + ("0" if MADE[-1] != "0" else "1"), {"reason": "malformed"}),
+        (" live", {"reason": "malformed"}),
+        ("live,live", {"reason": "unknown"}),
+        ("nobodys", {"reason": "unknown"}),
+        ("LIVE", {"reason": "unknown"}),
+        (hash_key("live"), {"reason": "unknown"}),
+        ("revoked", {"reason": "revoked", "client": "me", "key_id": "me.3"}),
+        ("expired", {"reason": "expired", "client": "me", "key_id": "me.4"}),
+    ],
+    # A drawn key may be no test's name: workers of pytest would not agree on it.
+    ids=range(11),
+)
+def test_any_other_key_is_refused_and_the_audit_line_names_what_is_known_of_it(
+    load: Load, context: Context, caplog: pytest.LogCaptureFixture, key: str, audit: dict[str, str]
+) -> None:
+    assert authorize(load, context, {"x-api-key": key}) == {"isAuthorized": False}
+    assert audit_lines(caplog) == [{"request": REQUEST} | audit]
+
+
+def test_no_header_at_all_is_refused(load: Load, context: Context) -> None:
+    assert authorize(load, context, {}) == {"isAuthorized": False}
+
+
+@pytest.mark.usefixtures("_keys")
+def test_neither_a_key_nor_its_hash_reaches_the_log(
+    load: Load, context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = [MADE, "revoked", "expired", "nobodys-very-own-key", "rpk_with-a-typing-error"]
+    for key in sent:
+        authorize(load, context, {"x-api-key": key})
+    logged = str([vars(record) for record in caplog.records])
+    assert len(caplog.records) == len(sent)
+    # "revoked" and "expired" are also what the line says of them.
+    secrets = [key for key in sent if key not in {"revoked", "expired"}] + [hash_key(key) for key in sent]
+    assert not [secret for secret in secrets if secret in logged]
+
+
+@pytest.mark.parametrize(
+    ("function", "path", "scopes", "lacking"),
+    [
+        ("submit", "/api/submit", "read", "submit"),
+        ("submit", "/api/jobs/1/retry", "read", "submit"),
+        ("submit", "/api/submit", "", "submit"),
+        ("status", "/api/status", "submit", "read"),
+        ("status", "/api/jobs/1", "submit", "read"),
+        ("status", "/api/jobs/1/results", "submit", "read"),
+    ],
+)
+def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
+    load: Load,
+    context: Context,
+    caplog: pytest.LogCaptureFixture,
+    function: str,
+    path: str,
+    scopes: str,
+    lacking: str,
+) -> None:
+    sent = event(function) | {"rawPath": path}
+    sent["requestContext"]["authorizer"]["lambda"] |= {"scopes": scopes, "client": "me", "key_id": "me.7"}
+
+    module = load(function)
+    # Lines of the package go straight to the function's own log.
+    logging.getLogger("retail_pulse.api").addHandler(caplog.handler)
+    answer = module.handler(sent, context)
+    logging.getLogger("retail_pulse.api").removeHandler(caplog.handler)
+
+    text = f"this key lacks the scope {lacking}"
+    body = json.loads(answer["body"])
+    assert (answer["statusCode"], body.get("error", body.get("detail"))) == (403, text)
+    request = sent["requestContext"]["requestId"]
+    names = {"client": "me", "key_id": "me.7"}
+    assert audit_lines(caplog) == [{"request": request, "reason": f"lacks the scope {lacking}"} | names]
+
+
+def test_an_admin_key_may_use_every_route(load: Load, context: Context) -> None:
+    for function, code in (("submit", 201), ("status", 400)):
+        sent = event(function)
+        sent["requestContext"]["authorizer"]["lambda"]["scopes"] = "admin"
+        assert load(function).handler(sent, context)["statusCode"] == code
+
+
+@pytest.mark.parametrize("client", ["", "you#1", "JOB", "a\nb"])
+def test_a_client_that_cannot_be_is_served_nothing(load: Load, context: Context, client: str) -> None:
+    # Only a fault of the authorizer could bring it here: no client is to blame.
+    for function in ("submit", "status"):
+        sent = event(function)
+        sent["requestContext"]["authorizer"]["lambda"]["client"] = client
+        assert load(function).handler(sent, context)["statusCode"] == 500
+    assert boto3.client("dynamodb").scan(TableName=TABLE)["Count"] == 0
+
+
+def audit_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, str]]:
+    names = ("request", "reason", "client", "key_id")
+    refusals = [vars(record) for record in caplog.records if record.getMessage() == "refused"]
+    assert all(record["levelno"] == logging.WARNING for record in refusals)
+    return [{name: str(record[name]) for name in names if name in record} for record in refusals]

@@ -1,0 +1,160 @@
+"""API keys as rules: how a key looks, whom it lets in, what it allows, and that no two clients share a table key."""
+
+import itertools
+import math
+import re
+import string
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from retail_pulse import items
+from retail_pulse.keys import (
+    ApiKey,
+    InvalidClientError,
+    InvalidScopeError,
+    KeyRefusedError,
+    KeyScope,
+    Refusal,
+    admit,
+    allows,
+    check_client,
+    hash_key,
+    is_well_formed,
+    new_key,
+    new_key_id,
+)
+from retail_pulse.visits import VisitRow
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.READ}), NOW)
+# What docs/security.md gives to secret scanners.
+SCANNED = re.compile(r"\brpk_[0-9A-Za-z]{38}\b")
+
+
+class FakeKeys:
+    """Keeps keys, and counts how often it is asked."""
+
+    def __init__(self, *keys: ApiKey) -> None:
+        self.keys = {key.hash: key for key in keys}
+        self.asked = 0
+
+    def find(self, key_hash: str) -> ApiKey | None:
+        self.asked += 1
+        return self.keys.get(key_hash)
+
+
+def refusal(store: FakeKeys, key: str, now: datetime = NOW) -> tuple[Refusal, ApiKey | None]:
+    with pytest.raises(KeyRefusedError) as raised:
+        admit(store, key, now)
+    return raised.value.reason, raised.value.key
+
+
+def test_a_new_key_is_long_random_well_formed_and_found_by_scanners() -> None:
+    keys = {new_key() for _ in range(200)}
+    assert len(keys) == 200
+    assert all(is_well_formed(key) and SCANNED.fullmatch(key) for key in keys)
+    # Every character of the alphabet is drawn, at 32 places: 190 bits.
+    assert {character for key in keys for character in key[4:36]} == set(string.digits + string.ascii_letters)
+    assert 32 * math.log2(62) > 160
+
+
+def test_a_key_with_one_wrong_or_two_swapped_characters_is_none() -> None:
+    key = new_key()
+    wrong = {key[:at] + other + key[at + 1 :] for at in range(4, len(key)) for other in "aZ0" if other != key[at]}
+    swapped = {key[:at] + key[at + 1] + key[at] + key[at + 2 :] for at in range(4, len(key) - 1)} - {key}
+    assert not any(
+        is_well_formed(text) for text in wrong | swapped | {key[:-1], key + "a", "rpk_" + key[4:].upper(), f"{key} "}
+    )
+
+
+@given(st.text(alphabet=st.characters(codec=None), max_size=200))
+@example("")
+@example("\ud800")
+@example("rpk_")
+@example("rpk_" + "\ud800" * 38)
+@example("rpk_" + "٣" * 38)
+@example("a" * 1_000_000)
+@example("key\n")
+def test_any_text_at_all_is_refused_without_an_error(text: str) -> None:
+    store = FakeKeys(KEY)
+    reason, found = refusal(store, text)
+    assert found is None
+    assert reason is (Refusal.UNKNOWN if is_well_formed(text) else Refusal.MALFORMED)
+    # The table is not asked for what cannot be a key.
+    assert store.asked == is_well_formed(text)
+
+
+def test_a_key_lets_its_client_in() -> None:
+    assert admit(FakeKeys(KEY), "a-key", NOW) == KEY
+
+
+def test_a_hash_is_no_key() -> None:
+    assert refusal(FakeKeys(KEY), KEY.hash) == (Refusal.UNKNOWN, None)
+
+
+def test_a_revoked_key_is_refused_by_its_name() -> None:
+    revoked = replace(KEY, revoked_at=NOW)
+    assert refusal(FakeKeys(revoked), "a-key") == (Refusal.REVOKED, revoked)
+
+
+def test_a_key_is_refused_from_its_expiry_on() -> None:
+    expiring = replace(KEY, expires_at=NOW)
+    assert admit(FakeKeys(expiring), "a-key", NOW - timedelta(seconds=1)) == expiring
+    assert refusal(FakeKeys(expiring), "a-key", NOW) == (Refusal.EXPIRED, expiring)
+
+
+def test_a_key_id_names_its_client_and_tells_nothing_of_the_key() -> None:
+    assert re.fullmatch(r"acme\.[0-9a-f]{12}", new_key_id("acme"))
+    assert new_key_id("acme") != new_key_id("acme")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "allowed"),
+    [
+        ({"submit"}, {KeyScope.SUBMIT}),
+        ({"read"}, {KeyScope.READ}),
+        ({"submit", "read"}, {KeyScope.SUBMIT, KeyScope.READ}),
+        ({"admin"}, set(KeyScope)),
+        (set(), set()),
+        ({"Read", "readsubmit", "*"}, set()),
+    ],
+)
+def test_a_scope_allows_itself_and_admin_allows_all(scopes: set[str], allowed: set[KeyScope]) -> None:
+    assert {scope for scope in KeyScope if allows(scopes, scope)} == allowed
+
+
+def test_scopes_are_read_with_commas_between() -> None:
+    assert KeyScope.parse(" read,submit ,") == {KeyScope.READ, KeyScope.SUBMIT}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [("read,write", "scope 'write' is none of submit, read, admin"), (" ,", "a key needs a scope")]
+)
+def test_what_is_no_scope_is_named(names: str, text: str) -> None:
+    with pytest.raises(InvalidScopeError, match=text):
+        KeyScope.parse(names)
+
+
+@pytest.mark.parametrize("client", ["", "a#b", "-a", "A", "a.b", "a" * 64, "a\n", "ä", "a b"])
+def test_a_clients_name_has_nothing_that_parts_of_keys_are_joined_with(client: str) -> None:
+    with pytest.raises(InvalidClientError):
+        check_client(client)
+
+
+CLIENTS = st.from_regex(re.compile(r"[a-z0-9][a-z0-9-]{0,5}", re.ASCII), fullmatch=True)
+# Whatever else a client chooses may well hold what keys are joined with.
+CHOSEN = st.text("#1aJOBSTRE", min_size=1, max_size=8)
+
+
+@given(st.lists(CLIENTS, min_size=2, max_size=2, unique=True), CHOSEN, CHOSEN)
+def test_no_two_clients_share_a_key_of_the_table_whatever_they_choose(clients: list[str], one: str, two: str) -> None:
+    def keys(client: str, chosen: str) -> set[str]:
+        row = VisitRow(client, 1, 0, 1, 1, chosen, "yesterday", 420, 1)
+        made = (items.job_key(client, 1), items.claim_key(client, chosen), items.visit_row_key(row))
+        return {key["pk"]["S"] for key in made}
+
+    assert not any(keys(clients[0], a) & keys(clients[1], b) for a, b in itertools.product((one, two), repeat=2))
