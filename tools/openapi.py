@@ -34,7 +34,9 @@ Takes jobs of store-visit photos, measures the perimeter `2 * (height + width)` 
 keeps one result an image.
 
 Every route but `/api/health`, `/openapi.json` and `/docs` wants the header `x-api-key`. API Gateway answers 401 without
-it and 403 when it is unknown or revoked, in its own words, and 404, 413 and 429 likewise."""
+it and 403 when it is unknown, expired or revoked, in its own words, and 404, 413 and 429 likewise. A key has scopes:
+`submit` for every POST, `read` for every GET, `admin` for both; without the one that a route wants, the answer is 403.
+A client sees its own jobs alone."""
 
 
 def describe() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import string
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -60,6 +61,12 @@ def test_a_new_key_is_long_random_well_formed_and_found_by_scanners() -> None:
     # Every character of the alphabet is drawn, at 32 places: 190 bits.
     assert {character for key in keys for character in key[4:36]} == set(string.digits + string.ascii_letters)
     assert 32 * math.log2(62) > 160
+
+
+def test_the_documents_give_scanners_the_same_expression() -> None:
+    page = Path(__file__).parents[2] / "docs" / "security.md"
+    expression = SCANNED.pattern.removeprefix(r"\b").removesuffix(r"\b")
+    assert f"`{expression}`" in page.read_text(encoding="utf-8")
 
 
 def test_a_key_with_one_wrong_or_two_swapped_characters_is_none() -> None:

@@ -1,0 +1,171 @@
+"""Keys over HTTP on the whole stack: made, listed and revoked by the command, refused on every route."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from local.client import ApiClient, submission
+from local.process import ROOT, StackProcess
+from retail_pulse.keys import KeyScope, hash_key, new_key
+from tools import keys
+from tools.keys import store_key
+
+DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+# A job of it ends at once and for good: nothing stays in the queue for the tests to come.
+NO_URL = "no-url"
+FORBIDDEN, UNAUTHORIZED = {"message": "Forbidden"}, {"message": "Unauthorized"}
+
+
+def routes(method: str | None = None, *, with_key: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield method and path of the routes of the description, with some job's id in it."""
+    for path, operations in DESCRIPTION["paths"].items():
+        for name, operation in operations.items():
+            if bool(operation.get("security", DESCRIPTION["security"])) is with_key and method in {None, name.upper()}:
+                yield name.upper(), path.replace("{job_id}", "1")
+
+
+def answers(stack: StackProcess, key: str | None, method: str | None = None) -> list[requests.Response]:
+    """Call every route that wants a key, with and without a slash at its end."""
+    with ApiClient(stack.url, key) as caller:
+        return [
+            caller.request(name, path + slash, json={} if name == "POST" else None)
+            for name, path in routes(method)
+            for slash in ("", "/")
+        ]
+
+
+def command(stack: StackProcess, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command against the stack; return what it prints."""
+    assert keys.main([*arguments, "--url", stack.url]) == 0
+    return capsys.readouterr().out
+
+
+def made(output: str) -> tuple[str, str]:
+    """Read the id and the key from what the command has printed."""
+    found = re.match(r"API key (\S+) .*\n(rpk_\S+)\n$", output)
+    assert found, output
+    return found[1], found[2]
+
+
+def test_a_key_is_made_listed_used_and_revoked(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    # GIVEN two keys of one client, the second one of a shorter life and reach
+    key_id, key = made(command(stack, capsys, "create", "--client", "rotating"))
+    second_id, second = made(
+        command(stack, capsys, "create", "--client", "rotating", "--scopes", "read", "--expires-days", "30")
+    )
+
+    # THEN both let their client in
+    with ApiClient(stack.url, key) as old, ApiClient(stack.url, second) as new:
+        job = old.submit(("S00339218", [NO_URL]))
+        assert [caller.get("/api/status", jobid=job).status_code for caller in (old, new)] == [200, 200]
+
+    # WHEN one that nobody has used yet is revoked, so that no answer about it is kept
+    third_id, third = made(command(stack, capsys, "create", "--client", "rotating"))
+    command(stack, capsys, "revoke", "--id", third_id)
+
+    # THEN it is refused on every route, and the list says so
+    assert {(answer.status_code, answer.text) for answer in answers(stack, third)} == {
+        (403, '{"message": "Forbidden"}')
+    }
+    listed = command(stack, capsys, "list", "--client", "rotating")
+    states = {row.split()[0]: (row.split()[2], row.split()[-1]) for row in listed.splitlines()[1:]}
+    assert states == {
+        key_id: ("read,submit", "live"),
+        second_id: ("read", "live"),
+        third_id: ("read,submit", "revoked"),
+    }
+    # AND neither a key nor its hash
+    assert not [secret for each in (key, second, third) for secret in (each, hash_key(each)) if secret in listed]
+    assert not [secret for each in (key, second, third) for secret in (each, hash_key(each)) if secret in log(stack)]
+    assert f'"reason":"revoked","client":"rotating","key_id":"{third_id}"' in log(stack).replace('", "', '","')
+
+
+@pytest.mark.parametrize("kind", ["none", "unknown", "mistyped", "expired", "revoked"])
+def test_a_key_that_lets_nobody_in_is_refused_on_every_route(stack: StackProcess, kind: str) -> None:
+    table = stack.client("dynamodb")
+    key: str | None = new_key()
+    assert key is not None
+    if kind == "none":
+        key = None
+    elif kind == "mistyped":
+        store_key(table, stack.table_name, key, "mistyping")
+        key = key[:-1] + ("a" if key[-1] != "a" else "b")
+    elif kind == "expired":
+        store_key(table, stack.table_name, key, "expiring", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    elif kind == "revoked":
+        key_id = store_key(table, stack.table_name, key, "revoking").key_id
+        assert keys.main(["revoke", "--id", key_id, "--url", stack.url]) == 0
+
+    found = answers(stack, key)
+
+    assert len(found) == 2 * len(list(routes())) >= 10
+    expected = (401, UNAUTHORIZED) if key is None else (403, FORBIDDEN)
+    assert [(answer.status_code, answer.json()) for answer in found] == [expected] * len(found)
+
+
+@pytest.mark.parametrize(("scope", "refused"), [(KeyScope.READ, "POST"), (KeyScope.SUBMIT, "GET")])
+def test_a_key_without_a_routes_scope_is_refused_there_and_served_elsewhere(
+    stack: StackProcess, scope: KeyScope, refused: str
+) -> None:
+    key = new_key()
+    store_key(stack.client("dynamodb"), stack.table_name, key, f"only-{scope}", frozenset({scope}))
+
+    assert {answer.status_code for answer in answers(stack, key, refused)} == {403}
+    # What it may do fails for other reasons alone: there is no such job, and the body is empty.
+    others = answers(stack, key, "GET" if refused == "POST" else "POST")
+    assert {answer.status_code for answer in others} <= {200, 400, 404}
+
+
+def test_another_clients_key_finds_no_job_on_any_route(
+    stack: StackProcess, client: ApiClient, other_client: ApiClient
+) -> None:
+    name = {"idempotency-key": "the-same-name"}
+    job = client.post("/api/submit", submission(("S00339218", [NO_URL])), headers=name).json()
+    by_id = [(method, path) for method, path in routes() if "/1" in path]
+    assert len(by_id) >= 3
+
+    found = [other_client.request(method, path.replace("/1", f"/{job['job_id']}")) for method, path in by_id]
+
+    assert {answer.status_code for answer in found} == {404}
+    assert other_client.get("/api/status", jobid=job["job_id"]).status_code == 400
+    other = other_client.post("/api/submit", submission(("S00339218", [NO_URL, NO_URL])), headers=name)
+    assert (other.status_code, other.json() != job) == (201, True)
+
+
+@pytest.mark.parametrize("key", ["\xff\xfe", "x" * 8000, "a,b", "%00", "rpk_" + "A" * 38])
+def test_an_odd_header_is_refused_like_any_unknown_key(stack: StackProcess, key: str) -> None:
+    with ApiClient(stack.url, None) as caller:
+        answer = caller.request("GET", "/api/status", headers={"x-api-key": key.encode("latin-1")})
+    assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["create", "--client", "a#b"], "nothing was done: client 'a#b' must be 1 to 63 of a-z, 0-9 and -"),
+        (["create", "--client", "a", "--scopes", "write"], "scope 'write' is none of submit, read, admin"),
+        (["list", "--client", "A"], "client 'A' must be"),
+        (["revoke", "--id", "nobody.1"], "there is no key nobody.1"),
+        (["list", "--stack", "another"], "nothing was done: "),
+    ],
+)
+def test_a_wrong_command_says_what_is_wrong_and_does_nothing(
+    stack: StackProcess, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
+) -> None:
+    assert keys.main([*arguments, "--url", stack.url]) == 1
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "x", "3651", "1.5"])
+def test_a_key_lives_for_whole_days(capsys: pytest.CaptureFixture[str], days: str) -> None:
+    with pytest.raises(SystemExit):
+        keys.main(["create", "--client", "a", f"--expires-days={days}"])
+    assert "--expires-days: must be a whole number from 1 to 3650" in capsys.readouterr().err
+
+
+def log(stack: StackProcess) -> str:
+    return stack.log.read_text(encoding="utf-8")
