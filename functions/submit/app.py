@@ -13,6 +13,7 @@ from retail_pulse.api import SUBMIT_PATH, Api, json_answer
 from retail_pulse.claims import IdempotencyKey
 from retail_pulse.contract import SubmissionLimits, parse_submission
 from retail_pulse.dynamo import JobsTable
+from retail_pulse.garbage import collect_seldom
 from retail_pulse.jobs import LookPolicy
 from retail_pulse.keys import KeyScope
 from retail_pulse.queue import PointerQueue
@@ -39,6 +40,7 @@ submission = Submission(
 )
 retrying = Retrying(table, queue, LookPolicy(settings.stall_seconds, settings.automatic_runs))
 api = Api(on_error=logger.exception)
+collect_seldom()
 
 
 @api.app.post(SUBMIT_PATH)

@@ -1,6 +1,7 @@
 """The deployed handlers, loaded from functions/, on moto and with the events that AWS sends."""
 
 import copy
+import gc
 import importlib.util
 import json
 import sys
@@ -81,6 +82,9 @@ def load(environment: str) -> Iterator[Callable[[str], ModuleType]]:
         spec.loader.exec_module(module)
         return module
 
+    thresholds = gc.get_threshold()
     yield load_function
     for name in loaded:
         sys.modules.pop(name, None)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()

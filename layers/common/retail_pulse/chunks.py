@@ -1,16 +1,19 @@
 """Chunks: the unit of delivery, of storage and of retry. Cutting a job into them, and judging them."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 from retail_pulse.outcomes import Failure, Measured, Outcome
 from retail_pulse.retries import Tries
 from retail_pulse.visits import Visit, VisitPart, VisitRow
 
-# What DynamoDB adds to the texts of a part and of a URL: attribute names, list overhead, the small numbers.
+# What a part and a text take beside themselves where they are stored as JSON: brackets and numbers, quotes and a comma.
 _PART_OVERHEAD_BYTES = 48
-_URL_OVERHEAD_BYTES = 4
+_TEXT_OVERHEAD_BYTES = 3
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Scope(StrEnum):
@@ -188,56 +191,45 @@ def cut(visits: Sequence[Visit], max_images: int, max_bytes: int) -> list[Chunk]
     list of Chunk
         Numbered from 0, together with every image exactly once, in the order of the body.
     """
-    chunks: list[list[_Draft]] = [[]]
+    chunks: list[list[VisitPart]] = [[]]
     room_images, room_bytes = max_images, max_bytes
 
     for number, visit in enumerate(visits):
-        costs = [len(url.encode()) + _URL_OVERHEAD_BYTES for url in visit.image_urls]
-        header = len(visit.store_id.encode()) + len(visit.visit_time.encode()) + _PART_OVERHEAD_BYTES
-        if chunks[-1] and (len(costs) > room_images or header + sum(costs) > room_bytes):
+        urls = visit.image_urls
+        header = _stored_bytes(visit.store_id, visit.visit_time) + _PART_OVERHEAD_BYTES
+        whole = header + _stored_bytes(*urls)
+        if chunks[-1] and (len(urls) > room_images or whole > room_bytes):
             chunks.append([])
             room_images, room_bytes = max_images, max_bytes
-        start = 0
-        while start < len(costs):
-            end, spent = start, header
-            while end < len(costs) and end - start < room_images and (spent + costs[end] <= room_bytes or end == start):
-                spent += costs[end]
-                end += 1
-            chunks[-1].append(_Draft(number, start, end))
-            room_images -= end - start
-            room_bytes -= spent
-            start = end
-            if start < len(costs):
+        if len(urls) <= room_images and whole <= room_bytes:
+            chunks[-1].append(VisitPart(number, 1, 1, 0, visit.store_id, visit.visit_time, urls))
+            room_images -= len(urls)
+            room_bytes -= whole
+            continue
+        ends, left = _split([_stored_bytes(url) for url in urls], header, max_images, max_bytes)
+        for part, (start, end) in enumerate(pairwise([0, *ends]), 1):
+            if part > 1:
                 chunks.append([])
-                room_images, room_bytes = max_images, max_bytes
-
-    parts_of = [0] * len(visits)
-    for draft in (draft for chunk in chunks for draft in chunk):
-        parts_of[draft.visit] += 1
-    seen = [0] * len(visits)
-    result = []
-    for chunk_number, drafts in enumerate(chunks):
-        parts = []
-        for draft in drafts:
-            visit = visits[draft.visit]
-            seen[draft.visit] += 1
-            parts.append(
-                VisitPart(
-                    visit=draft.visit,
-                    part=seen[draft.visit],
-                    parts=parts_of[draft.visit],
-                    first_image=draft.start,
-                    store_id=visit.store_id,
-                    visit_time=visit.visit_time,
-                    image_urls=visit.image_urls[draft.start : draft.end],
-                )
+            chunks[-1].append(
+                VisitPart(number, part, len(ends), start, visit.store_id, visit.visit_time, urls[start:end])
             )
-        result.append(Chunk(chunk_number, parts))
-    return result
+        room_images, room_bytes = max_images - (len(urls) - start), left
+    return [Chunk(number, parts) for number, parts in enumerate(chunks)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    visit: int
-    start: int
-    end: int
+def _split(costs: Sequence[int], header: int, max_images: int, max_bytes: int) -> tuple[list[int], int]:
+    """Return where the parts of a visit end that no chunk can hold, and the bytes that are left beside the last one."""
+    ends: list[int] = []
+    start, left = 0, max_bytes - header
+    for end, cost in enumerate(costs):
+        # An image that alone is larger than a chunk has one to itself.
+        if end > start and (end - start == max_images or cost > left):
+            ends.append(end)
+            start, left = end, max_bytes - header
+        left -= cost
+    return [*ends, len(costs)], left
+
+
+def _stored_bytes(*texts: str) -> int:
+    """Return what texts take in JSON, with quotes, commas and escapes: a control character has six bytes there."""
+    return len(_quoted("".join(texts)).encode()) - 2 + _TEXT_OVERHEAD_BYTES * len(texts)

@@ -40,7 +40,7 @@ _MARK_BYTES = 6
 # Batches that are together still not taken after this long are given up: a client waits for the answer, at most 30 s.
 _BATCHES_SECONDS = 12.0
 # Batches at once. A connection each; see `aws.dynamodb`.
-_BATCHES_AT_ONCE = 8
+_BATCHES_AT_ONCE = 16
 
 
 class JobsTable:
@@ -49,7 +49,7 @@ class JobsTable:
     Parameters
     ----------
     client
-        A DynamoDB client with room for eight connections.
+        A DynamoDB client with room for sixteen connections.
     name
         The table's name.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Limit of the service for one SendMessageBatch.
 _BATCH = 10
-_BATCHES_AT_ONCE = 8
+_BATCHES_AT_ONCE = 16
 MAX_DELAY_SECONDS = 900
 _COUNTS: Sequence["QueueAttributeNameType"] = (
     "ApproximateNumberOfMessages",
@@ -69,7 +69,7 @@ class PointerQueue:
     Parameters
     ----------
     client
-        An SQS client with room for eight connections.
+        An SQS client with room for sixteen connections.
     url
         The queue's URL.
     """

@@ -1,0 +1,48 @@
+"""What a cold start leaves behind, and what an invocation then makes no more."""
+
+import gc
+import json
+from collections.abc import Callable
+from types import ModuleType
+
+import boto3
+import pytest
+import requests
+
+from local.image_server import ImageServer
+from local.images import Format, make_image
+from tests.functions.conftest import Context, event
+from tests.functions.test_functions import messages
+
+Load = Callable[[str], ModuleType]
+
+
+def test_the_collector_seldom_walks_over_a_large_body(load: Load) -> None:
+    load("submit")
+    assert gc.get_threshold()[0] >= 100_000
+    assert gc.get_freeze_count() > 1000
+
+
+def test_an_invocation_makes_neither_a_client_nor_a_session_nor_a_second_connection(
+    load: Load, environment: str, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, process = load("submit"), load("process")
+
+    def process_a_job(server: ImageServer) -> None:
+        visit = {"store_id": "S00339218", "image_url": [server.url("/a.png")], "visit_time": "now"}
+        body = json.dumps({"count": 1, "visits": [visit]})
+        assert submit.handler(event("submit") | {"body": body}, context)["statusCode"] == 201
+        sent = messages(environment)
+        with monkeypatch.context() as patch:
+            patch.setattr(boto3.session.Session, "client", fail)
+            patch.setattr(requests.Session, "__init__", fail)
+            assert process.handler(sent, context) == {"batchItemFailures": []}
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("made in an invocation")
+
+    with ImageServer() as server:
+        server.add("/a.png", make_image(Format.PNG, 64, 48))
+        for _ in range(3):
+            process_a_job(server)
+        assert (len(server.requests), server.accepted) == (3, 1)
