@@ -123,6 +123,11 @@ class Functions:
         found: Invocation = self._call("submit", body)
         return found
 
+    def validate(self, body: str) -> float:
+        """Return the seconds of processor that validating a body takes in the submit function's process."""
+        taken: float = self._call("validate", body)
+        return taken
+
     def status(self, job_id: int) -> Invocation:
         """Ask how a job stands."""
         found: Invocation = self._call("status", job_id)
@@ -215,6 +220,14 @@ class _Worker:
     def submit(self, body: str) -> Invocation:
         event = json.loads((_EVENTS / "submit.json").read_text()) | {"body": body}
         return self._invoke("submit", event)
+
+    def validate(self, body: str) -> float:
+        if "submit" not in self._modules:
+            self._load("submit")
+        encoded = body.encode()
+        begin = time.process_time()
+        self._modules["submit"].parse_submission(encoded)
+        return time.process_time() - begin
 
     def status(self, job_id: int) -> Invocation:
         event = json.loads((_EVENTS / "status.json").read_text())

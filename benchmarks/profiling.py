@@ -1,0 +1,72 @@
+"""Where a process spends its processor time: py-spy's samples, sorted by what the code is for."""
+
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# What a stack belongs to: the first line of which a part occurs in one of its frames. The order matters: botocore's own
+# requests go through urllib3 too.
+_PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
+    ("storage: writing the request (botocore)", ("botocore/serialize.py",)),
+    ("storage: reading the answer (botocore)", ("botocore/parsers.py",)),
+    ("storage: signing", ("botocore/signers.py", "botocore/auth.py")),
+    ("storage: HTTP (botocore, urllib3)", ("botocore/httpsession.py",)),
+    ("storage: the rest of the SDK", ("botocore/",)),
+    ("storage: items to and from the domain", ("retail_pulse/items.py", "retail_pulse/dynamo.py")),
+    ("download: size and end marks", ("measuring/size.py", "measuring/whole.py", "PIL/")),
+    ("download: reading the body", ("Fetcher._read (",)),
+    ("download: the request and its head (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
+    ("download: the rest", ("measuring/fetch.py", "measuring/")),
+    ("threads, delays and their order", ("image_pool.py", "concurrent/futures")),
+    ("log and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
+    ("use case", ("retail_pulse/",)),
+)
+OTHER = "everything else"
+
+
+def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] | None:
+    """Sample a process while something runs.
+
+    Parameters
+    ----------
+    pid
+        The process.
+    run
+        What makes it work, for about so many seconds.
+    seconds
+        How long is sampled.
+
+    Returns
+    -------
+    Counter or None
+        Samples by what the code is for; only of the thread that held the interpreter. None where py-spy may not look, as
+        on macOS without root.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        stacks = Path(folder) / "stacks.txt"
+        command = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid), "--output", str(stacks)]
+        command += ["--duration", str(seconds), "--rate", "250", "--format", "raw", "--full-filenames", "--nonblocking"]
+        # Only threads that hold the interpreter: where a thread waits in a system call, some systems say that it works.
+        command += ["--gil"]
+        spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            run()
+        finally:
+            # It writes what it has when its time is up.
+            spy.wait(seconds + 30)
+        if spy.returncode or not stacks.exists():
+            return None
+        return sort(stacks.read_text(encoding="utf-8").splitlines())
+
+
+def sort(stacks: Sequence[str]) -> Counter[str]:
+    """Sort collapsed stacks (frames with semicolons between, a blank, the number of samples) by what they are for."""
+    samples: Counter[str] = Counter()
+    for line in stacks:
+        stack, _, number = line.rpartition(" ")
+        found = (name for name, parts in _PARTS if any(part in stack for part in parts))
+        samples[next(found, OTHER)] += int(number)
+    return samples
