@@ -42,8 +42,8 @@ def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] |
     Returns
     -------
     Counter or None
-        Samples by what the code is for; only of the thread that held the interpreter. None where py-spy may not look, as
-        on macOS without root.
+        Samples by what the code is for, of the thread that held the interpreter. None where py-spy may not look, as on
+        macOS without root.
     """
     with tempfile.TemporaryDirectory() as folder:
         stacks = Path(folder) / "stacks.txt"

@@ -34,15 +34,17 @@ def measure(settings: Settings) -> Section:
         f"Jobs of {_IMAGES:,} images of {_IMAGE_BYTES / 1000:.0f} KB (JPEG, PNG, WebP) from a server on this machine "
         f"that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS, with the delays as "
         f"configured (their mean is {delay:g} s), through the deployed handler with {threads} threads, warm, in a "
-        "process of its own; storage is the stand-in for AWS. Wall and processor time are those of the handler's calls, "
-        "the SQS batches of one job added up; processor time counts every thread of the process, and the system's part "
-        "of it. Points of the plots are the best of two jobs: the ones that the machine disturbed least.\n\n"
+        "process of its own; storage is the stand-in for AWS. Wall and processor time are those of the handler's "
+        "calls, the SQS batches of one job added up; processor time counts every thread of the process, and the "
+        "system's part of it. Points of the plots are the best of two jobs: the ones that the machine disturbed "
+        "least.\n\n"
         "Why these values. Delays hold no thread, so a job is faster than the bound, which has every thread sleep "
         "through its image's delay. Threads cost little processor time, and more of them help as long as they wait: "
         f"with {threads} a batch of 500 images waits about as long for its downloads as the share of a processor that "
-        f"{found['ProcessMemoryMegabytes']} MB buy works on it. Large chunks are cheaper in every respect, since a call "
-        "of the SDK costs the better part of a millisecond: 50 images are what the saving expression has room for. The "
-        "batch is the largest that SQS gives without waiting for more messages. The bill has the memory's price.",
+        f"{found['ProcessMemoryMegabytes']} MB buy works on it. Large chunks are cheaper in every respect, since a "
+        "call of the SDK costs the better part of a millisecond: 50 images are what the saving expression has room "
+        "for. The batch is the largest that SQS gives without waiting for more messages. The bill has the memory's "
+        "price.",
         figures=[
             Figure(
                 f"wall time of {_IMAGES:,} images with their delays in one worker of {threads} threads, against "

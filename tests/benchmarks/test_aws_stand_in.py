@@ -207,15 +207,17 @@ def queue_steps(client: Any, url: str) -> list[Any]:
     queue.send(pointers)
     queue.send(pointers[:1], delay_seconds=900)
     seen: list[Any] = [queue.backlog()]
+    # The two batches are sent side by side: which of them comes first is left open.
+    bodies = []
     for _ in range(2):
         found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])
         messages = found["Messages"]
-        seen += [(message["Body"], message["Attributes"]["ApproximateReceiveCount"]) for message in messages]
+        bodies += [(message["Body"], message["Attributes"]["ApproximateReceiveCount"]) for message in messages]
         entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(messages)]
         deleted = client.delete_message_batch(QueueUrl=url, Entries=entries)
         seen.append(sorted(each["Id"] for each in deleted["Successful"]))
     seen.append(client.receive_message(QueueUrl=url).get("Messages"))
-    return [*seen, queue.backlog()]
+    return [*seen, sorted(bodies), queue.backlog()]
 
 
 def test_the_queue_gives_what_moto_gives(aws: AwsStandIn) -> None:

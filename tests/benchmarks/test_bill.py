@@ -11,7 +11,9 @@ from benchmarks.aws_stand_in.table import Counts as TableCounts
 from benchmarks.deployment import memory_megabytes, template
 from benchmarks.functions import Functions, Invocation, job_body
 from benchmarks.prices import Prices
+from benchmarks.profiling import OTHER, sort
 from benchmarks.served_images import served_images, urls
+from benchmarks.submit import largest_job
 from benchmarks.usage import Usage, billed_seconds, other_charges, request_charges
 
 PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "prices.json").read_text())
@@ -92,6 +94,31 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
         "SendMessageBatch": 1,
         "ReceiveMessage": 1,
         "DeleteMessageBatch": 1,
+    }
+
+
+def test_a_job_that_is_as_large_as_said_fits_into_one_call() -> None:
+    images = largest_job()
+    event = json.dumps({"body": job_body(urls("https://images.example.com", images), ["S00339218"])})
+    assert 0.99 < len(event) / (6 * 1024 * 1024) < 1
+
+
+def test_samples_are_sorted_by_what_the_code_is_for() -> None:
+    worker = "Thread.run (/x/threading.py:9);work (/x/retail_pulse/image_pool.py:89)"
+    fetch = f"{worker};Fetcher.measure (/x/retail_pulse/measuring/fetch.py:90)"
+    stacks = [
+        f"{worker} 3",
+        f"{fetch};Session.get (/x/requests/sessions.py:600);send (/x/urllib3/connection.py:1) 5",
+        f"{fetch};Fetcher._read (/x/retail_pulse/measuring/fetch.py:130);read (/x/urllib3/response.py:1) 7",
+        "handler (/x/functions/process/app.py:64);put (/x/retail_pulse/dynamo.py:9);s (/x/botocore/serialize.py:4) 11",
+        "main (/x/y.py:1) 1",
+    ]
+    assert sort(stacks) == {
+        "threads, delays and their order": 3,
+        "download: the request and its head (requests, urllib3)": 5,
+        "download: reading the body": 7,
+        "storage: writing the request (botocore)": 11,
+        OTHER: 1,
     }
 
 

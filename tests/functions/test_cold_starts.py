@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from types import ModuleType
 
-import boto3
+import botocore.session
 import pytest
 import requests
 
@@ -34,7 +34,7 @@ def test_an_invocation_makes_neither_a_client_nor_a_session_nor_a_second_connect
         assert submit.handler(event("submit") | {"body": body}, context)["statusCode"] == 201
         sent = messages(environment)
         with monkeypatch.context() as patch:
-            patch.setattr(boto3.session.Session, "client", fail)
+            patch.setattr(botocore.session.Session, "create_client", fail)
             patch.setattr(requests.Session, "__init__", fail)
             assert process.handler(sent, context) == {"batchItemFailures": []}
 
