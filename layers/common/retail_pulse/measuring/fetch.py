@@ -128,8 +128,9 @@ class Fetcher:
     def _read(self, response: requests.Response) -> Measured:
         limit = self._limits.image_bytes
         length = response.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            raise MeasuringError(FailureCode.TOO_LARGE, f"{length} bytes, more than {limit}")
+        # A number of more digits than 18 is none that Python would have to read.
+        if length.isdecimal() and (len(length) > 18 or int(length) > limit):
+            raise MeasuringError(FailureCode.TOO_LARGE, f"{length[:18]} bytes, more than {limit}")
         compressed = response.headers.get("content-encoding", "identity").lower() != "identity"
         received = 0
         with SizeReader(self._limits.image_side) as reader:

@@ -51,11 +51,24 @@ class BoundedResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the head, 1xx answers before it included."""
         with self._bounded("the headers"):
-            super().begin()
+            try:
+                super().begin()
+            except http.client.HTTPException as error:
+                # http.client has no class of its own for too many headers.
+                if type(error) is http.client.HTTPException:
+                    raise MeasuringError(FailureCode.TOO_LARGE, f"the headers: {error}") from error
+                raise
 
     def read(self, amt: int | None = None) -> bytes:
         """Read some of the body; what has to be decompressed counts as it comes."""
-        data = super().read(amt)
+        if amt is not None and self.chunked:
+            # http.client keeps the chunks apart until it has enough of them: 2.7 MB for 64 KB in chunks of one byte.
+            pieces = bytearray()
+            while len(pieces) < amt and (piece := self.read1(amt - len(pieces))):
+                pieces += piece
+            data = bytes(pieces)
+        else:
+            data = super().read(amt)
         self._body_bytes += len(data)
         if self._body_bytes > self.max_body_bytes:
             raise MeasuringError(FailureCode.TOO_LARGE, f"more than {self.max_body_bytes} bytes")

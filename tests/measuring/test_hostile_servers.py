@@ -1,0 +1,277 @@
+"""Servers that mean harm: every answer ends with a published code, in bounded memory, within the deadline."""
+
+import gzip
+import io
+import logging
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from local.images import Format, make_image
+from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.measuring.fetch import Fetcher
+from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, HostileServer, fetcher, forever, one_by_one
+
+# Over everything that a download allocates, the server's own pieces included: 64 KB of headers cost some 600 KB in
+# the standard library's parser. A body in memory would be 256 MB.
+PEAK_BYTES = 3 * 2**20
+FETCHER = fetcher()
+HASTY_FETCHER = fetcher(HASTY)
+# Most of it is pixels, so that it may be cut anywhere behind its first bytes.
+LARGE = make_image(Format.PNG, 60, 40, bytes_at_least=9_000)
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(PICTURE)
+GOOD = HEAD + LENGTH + PICTURE
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+GZIP = HEAD + b"Content-Encoding: gzip\r\n\r\n"
+FIRST_CHUNK = b"%x\r\n%b\r\n" % (len(PICTURE), PICTURE)
+
+
+def encoded(name: bytes, body: bytes = PICTURE) -> bytes:
+    return HEAD + b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b" % (name, len(body), body)
+
+
+def bomb(megabytes: int) -> bytes:
+    """Return a picture and zeros behind it, compressed: a thousandth of what it becomes."""
+    return gzip.compress(make_image(Format.JPEG, 20, 27) + bytes(megabytes << 20), mtime=0)
+
+
+def location(target: bytes) -> bytes:
+    return b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target + b"\r\n\r\n"
+
+
+Answer = Callable[[], HostileServer]
+
+
+def says(*parts: bytes) -> Answer:
+    return lambda: HostileServer(*parts)
+
+
+FAILING: dict[str, tuple[Answer, str]] = {
+    # The head.
+    "5,000 headers": (lambda: HostileServer(HEAD, forever(b"X-Filler: filler\r\n", 90_000)), "too_large"),
+    "endless headers": (lambda: HostileServer(HEAD, forever(b"X: " + b"x" * 1000 + b"\r\n")), "too_large"),
+    "an endless header": (lambda: HostileServer(HEAD + b"X: ", forever(b"x" * 4096)), "too_large"),
+    "an endless name of a header": (lambda: HostileServer(HEAD, forever(b"x" * 4096)), "too_large"),
+    "99 headers of 64 KB": (
+        lambda: HostileServer(HEAD, forever(b"X: " + b"x" * 65_000 + b"\r\n", 6_500_000)),
+        "too_large",
+    ),
+    "an endless status line": (lambda: HostileServer(b"HTTP/1.1 200 ", forever(b"x" * 4096)), "too_large"),
+    "an endless line": (lambda: HostileServer(forever(b"x" * 4096)), "too_large"),
+    "a flood of 100 Continue": (lambda: HostileServer(forever(b"HTTP/1.1 100 Continue\r\n\r\n")), "too_large"),
+    "100 Continue with endless headers": (
+        lambda: HostileServer(b"HTTP/1.1 100 Continue\r\n", forever(b"X: x\r\n" * 1000)),
+        "too_large",
+    ),
+    "no head, as of HTTP/0.9": (says(PICTURE), "connect_failed"),
+    "HTTP/9": (says(b"HTTP/9.9 200 OK\r\n" + LENGTH + PICTURE), "connect_failed"),
+    "no status": (says(b"HTTP/1.1\r\n" + LENGTH + PICTURE), "connect_failed"),
+    "a status of letters": (says(b"HTTP/1.1 two OK\r\n" + LENGTH + PICTURE), "connect_failed"),
+    "a status of 99999": (says(b"HTTP/1.1 99999 OK\r\n" + LENGTH + PICTURE), "connect_failed"),
+    "a status of 999": (says(b"HTTP/1.1 999 OK\r\n" + LENGTH + PICTURE), "http_status"),
+    "NULs": (says(bytes(4096)), "connect_failed"),
+    "another protocol": (says(b"SSH-2.0-OpenSSH_9.6\r\n"), "connect_failed"),
+    "an answer before the question": (
+        lambda: HostileServer(b"220 mail ESMTP\r\n", reads_first=False),
+        "connect_failed",
+    ),
+    "nothing": (says(), "connect_failed"),
+    # Redirects.
+    "a loop": (says(location(b"/a.png")), "too_many_redirects"),
+    "a loop that grows": (says(location(b"?" + b"x" * 1900)), "too_many_redirects"),
+    "a Location of 60 KB": (says(location(b"/" + b"x" * 60_000)), "invalid_url"),
+    "a Location of 3 KB": (says(location(b"/" + b"x" * 3_000)), "invalid_url"),
+    "a Location that is endless": (lambda: HostileServer(location(b"/")[:-4], forever(b"x" * 4096)), "too_large"),
+    "a Location with a NUL": (says(location(b"/a\0b")), "invalid_url"),
+    "a Location with an escape": (says(location(b"/a\x1b[31mb")), "invalid_url"),
+    "a Location with a space": (says(location(b"/a b")), "invalid_url"),
+    "a Location that is not UTF-8": (says(location(b"/\xff\xfe")), "invalid_url"),
+    "a Location of half an address": (says(location(b"http://[::1/")), "invalid_url"),
+    "a Location with a port of letters": (says(location(b"http://127.0.0.1:http/")), "invalid_url"),
+    "a Location with credentials": (says(location(b"http://a:b@127.0.0.1/")), "invalid_url"),
+    "a Location of another scheme": (says(location(b"file:///etc/passwd")), "invalid_url"),
+    "a redirect without a Location": (says(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"), "http_status"),
+    "an endless body of a redirect": (
+        lambda: HostileServer(b"HTTP/1.1 302 Found\r\nLocation: file:/x\r\n\r\n", forever(bytes(65536))),
+        "invalid_url",
+    ),
+    "an endless body of an error": (
+        lambda: HostileServer(b"HTTP/1.1 404 No\r\n\r\n", forever(bytes(65536))),
+        "http_status",
+    ),
+    # Bodies.
+    "an endless body": (lambda: HostileServer(HEAD + b"\r\n" + PICTURE[:40], forever(bytes(65536))), "too_large"),
+    "an endless body of pictures": (lambda: HostileServer(HEAD + b"\r\n", forever(PICTURE * 100)), "too_large"),
+    "a Content-Length of 10 TB": (says(HEAD + b"Content-Length: 10000000000000\r\n\r\n" + PICTURE), "too_large"),
+    "a Content-Length of 5,000 digits": (
+        says(HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + PICTURE),
+        "too_large",
+    ),
+    "a Content-Length that is too long": (says(HEAD + b"Content-Length: 999\r\n\r\n" + PICTURE), "truncated"),
+    "a Content-Length that is too short": (says(HEAD + b"Content-Length: 5000\r\n\r\n" + LARGE), "truncated"),
+    "a Content-Length of 0": (says(HEAD + b"Content-Length: 0\r\n\r\n" + PICTURE), "not_an_image"),
+    "two Content-Lengths": (says(HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + PICTURE), "connect_failed"),
+    "a page that is called a picture": (says(HEAD + b"\r\n<!doctype html><p>Sign in</p>"), "not_an_image"),
+    # Chunks.
+    "a chunk of a negative size": (lambda: HostileServer(CHUNKED + b"-1\r\n", forever(bytes(65536))), "truncated"),
+    "a chunk of minus 16 MB": (lambda: HostileServer(CHUNKED + b"-1000000\r\n", forever(bytes(65536))), "truncated"),
+    "a chunk of no size": (says(CHUNKED + b"\r\n" + PICTURE), "truncated"),
+    "a chunk of garbage": (says(CHUNKED + b"xyz\r\n" + PICTURE), "truncated"),
+    "a chunk of 8 EB": (
+        lambda: HostileServer(CHUNKED + b"7fffffffffffffff\r\n" + PICTURE[:40], forever(bytes(65536))),
+        "too_large",
+    ),
+    "an endless size of a chunk": (lambda: HostileServer(CHUNKED, forever(b"0" * 4096)), "too_large"),
+    "an endless extension of a chunk": (lambda: HostileServer(CHUNKED + b"5;", forever(b"x" * 4096)), "too_large"),
+    "a chunk that is cut": (says(CHUNKED + FIRST_CHUNK[:40]), "truncated"),
+    "no last chunk": (says(CHUNKED + FIRST_CHUNK), "truncated"),
+    "endless trailers": (
+        lambda: HostileServer(CHUNKED + FIRST_CHUNK + b"0\r\n", forever(b"X: x\r\n" * 1000)),
+        "too_large",
+    ),
+    # Encodings that nobody asked for.
+    "a gzip bomb": (lambda: HostileServer(GZIP, bomb(40)), "too_large"),
+    "a gzip bomb in a gzip": (says(encoded(b"gzip, gzip", gzip.compress(bomb(1)))), "unsupported_format"),
+    "two Content-Encodings": (
+        says(HEAD + b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\n" + bomb(1)),
+        "unsupported_format",
+    ),
+    "gzip that is garbage": (says(GZIP + b"\x1f\x8b" + b"garbage" * 9), "connect_failed"),
+    "gzip that is cut": (says(GZIP + gzip.compress(LARGE, mtime=0)[:5000]), "truncated"),
+    "gzip that is none": (says(GZIP + PICTURE), "connect_failed"),
+    "deflate": (says(encoded(b"deflate", zlib.compress(PICTURE))), "unsupported_format"),
+    "deflate that is endless and empty": (
+        lambda: HostileServer(
+            HEAD + b"Content-Encoding: deflate\r\n\r\n\x78\x9c", forever(struct.pack("<BHH", 0, 0, 65535) * 10_000)
+        ),
+        "unsupported_format",
+    ),
+    "Brotli": (says(encoded(b"br")), "unsupported_format"),
+    "zstd": (says(encoded(b"zstd")), "unsupported_format"),
+    "an encoding of its own": (says(encoded(b"x" * 1000)), "unsupported_format"),
+}  # fmt: skip
+# What is ended by the deadline, or by the limit of bytes where the machine is fast enough for that.
+SLOW: dict[str, tuple[Answer, str]] = {
+    "endless chunks of a byte": (
+        lambda: HostileServer(CHUNKED + FIRST_CHUNK, forever(b"1\r\n\0\r\n" * 1000)),
+        "too_large or timeout",
+    ),
+    "gzip that is endless and empty": (
+        lambda: HostileServer(GZIP, forever(gzip.compress(b"", mtime=0) * 1000)),
+        "too_large or timeout",
+    ),
+    "silence": (lambda: HostileServer(one_by_one(b"x"), pause=9), "timeout"),
+    "silence in the headers": (lambda: HostileServer(HEAD, one_by_one(b"x"), pause=9), "timeout"),
+    "silence in the body": (lambda: HostileServer(GOOD[:-9], one_by_one(GOOD[-9:]), pause=9), "timeout"),
+    "a status line by the byte": (lambda: HostileServer(one_by_one(HEAD), pause=0.1), "timeout"),
+    "headers by the byte": (lambda: HostileServer(HEAD, one_by_one(b"X: x\r\n" * 9), pause=0.1), "timeout"),
+    "a body by the byte": (lambda: HostileServer(GOOD[: -len(PICTURE)], one_by_one(PICTURE), pause=0.1), "timeout"),
+    "chunks by the byte": (lambda: HostileServer(CHUNKED, one_by_one(FIRST_CHUNK), pause=0.1), "timeout"),
+    "redirects by the byte": (lambda: HostileServer(one_by_one(location(b"/")), pause=0.02), "timeout"),
+}  # fmt: skip
+# What a passing trouble looks like too; everything else is not worth another try.
+MAY_PASS = {
+    "nothing", "a Content-Length that is too long", "a chunk of a negative size", "a chunk of minus 16 MB",
+    "a chunk of no size", "a chunk of garbage", "a chunk that is cut", "no last chunk",
+}  # fmt: skip
+
+MEASURED: dict[str, bytes] = {
+    "a plain answer": GOOD,
+    "HTTP/1.0": GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "99 headers": HEAD + b"X: x\r\n" * 90 + LENGTH + PICTURE,
+    "NULs in a header": HEAD + b"X-A: a\0b\r\nX\0: c\r\n" + LENGTH + PICTURE,
+    "bytes beyond ASCII in a header": HEAD + b"X-A: \xff\xc3\xbc\r\n" + LENGTH + PICTURE,
+    "a hundred cookies' worth": HEAD + b"Set-Cookie: a=" + b"b;" * 20_000 + b"\r\n" + LENGTH + PICTURE,
+    "100 Continue first": b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD,
+    "another Content-Type": GOOD.replace(b"image/png", b"text/html"),
+    "no Content-Type": GOOD.replace(b"Content-Type", b"X-Nothing"),
+    "a Content-Length of letters": HEAD + b"Content-Length: abc\r\n\r\n" + PICTURE,
+    "a negative Content-Length": HEAD + b"Content-Length: -5\r\n\r\n" + PICTURE,
+    "one Content-Length twice": HEAD + LENGTH[:-2] + LENGTH + PICTURE,
+    "garbage behind the body": GOOD + b"HTTP/1.1 200 OK\r\n" * 100,
+    "chunks and a Content-Length": CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n" + FIRST_CHUNK + b"0\r\n\r\n",
+    "chunks with extensions and trailers": CHUNKED
+    + FIRST_CHUNK.replace(b"\r\n", b";a=b\r\n", 1)
+    + b"0\r\nX: x\r\n\r\n",
+    "garbage behind the last chunk": CHUNKED + FIRST_CHUNK + b"0\r\n\r\ngarbage",
+    "gzip, unasked": GZIP + gzip.compress(PICTURE, mtime=0),
+    "gzip in two parts": GZIP + gzip.compress(PICTURE[:20], mtime=0) + gzip.compress(PICTURE[20:], mtime=0),
+    "garbage behind gzip": GZIP + gzip.compress(PICTURE, mtime=0) + b"garbage",
+    "an identity encoding": encoded(b"Identity"),
+}
+
+
+def refusal(fetcher: Fetcher, server: HostileServer) -> tuple[MeasuringError, int]:
+    """Return what a measurement ends with, and the most memory that it took in bytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(MeasuringError) as caught:
+            fetcher.measure(server.url)
+        return caught.value, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_hostile_answer_has_a_code_and_costs_no_memory(name: str) -> None:
+    answer, code = FAILING[name]
+    with answer() as server:
+        error, peak = refusal(FETCHER, server)
+    assert error.code == code, error.message
+    assert error.may_pass == (name in MAY_PASS)
+    assert error.message.isprintable()
+    assert peak < PEAK_BYTES
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_or_endless_answer_is_ended_by_the_deadline_and_costs_no_memory(name: str) -> None:
+    answer, codes = SLOW[name]
+    with answer() as server:
+        error, peak = refusal(HASTY_FETCHER, server)
+    assert error.code in codes.split(" or "), error.message
+    assert error.may_pass == (error.code == "timeout")
+    assert peak < PEAK_BYTES
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_an_odd_answer_with_a_whole_picture_is_measured(name: str) -> None:
+    with HostileServer(MEASURED[name]) as server:
+        measured = FETCHER.measure(server.url)
+    assert (measured.width, measured.height) == (20, 27)
+
+
+@pytest.mark.parametrize("name", ["an endless body of a redirect", "an endless body of an error", "an endless body"])
+def test_an_endless_body_is_hung_up_on_and_not_drained(name: str) -> None:
+    with FAILING[name][0]() as server, pytest.raises(MeasuringError):
+        FETCHER.measure(server.url)
+    # The limit is 1 MB; the rest is what the buffers of both sockets take before the server notices.
+    assert server.sent_bytes < 32 * 2**20
+
+
+def test_a_redirect_loop_ends_after_the_allowed_redirects() -> None:
+    with HostileServer(location(b"/a.png")) as server, pytest.raises(MeasuringError, match="more than 5 redirects"):
+        FETCHER.measure(server.url)
+    assert len(server.heads) == 6
+
+
+def test_a_failure_behind_a_redirect_names_the_host_that_failed() -> None:
+    with HostileServer() as failing, HostileServer(location(b"http://localhost:%d/" % failing.port)) as server:
+        error, _ = refusal(FETCHER, server)
+    assert error.message == "the connection to localhost broke"
+
+
+def test_broken_headers_write_no_log_line() -> None:
+    # As Lambda's own handler of the root logger; pytest's listens to loggers that hand nothing on, too.
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    logging.getLogger().addHandler(handler)
+    broken = HEAD + b"Content-Length: %d\r\nno colon here\r\n\r\n" % len(PICTURE) + PICTURE
+    try:
+        with HostileServer(broken) as server:
+            FETCHER.measure(server.url)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert written.getvalue() == ""

@@ -1,0 +1,124 @@
+"""TLS to image servers: who they are is verified for the name in the URL, within the deadline."""
+
+import datetime
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import trustme
+
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, HostileServer, fetcher, one_by_one
+
+ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
+YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+_real_getaddrinfo = socket.getaddrinfo
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
+    """Make a certificate authority that this process trusts."""
+    authority = trustme.CA()
+    bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(bundle))
+        yield authority
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resolve every name to this machine."""
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **options: _real_getaddrinfo("127.0.0.1", *rest, **options)
+    )
+
+
+def context(certificate: trustme.LeafCert, **attributes: Any) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(made)
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_a_certificate_for_the_name_is_accepted_and_the_name_kept(authority: trustme.CA) -> None:
+    asked: list[str | None] = []
+    tls = context(authority.issue_cert("images.test"), sni_callback=lambda _, name, __: asked.append(name))
+    with HostileServer(ANSWER, tls=tls) as server:
+        assert fetcher().measure(f"https://images.test:{server.port}/a.png").width == 20
+    assert asked == ["images.test"]
+    assert f"\r\nHost: images.test:{server.port}\r\n".encode() in server.heads[0]
+
+
+@pytest.mark.parametrize("identity", ["*.images.test", "a.images.test"])
+def test_a_wildcard_and_an_exact_name_are_accepted(authority: trustme.CA, identity: str) -> None:
+    with HostileServer(ANSWER, tls=context(authority.issue_cert(identity))) as server:
+        assert fetcher().measure(f"https://a.images.test:{server.port}/a.png").width == 20
+
+
+def test_an_address_is_verified_as_an_address(authority: trustme.CA) -> None:
+    with HostileServer(ANSWER, tls=context(authority.issue_cert("127.0.0.1"))) as server:
+        assert fetcher().measure(server.url).width == 20
+
+
+REFUSED: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
+    "another name": lambda authority: authority.issue_cert("other.test"),
+    "a wildcard of another level": lambda authority: authority.issue_cert("*.a.images.test"),
+    "the address instead of the name": lambda authority: authority.issue_cert("127.0.0.1"),
+    "a common name alone": lambda authority: authority.issue_cert(common_name="images.test"),
+    "expired": lambda authority: authority.issue_cert("images.test", not_after=YESTERDAY),
+    "an authority that nobody knows": lambda _: trustme.CA().issue_cert("images.test"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_certificate_that_proves_nothing_is_refused(authority: trustme.CA, kind: str) -> None:
+    with (
+        HostileServer(ANSWER, tls=context(REFUSED[kind](authority))) as server,
+        pytest.raises(MeasuringError) as caught,
+    ):
+        fetcher().measure(f"https://images.test:{server.port}/a.png")
+    assert (caught.value.code, caught.value.may_pass) == (FailureCode.TLS_FAILED, False)
+    assert caught.value.message == "no secure connection to images.test"
+    assert server.heads == []
+
+
+def test_a_certificate_is_verified_behind_a_redirect_too(authority: trustme.CA) -> None:
+    with HostileServer(ANSWER, tls=context(authority.issue_cert("other.test"))) as target:
+        redirect = f"HTTP/1.1 302 Found\r\nLocation: https://images.test:{target.port}/\r\n\r\n".encode()
+        with (
+            HostileServer(redirect, tls=context(authority.issue_cert("images.test"))) as server,
+            pytest.raises(MeasuringError) as caught,
+        ):
+            fetcher().measure(f"https://images.test:{server.port}/a.png")
+    assert caught.value.code is FailureCode.TLS_FAILED
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\x03\x03\x40\x00" + bytes(99), bytes(99)])
+def test_what_is_no_tls_is_refused(said: bytes) -> None:
+    with HostileServer(said, reads_first=False) as server, pytest.raises(MeasuringError) as caught:
+        fetcher().measure(f"https://images.test:{server.port}/a.png")
+    assert caught.value.code is FailureCode.TLS_FAILED
+
+
+@pytest.mark.parametrize(("pause", "said"), [(9, b"\x16"), (0.1, b"\x16\x03\x03\x40\x00" + bytes(99))])
+def test_a_handshake_that_is_silent_or_comes_by_the_byte_meets_the_deadline(pause: float, said: bytes) -> None:
+    with (
+        HostileServer(one_by_one(said), pause=pause, reads_first=False) as server,
+        pytest.raises(MeasuringError) as caught,
+    ):
+        fetcher(HASTY).measure(f"https://images.test:{server.port}/a.png")
+    assert caught.value.code is FailureCode.TIMEOUT
+
+
+def test_a_body_by_the_byte_meets_the_deadline_over_tls(authority: trustme.CA) -> None:
+    tls = context(authority.issue_cert("images.test"))
+    with (
+        HostileServer(ANSWER[:-50], one_by_one(ANSWER[-50:]), pause=0.1, tls=tls) as server,
+        pytest.raises(MeasuringError) as caught,
+    ):
+        fetcher(HASTY).measure(f"https://images.test:{server.port}/a.png")
+    assert caught.value.code is FailureCode.TIMEOUT
