@@ -13,6 +13,7 @@ from local.image_server import ImageServer
 from local.images import Format, make_image
 from retail_pulse import contract
 from retail_pulse.dynamo import JobsTable
+from retail_pulse.dynamo_errors import ThrottledError
 from retail_pulse.errors import StorageUnavailableError
 from tests.functions.conftest import Context, event
 
@@ -95,9 +96,12 @@ def test_a_key_without_the_scope_is_a_403(load: Load, context: Context) -> None:
     assert call(load("submit"), sent, context) == (403, {"error": "this key lacks the scope submit"})
 
 
-def test_a_job_that_could_not_be_stored_is_a_503(load: Load, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [StorageUnavailableError, ThrottledError])
+def test_a_job_that_could_not_be_stored_is_a_503(
+    kind: type[StorageUnavailableError], load: Load, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
-        raise StorageUnavailableError("DynamoDB: busy")
+        raise kind("DynamoDB: busy")
 
     monkeypatch.setattr(JobsTable, "put_chunks", refuse)
     assert call(load("submit"), event("submit"), context) == (503, {"error": "DynamoDB: busy"})

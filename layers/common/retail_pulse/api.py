@@ -92,7 +92,8 @@ class Api:
         return self._error_body(HTTPStatus.NOT_FOUND, f"there is no {event.http_method} {shown}")
 
     def _known(self, error: RetailPulseError) -> Response[str]:
-        status = _STATUS.get(type(error))
+        # An error that is a kind of one in the table is answered as that.
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
         return self._unforeseen(error) if status is None else self._error_body(status, str(error))
 
     def _unforeseen(self, _: Exception) -> Response[str]:

@@ -1,0 +1,113 @@
+"""What reading costs in items read, counted at the client: it must not grow with the job."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retail_pulse.chunks import Scope, cut
+from retail_pulse.dynamo import JobsTable
+from retail_pulse.jobs import Job, JobStatus
+from retail_pulse.measuring.failures import FailureCode
+from retail_pulse.outcomes import Failure
+from retail_pulse.reading import Position, Reading
+from retail_pulse.visits import Visit
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+EXPIRES = 1_800_000_000
+CHUNK_IMAGES = 50
+# Images of a job and a page of its results in the middle.
+SIZES = (100, 60_000)
+BAD = Failure(FailureCode.HTTP_STATUS, "404", may_pass=False)
+
+
+class Reads:
+    """Counts the items that a client asks for, by what they are."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self.jobs: list[str] = []
+        self.chunks: list[str] = []
+        client.meta.events.register("provide-client-params.dynamodb.*", self._count)
+
+    def _count(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        assert model.name in {"GetItem", "BatchGetItem", "PutItem", "BatchWriteItem", "UpdateItem"}
+        keys = [params["Key"]] if model.name == "GetItem" else []
+        if model.name == "BatchGetItem":
+            keys = [key for table in params["RequestItems"].values() for key in table["Keys"]]
+        for key in keys:
+            (self.jobs if key["sk"]["S"] == "JOB" else self.chunks).append(key["pk"]["S"])
+
+
+@pytest.fixture
+def reads(dynamodb: "DynamoDBClient", jobs_table: JobsTable) -> Reads:
+    # The fixtures share the client: what `jobs_table` asks for is seen.
+    return Reads(dynamodb)
+
+
+@pytest.fixture
+def reading(jobs_table: JobsTable) -> Reading:
+    return Reading(jobs_table, lambda _: None, now=lambda: NOW)
+
+
+def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[int] = frozenset()) -> Job:
+    """Store a job; of its chunks, which are all alike, only three in its middle and those that failed."""
+    chunks = images // CHUNK_IMAGES
+    is_open = status is JobStatus.ONGOING
+    job = Job(
+        client="me", job_id=images, nonce=f"n{images}", status=status, open=is_open, run=1, scope=Scope.ALL,
+        created_at=NOW, ended_at=None if is_open else NOW, visits=chunks, images=images, chunks=chunks, due=None,
+        expires_at=EXPIRES, done=frozenset(range(0 if is_open else chunks)), failed=failed,
+    )  # fmt: skip
+    table.put_job(job)
+    (chunk,) = cut([Visit("A", "t", [f"http://a.example/{number}" for number in range(CHUNK_IMAGES)])], 50, 10**6)
+    kept = {*range(_middle(job), min(chunks, _middle(job) + 3)), *failed}
+    table.put_chunks(job.nonce, [replace(chunk, number=number) for number in sorted(kept)], EXPIRES)
+    for number in failed:
+        table.save_chunk(job.key_of(number), 1, dict.fromkeys(range(CHUNK_IMAGES), BAD))
+    return job
+
+
+def _middle(job: Job) -> int:
+    """Return the number of a chunk with another one behind it."""
+    return job.chunks // 2 - 1
+
+
+@pytest.mark.parametrize("images", SIZES)
+@pytest.mark.parametrize("status", [JobStatus.ONGOING, JobStatus.COMPLETED])
+def test_the_status_of_a_job_of_any_size_is_one_item_read(
+    images: int, status: JobStatus, jobs_table: JobsTable, reading: Reading, reads: Reads
+) -> None:
+    stored(jobs_table, images, status)
+    assert reading.job("me", images).status is status
+    assert (len(reads.jobs), len(reads.chunks)) == (1, 0)
+
+
+@pytest.mark.parametrize("limit", [1, 50, 75])
+def test_a_page_of_results_costs_the_same_in_a_job_of_any_size(
+    limit: int, jobs_table: JobsTable, reading: Reading, reads: Reads
+) -> None:
+    costs = []
+    for images in SIZES:
+        job = stored(jobs_table, images, JobStatus.COMPLETED)
+        reads.jobs.clear()
+        reads.chunks.clear()
+        page = reading.results("me", images, Position(_middle(job), 0), limit)
+        costs.append((len(page.rows), len(reads.jobs), len(reads.chunks)))
+    assert costs[0][1:] == costs[1][1:]
+    assert costs[1] == (limit, 1, 1 + limit // CHUNK_IMAGES)
+
+
+def test_a_failed_status_reads_the_chunks_that_hold_failures_and_no_others(
+    jobs_table: JobsTable, reading: Reading, reads: Reads
+) -> None:
+    failed = frozenset({3, 700, 1199})
+    job = stored(jobs_table, 60_000, JobStatus.FAILED, failed)
+    (store,) = reading.failed_stores(reading.job("me", 60_000))
+
+    assert store.error.endswith("(and 149 more images)")
+    assert len(reads.jobs) == 1
+    assert sorted(reads.chunks) == sorted(f"CHUNK#{job.nonce}#{number:05}" for number in failed)
