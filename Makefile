@@ -6,12 +6,13 @@ PORT ?= 8080
 RUNS ?= 5
 SEED ?= 1
 AT_ONCE ?= 1
+CASES ?= 10000
 # Which stage a command about keys means.
 WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test faults bench check fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve test faults fuzz bench check fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +38,9 @@ test: check  ## Lint, types, template checks and every test that needs no Docker
 
 faults: setup  ## Runs with injected faults, and a table of them: make faults RUNS=5 SEED=1 [AT_ONCE=3]
 	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)
+
+fuzz: setup  ## Drawn requests to the API, drawn bytes to the measuring code: make fuzz CASES=10000 SEED=1
+	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -m fuzz
 
 bench: setup  ## Measure the figures to hold, and write docs/performance.md: make bench [QUICK=1] [ONLY=cold_start]
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

@@ -27,6 +27,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     contract.ResultList,
     contract.Health,
     contract.Problem,
+    contract.Message,
 )
 
 _INTRODUCTION = """\
@@ -34,9 +35,12 @@ Takes jobs of store-visit photos, measures the perimeter `2 * (height + width)` 
 keeps one result an image.
 
 Every route but `/api/health`, `/openapi.json` and `/docs` wants the header `x-api-key`. API Gateway answers 401 without
-it and 403 when it is unknown, expired or revoked, in its own words, and 404, 413 and 429 likewise. A key has scopes:
-`submit` for every POST, `read` for every GET, `admin` for both; without the one that a route wants, the answer is 403.
-A client sees its own jobs alone."""
+it and 403 when it is unknown, expired or revoked, 404 when there is no such route or method, 413 when a body is too
+large for it, 429 when there are too many requests, and 500 and 503 when it gets no answer: in its own words,
+`{"message": "…"}`. A key has scopes: `submit` for every POST, `read` for every GET, `admin` for both; without the one
+that a route wants, the answer is 403. A client sees its own jobs alone.
+
+A body is JSON in UTF-8, not compressed, whatever its `Content-Type` says."""
 
 
 def describe() -> dict[str, Any]:
@@ -106,10 +110,17 @@ def _submit() -> dict[str, Any]:
         },
         "responses": {
             "201": _answer("The job was accepted.", contract.Submitted),
-            "400": _answer("The body breaks a rule; the text names the place and the rule.", contract.Error),
-            "403": _answer("The key lacks the scope `submit`.", contract.Error),
+            "400": _answer(
+                "The body or a header breaks a rule; the text names the place and the rule.", contract.Error
+            ),
+            "401": _refused("There is no `x-api-key`."),
+            "403": _either("The key is unknown, expired or revoked, or lacks the scope `submit`.", contract.Error),
+            "413": _either("The body is too large for this stage, or for API Gateway.", contract.Error),
+            "415": _answer("The body is compressed.", contract.Error),
             "422": _answer("The Idempotency-Key was used for another body.", contract.Error),
-            "503": _answer("The job could not be stored; there is none. Send it again.", contract.Error),
+            "429": _refused("There are too many requests. Send it again later."),
+            "500": _either("It is our fault.", contract.Error),
+            "503": _either("The job could not be stored; there is none. Send it again.", contract.Error),
         },
     }
 
@@ -124,8 +135,7 @@ def _status() -> dict[str, Any]:
         "responses": {
             "200": _answer("How the job stands; it is failed only when the whole job has ended.", contract.Status),
             "400": _answer("There is no such job, or it is another client's.", contract.Empty),
-            "403": _problem("The key lacks the scope `read`."),
-            "503": _problem("The storage did not answer. Ask again."),
+            **_problems("read"),
         },
     }
 
@@ -135,7 +145,7 @@ def _details() -> dict[str, Any]:
         "operationId": "job",
         "summary": "Read a job with its times and counts",
         "parameters": [_JOB_ID],
-        "responses": {"200": _answer("The job.", contract.JobDetails), **_READING_PROBLEMS},
+        "responses": {"200": _answer("The job.", contract.JobDetails), **_problems("read"), "404": _no_job()},
     }
 
 
@@ -162,7 +172,8 @@ def _results() -> dict[str, Any]:
         "responses": {
             "200": _answer("A page of results.", contract.ResultList),
             "400": _problem("A parameter breaks a rule; the text names it."),
-            **_READING_PROBLEMS,
+            **_problems("read"),
+            "404": _no_job(),
         },
     }
 
@@ -175,10 +186,10 @@ def _retry() -> dict[str, Any]:
         "parameters": [_JOB_ID],
         "responses": {
             "202": _answer("The job is ongoing again.", contract.Reopened),
-            "403": _problem("The key lacks the scope `submit`."),
-            "404": _problem("There is no such job, or it is another client's."),
+            **_problems("submit"),
+            "404": _no_job(),
             "409": _problem("A run of the job has not ended, or it has no failed image."),
-            "503": _problem("The storage did not answer. Ask again."),
+            "413": _refused("The body is too large; none is wanted."),
         },
     }
 
@@ -188,7 +199,11 @@ def _health() -> dict[str, Any]:
         "operationId": "health",
         "summary": "Ask whether the service answers",
         "security": [],
-        "responses": {"200": _answer("It does.", contract.Health)},
+        "responses": {
+            "200": _answer("It does.", contract.Health),
+            "429": _refused("There are too many requests. Ask again later."),
+            "503": _refused("It does not."),
+        },
     }
 
 
@@ -204,12 +219,35 @@ def _problem(description: str) -> dict[str, Any]:
     return _answer(description, contract.Problem, "application/problem+json")
 
 
+def _refused(description: str) -> dict[str, Any]:
+    """Describe an answer of API Gateway's own."""
+    return _answer(description, contract.Message)
+
+
+def _either(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    """Describe an answer that a function gives in its own words, or API Gateway in its."""
+    if model is contract.Problem:
+        return {**_problem(description), "content": _problem(description)["content"] | _refused("")["content"]}
+    schema = {"anyOf": [_ref(model), _ref(contract.Message)]}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _no_job() -> dict[str, Any]:
+    return _problem("There is no such job, or it is another client's.")
+
+
+def _problems(scope: str) -> dict[str, Any]:
+    """Describe what every route beyond the contract, and status, may answer."""
+    return {
+        "401": _refused("There is no `x-api-key`."),
+        "403": _either(f"The key is unknown, expired or revoked, or lacks the scope `{scope}`.", contract.Problem),
+        "429": _refused("There are too many requests. Ask again later."),
+        "500": _either("It is our fault.", contract.Problem),
+        "503": _either("The storage did not answer. Ask again.", contract.Problem),
+    }
+
+
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "examples": ["123"]}}
-_READING_PROBLEMS = {
-    "403": _problem("The key lacks the scope `read`."),
-    "404": _problem("There is no such job, or it is another client's."),
-    "503": _problem("The storage did not answer. Ask again."),
-}
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from retail_pulse.chunks import Scope
+from retail_pulse.claims import IdempotencyKey
 from retail_pulse.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
 from retail_pulse.image_pool import ImagePool
 from retail_pulse.jobs import Job, JobStatus, LookPolicy
@@ -17,7 +18,7 @@ from retail_pulse.processing import BatchReport, Delivery, Processing
 from retail_pulse.reading import Position, Reading
 from retail_pulse.retries import RetryPolicy
 from retail_pulse.stores import Store
-from retail_pulse.submission import Submission
+from retail_pulse.submission import MAX_CHUNKS, Submission
 from retail_pulse.visits import Visit
 from tests.fakes import FakeQueue, FakeTable, Killed
 
@@ -171,6 +172,15 @@ def test_a_job_is_accepted_when_the_queue_refuses_every_message(world: World) ->
     job = world.submit()
     hurried = world.job(job)
     assert (hurried.due, hurried.wait) == (int(NOW.timestamp()), 0)
+
+
+def test_a_job_of_more_chunks_than_its_item_can_number_is_refused_before_anything_is_stored(world: World) -> None:
+    most = world.submission.chunk_images * MAX_CHUNKS
+    key = IdempotencyKey("order-1", "hash")
+    with pytest.raises(InvalidRequestError, match="visits make 20001 chunks of at most 3 images, at most 20000 are"):
+        world.submission.submit("me", [Visit("A", "now", ["u"] * (most + 1))], key)
+    # Its name is free for a smaller one.
+    assert world.submission.submit("me", [Visit("A", "now", ["u"] * 3)], IdempotencyKey("order-1", "other")).chunks == 1
 
 
 def test_when_time_is_short_nothing_is_begun_and_the_rest_goes_back_to_the_queue(world: World) -> None:

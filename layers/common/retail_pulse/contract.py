@@ -7,7 +7,16 @@ import codecs
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError, from_json
 
 from retail_pulse.errors import BodyTooLargeError, InvalidRequestError
@@ -29,6 +38,11 @@ def _at_most(limit: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _characters(limit: int) -> dict[str, JsonValue]:
+    # JSON Schema counts characters; a text that keeps the rule has no more of them than bytes.
+    return {"maxLength": limit}
+
+
 def _text(limit: int) -> tuple[StringConstraints, AfterValidator]:
     return StringConstraints(min_length=1), _at_most(limit)
 
@@ -39,11 +53,24 @@ class SubmittedVisit(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", title="Visit")
 
     store_id: Annotated[
-        str, *_text(STORE_ID_BYTES), Field(description="At most 64 bytes of UTF-8.", examples=["S00339218"])
+        str,
+        *_text(STORE_ID_BYTES),
+        Field(
+            description="At most 64 bytes of UTF-8.",
+            examples=["S00339218"],
+            json_schema_extra=_characters(STORE_ID_BYTES),
+        ),
     ]
     image_url: Annotated[
         list[
-            Annotated[str, *_text(URL_BYTES), Field(description="An http or https URL, at most 2,048 bytes of UTF-8.")]
+            Annotated[
+                str,
+                *_text(URL_BYTES),
+                Field(
+                    description="An http or https URL, at most 2,048 bytes of UTF-8.",
+                    json_schema_extra=_characters(URL_BYTES),
+                ),
+            ]
         ],
         FailFast(),
         Field(min_length=1, examples=[["https://www.gstatic.com/webp/gallery/2.jpg"]]),
@@ -54,6 +81,7 @@ class SubmittedVisit(BaseModel):
         Field(
             description="Any text of at most 128 bytes; one that reads as ISO 8601 or RFC 3339 shows in dated reports.",
             examples=["2026-11-23T10:00:00Z"],
+            json_schema_extra=_characters(VISIT_TIME_BYTES),
         ),
     ]
 
@@ -176,6 +204,12 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+
+
+class Message(BaseModel):
+    """What API Gateway says when it refuses a request by itself."""
+
+    message: Annotated[str, Field(examples=["Unauthorized"])]
 
 
 @dataclass(frozen=True, slots=True)

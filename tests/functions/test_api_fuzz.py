@@ -1,0 +1,156 @@
+"""The API against its own description: what schemathesis makes of docs/openapi.json, sent to the deployed handlers.
+
+FUZZ_CASES is the least number of requests, FUZZ_SEED what they are drawn from, FUZZ_SECONDS when it stops at the
+latest; `make fuzz` raises the first.
+"""
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+from schemathesis.generation import GenerationMode
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.image_server import ImageServer
+from local.images import Format, make_image
+from tests.adapters.conftest import TABLE
+from tests.functions.conftest import ROOT, Context, event
+from tests.functions.gateway import Gateway
+from tests.functions.test_retrying_functions import deliver
+from tools.keys import store_key
+
+KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"
+CASES = int(os.environ.get("FUZZ_CASES", "500"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "1200"))
+DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+OPERATIONS = sum(len(methods) for methods in DESCRIPTION["paths"].values())
+
+
+@pytest.fixture
+def gateway(load: Callable[[str], ModuleType]) -> Gateway:
+    return Gateway({f"{name.title()}Function": load(name).handler for name in ("authorize", "submit", "status")})
+
+
+@pytest.fixture
+def jobs(load: Callable[[str], ModuleType], environment: str, gateway: Gateway) -> dict[str, str]:
+    """A job of each kind, its id by its status."""
+    submit, process = load("submit"), load("process")
+    with ImageServer() as server:
+        server.add("/a.png", make_image(Format.PNG, 64, 48))
+        ids = {}
+        for status, paths in (
+            ("completed", ["/a.png"]),
+            ("failed", ["/missing.png", "/a.png"]),
+            ("ongoing", ["/a.png"]),
+        ):
+            visit = {"store_id": "S00339218", "image_url": [server.url(path) for path in paths], "visit_time": "now"}
+            sent = event("submit") | {"body": json.dumps({"count": 1, "visits": [visit]})}
+            sent["requestContext"]["authorizer"]["lambda"]["client"] = CLIENT
+            ids[status] = str(json.loads(submit.handler(sent, Context())["body"])["job_id"])
+            if status != "ongoing":
+                deliver(process, environment, Context())
+    return ids
+
+
+class Quiet(WSGIRequestHandler):
+    """Requests are counted, not told."""
+
+    def log(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url(gateway: Gateway) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, gateway, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def api(url: str, jobs: dict[str, str]) -> Any:
+    store_key(boto3.client("dynamodb"), TABLE, KEY, CLIENT)
+    settings = {
+        "seed": SEED,
+        "base-url": url,
+        "headers": {"x-api-key": KEY},
+        "continue-on-failure": True,
+        # For each operation, in each of the phases that draw; the boundaries of the schemas come on top.
+        "generation": {"max-examples": -(-CASES // (3 * OPERATIONS)), "no-shrink": True},
+        "checks": {
+            # An HTTP API answers 404 to a method that is none of a path's, not 405.
+            "unsupported_method": {"enabled": False},
+            # What JSON Schema cannot say: count is the number of visits, and lengths are in bytes.
+            "positive_data_acceptance": {"enabled": False},
+        },
+    }
+    schema = schemathesis.openapi.from_dict(DESCRIPTION, config=SchemathesisConfig.from_dict(settings))
+
+    @schema.hook
+    def before_generate_case(_: Any, strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.tuples(strategy, st.sampled_from([None, *jobs.values()])).map(lambda drawn: meaningful(*drawn))
+
+    return schema
+
+
+def meaningful(case: Any, job: str | None) -> Any:
+    """Have a case that keeps the rules get beyond them: with as many visits as it says, and of a job that is there."""
+    if case.meta is None or case.meta.generation.mode is GenerationMode.NEGATIVE:
+        return case
+    if isinstance(case.body, dict) and "visits" in case.body:
+        case.body["count"] = len(case.body["visits"])
+    if job is not None:
+        for where, name in ((case.path_parameters, "job_id"), (case.query, "jobid")):
+            if name in where:
+                where[name] = job
+    return case
+
+
+def failures(schema: Any) -> Iterator[str]:
+    """Run the examples, boundaries and drawn cases of every operation; yield what was answered wrongly, and to what."""
+    until = time.monotonic() + SECONDS
+    stream = from_schema(schema).execute()
+    for happened in stream:
+        if time.monotonic() > until:
+            stream.stop()
+        if isinstance(happened, events.NonFatalError | events.FatalError):
+            yield f"{happened!r}"
+        if not isinstance(happened, events.ScenarioFinished):
+            continue
+        for case_id, checks in happened.recorder.checks.items():
+            for check in checks:
+                if check.failure_info is not None:
+                    failure = check.failure_info.failure
+                    curl = happened.recorder.cases[case_id].value.as_curl_command()
+                    yield f"{check.name}: {failure.title}: {failure.message}\n{curl[:2000]}"
+
+
+@pytest.mark.fuzz
+def test_no_request_gets_an_answer_that_is_not_described(
+    api: Any, gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = list(failures(api))
+    counts = Counter(gateway.statuses)
+    with capsys.disabled():
+        print(f"\nAPI, seed {SEED}: {counts.total()} requests; answers by status: {dict(sorted(counts.items()))}")
+
+    assert not found, "\n\n".join(found)
+    assert counts.total() >= CASES
+    assert max(counts) < 500
+    # It got beyond refusals.
+    assert {200, 201, 202, 400, 404, 409} <= counts.keys()

@@ -1,0 +1,241 @@
+"""Bad input: GIVEN an event as API Gateway makes it of what no client should send, THEN a 4xx that names the rule."""
+
+import base64
+import codecs
+import gzip
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from retail_pulse import contract
+from tests.functions.conftest import Context, event
+from tests.functions.test_retrying_functions import deliver
+
+Load = Callable[[str], ModuleType]
+VISIT = {"store_id": "S00339218", "image_url": ["x"], "visit_time": "now"}
+GOOD = json.dumps({"count": 1, "visits": [VISIT]})
+
+
+def ask(module: ModuleType, sent: dict[str, Any]) -> tuple[int, Any]:
+    answer = module.handler(sent, Context())
+    # What Lambda hands on is JSON in UTF-8.
+    json.dumps(answer, ensure_ascii=False).encode()
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def post(module: ModuleType, body: str | bytes, path: str = "/api/submit", **headers: str) -> tuple[int, Any]:
+    """Send a POST; bytes arrive in Base64, as all but JSON and text does."""
+    sent = event("submit") | {"rawPath": path, "isBase64Encoded": isinstance(body, bytes)}
+    sent["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
+    sent["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return ask(module, sent)
+
+
+def get(module: ModuleType, path: str, **query: str) -> tuple[int, Any]:
+    sent = event("status") | {"rawPath": path}
+    return ask(module, sent | ({"queryStringParameters": query} if query else {}))
+
+
+# ------------------------------------------------------------------ bodies
+
+
+UNREADABLE: list[tuple[str | bytes, str]] = [
+    ("", "body is not JSON: EOF"),
+    ("[]", "body must be an object"),
+    ('"count"', "body must be an object"),
+    ("[" * 100_000, "body is not JSON: nested too deeply at line 1 column"),
+    ('{"count":' + "1" * 100_000 + "}", "body is not JSON: number out of range at line 1 column"),
+    (" " * 6_000_000, "body is not JSON: EOF while parsing a value at line 1 column 6000000"),
+    # Python's JSON, with which Lambda reads the event, makes a lone surrogate of the escape of one.
+    (GOOD.replace("now", "\ud800"), "body is not JSON: no UTF-8 at line 1 column"),
+    (GOOD.replace("now", "\\ud800"), "body is not JSON: half of a surrogate pair at line 1 column"),
+    (GOOD.replace("now", "\x00"), "body is not JSON: control character"),
+    (b"\xff\xfe", "body is not JSON: expected value at line 1 column 1"),
+    (GOOD.replace("now", "ä").encode("latin-1"), "body is not JSON: no UTF-8 at line 1 column"),
+    (GOOD.encode("utf-16"), "body is not JSON: expected value at line 1 column 1"),
+    (codecs.BOM_UTF8 + GOOD.encode(), "body must not begin with a byte order mark"),
+    (gzip.compress(GOOD.encode()), "body is not JSON: expected value at line 1 column 1"),
+    (GOOD.replace("1", "NaN"), "count must be an integer"),
+    (GOOD.replace("1", "1e999"), "count must be an integer"),
+    (GOOD.replace("1", str(2**63)), "count must be less than 2^53"),
+    (f"count=1&visits={GOOD}", "body is not JSON: expected value at line 1 column 1"),
+]
+
+
+def test_a_body_that_cannot_be_read_is_a_400_with_the_place_and_the_rule(load: Load) -> None:
+    submit = load("submit")
+    for body, error in UNREADABLE:
+        code, answer = post(submit, body)
+        assert (code, list(answer)) == (400, ["error"])
+        assert answer["error"].startswith(error)
+
+
+def test_a_body_that_is_not_the_base64_it_is_said_to_be_is_a_400(load: Load) -> None:
+    submit = load("submit")
+    for body in ("!!!!", "aGk", "é", "e30=\n", "\ud800"):
+        sent = event("submit") | {"body": body, "isBase64Encoded": True}
+        assert ask(submit, sent) == (400, {"error": "body is not Base64, as the event says it is"})
+
+
+def test_a_compressed_body_is_a_415(load: Load) -> None:
+    submit = load("submit")
+    for encoding in ("gzip", "GZIP", "br", "deflate, gzip", "x" * 1000, "\ud800"):
+        code, answer = post(submit, gzip.compress(GOOD.encode()), content_encoding=encoding)
+        assert (code, list(answer)) == (415, ["error"])
+        assert answer["error"].startswith("header Content-Encoding is ")
+        assert len(answer["error"]) < 120
+
+
+def test_a_body_that_says_that_it_is_not_compressed_is_taken(load: Load) -> None:
+    submit = load("submit")
+    for encoding in ("", "identity", " Identity"):
+        assert post(submit, GOOD, content_encoding=encoding)[0] == 201
+
+
+def test_the_content_type_does_not_matter(load: Load) -> None:
+    submit = load("submit")
+    for content_type in ("application/x-www-form-urlencoded", "text/plain", "application/json; charset=x", ""):
+        for body in (GOOD, GOOD.encode()):
+            assert post(submit, body, content_type=content_type)[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("variable", "limit", "code", "error"),
+    [
+        ("MAX_BODY_BYTES", 200, 413, "body has 231 bytes, at most 200 are taken"),
+        ("MAX_JOB_VISITS", 1, 400, "visits has 2 visits, at most 1 are taken in a job"),
+        ("MAX_JOB_IMAGES", 2, 400, "visits have 3 images in all, at most 2 are taken in a job"),
+    ],
+)
+def test_a_job_beyond_a_limit_of_the_stage_is_refused_with_the_limit(
+    load: Load, monkeypatch: pytest.MonkeyPatch, variable: str, limit: int, code: int, error: str
+) -> None:
+    body = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).ljust(231)
+    monkeypatch.setenv(variable, str(limit))
+    assert post(load("submit"), body) == (code, {"error": error})
+    assert post(load("submit"), body.encode()) == (code, {"error": error})
+
+
+def test_what_is_accepted_never_fails_later_whatever_its_characters(load: Load, environment: str) -> None:
+    # GIVEN a job of texts that other systems trip over, of a store that is known and of one that is not
+    texts = [
+        "\x00",
+        "a\x00#STORE",
+        "\x7f\x1b[31m",
+        "\u2028",
+        "\ufeff",
+        "\uffff",
+        "\U0010ffff",
+        "#",
+        "\\u0000",
+        "</script>",
+    ]
+    visits = [VISIT | {"visit_time": text, "image_url": [f"http://{text}/", text]} for text in texts]
+    visits += [VISIT | {"store_id": text} for text in texts]
+    submit, process, status = load("submit"), load("process"), load("status")
+    code, answer = post(submit, json.dumps({"count": len(visits), "visits": visits}))
+    assert code == 201
+    job = answer["job_id"]
+
+    # WHEN it is read before and after it was processed
+    for expected in ("pending", "failed"):
+        code, answer = get(status, f"/api/jobs/{job}/results", limit="1000")
+        assert code == 200
+        rows = contract.ResultList.model_validate(answer).results
+        # THEN every text is what it was
+        assert [row.visit_time for row in rows if row.image == 0] == [visit["visit_time"] for visit in visits]
+        assert [row.store_id for row in rows if row.image == 0] == [visit["store_id"] for visit in visits]
+        assert {row.outcome for row in rows} == {expected}
+        assert get(status, f"/api/jobs/{job}")[0] == 200
+        code, answer = get(status, "/api/status", jobid=str(job))
+        assert code == 200
+        deliver(process, environment, Context())
+    assert contract.Status.model_validate(answer).status == "failed"
+
+
+# ------------------------------------------------------------------ headers
+
+
+def test_an_idempotency_key_that_breaks_the_rule_is_a_400(load: Load) -> None:
+    submit = load("submit")
+    refusal = {"error": "header Idempotency-Key must be 1 to 255 visible ASCII characters"}
+    for key in ("", " ", "a b", "\x00", "é", "x" * 256, "a\n", "\ud800", "\u0661"):
+        assert post(submit, GOOD, idempotency_key=key) == (400, refusal)
+
+
+def test_any_other_is_one_key_however_it_looks(load: Load) -> None:
+    submit = load("submit")
+    for key in ("x" * 255, "#", "a,b", "JOB#me#1", "'\"\\"):
+        first = post(submit, GOOD, idempotency_key=key)
+        assert first[0] == 201
+        assert post(submit, GOOD, idempotency_key=key) == first
+
+
+# ------------------------------------------------------------------ queries
+
+ODD_NUMBERS = ["", " 1", "+1", "-1", "1,0", "1e3", "0x1", "1_0", "١", "１", "9" * 400, "1,1", "null", "\x00", "\ud800"]
+
+
+def test_a_status_of_what_is_no_job_is_400_and_empty_as_the_contract_has_it(load: Load) -> None:
+    status = load("status")
+    for job in (*ODD_NUMBERS, "1.0", "0", "1,2", str(2**53)):
+        assert get(status, "/api/status", jobid=job) == (400, {})
+
+
+def test_a_limit_that_is_none_is_a_400_that_names_it(load: Load) -> None:
+    status = load("status")
+    for limit in (*ODD_NUMBERS, "1.0", "0", "1001"):
+        code, answer = get(status, "/api/jobs/1/results", limit=limit)
+        assert (code, answer["detail"]) == (400, "limit must be a whole number from 1 to 1000")
+
+
+def test_a_cursor_that_is_none_is_a_400_that_names_it(load: Load) -> None:
+    status = load("status")
+    for cursor in (*ODD_NUMBERS, "1", ".", "1.", ".1", "1.1.1", "1.-1", "0.0,0.0", "0.1000000"):
+        code, answer = get(status, "/api/jobs/1/results", cursor=cursor)
+        assert (code, answer["detail"]) == (400, "cursor is not one that this API gave out")
+
+
+def test_a_cursor_beyond_the_end_finds_nothing(load: Load) -> None:
+    _, answer = post(load("submit"), GOOD)
+    found = get(load("status"), f"/api/jobs/{answer['job_id']}/results", cursor="999999.999999")
+    assert found == (200, {"results": [], "next_cursor": None})
+
+
+# ------------------------------------------------------------------ paths
+
+
+NO_PATHS = [
+    "", "/", "//", "//api/submit", "/api//submit", "/api/submit//", "/api/./submit", "/api/x/../submit",
+    "/api/submit/x", "/api/%2e/submit", "/api%2Fsubmit", "/API/submit", "/api/submit\n", "/api/submit\x00",
+    "/api/submit;x=1", "/api/ü", "/api/\ud800", "/api/" + "x" * 8000, "/api/jobs//retry", "/api/jobs/1/retry/x",
+    "/api/jobs/1//retry", "/api/jobs/\ud800/retry",
+]  # fmt: skip
+
+
+def test_a_path_that_is_none_is_a_404_that_repeats_it_printably(load: Load) -> None:
+    submit, status = load("submit"), load("status")
+    for code, answer in (ask for path in NO_PATHS for ask in (post(submit, GOOD, path), get(status, path))):
+        problem = contract.Problem.model_validate(answer)
+        assert code == problem.status == 404
+        assert problem.detail.startswith(("there is no POST ", "there is no GET ", "there is no such job"))
+        assert problem.detail.isprintable()
+        assert len(problem.detail) < 250
+
+
+def test_a_job_in_a_path_that_is_none_is_a_404(load: Load) -> None:
+    submit, status = load("submit"), load("status")
+    for job in (*filter(None, ODD_NUMBERS), "%31", "1%2F2", "a.b", "{x}", "<x>", "1\n"):
+        answers = [get(status, f"/api/jobs/{job}"), get(status, f"/api/jobs/{job}/results")]
+        answers.append(post(submit, "", f"/api/jobs/{job}/retry"))
+        for code, answer in answers:
+            assert code == contract.Problem.model_validate(answer).status == 404
+
+
+def test_a_method_that_a_path_does_not_have_is_a_404_that_names_both(load: Load) -> None:
+    assert get(load("status"), "/api/submit") == (404, {"error": "there is no GET /api/submit"})
+    code, answer = post(load("submit"), GOOD, "/api/status")
+    assert (code, answer["detail"]) == (404, "there is no POST /api/status")
