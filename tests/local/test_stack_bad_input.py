@@ -1,0 +1,73 @@
+"""Bad input over HTTP, where what stands before the functions could change it on the way."""
+
+import gzip
+import json
+
+from benchmarks.embedded_stack import END_SECONDS
+from local.client import ApiClient, submission
+from local.image_server import ImageServer
+
+STORE = "S00339218"
+BODY = json.dumps(submission((STORE, ["x"]))).encode()
+
+
+def test_a_body_that_cannot_be_read_is_refused_as_text_and_as_any_other_type(client: ApiClient) -> None:
+    for content_type in ("application/json", "application/x-www-form-urlencoded"):
+        headers = {"content-type": content_type}
+        answers = [
+            client.request("POST", "/api/submit", data=body, headers=headers)
+            for body in (b"[" * 100_000, b'{"count":' + b"1" * 5_000 + b"}", b"\xef\xbb\xbf" + BODY, b" " * 4_000_000)
+        ]
+        assert [(answer.status_code, list(answer.json())) for answer in answers] == [(400, ["error"])] * 4
+        assert all(answer.json()["error"].startswith("body ") for answer in answers)
+
+
+def test_a_compressed_body_is_refused_by_name(client: ApiClient) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = client.request("POST", "/api/submit", data=gzip.compress(BODY), headers=headers)
+
+    assert answer.status_code == 415
+    assert answer.json() == {"error": "header Content-Encoding is gzip: a body must not be compressed"}
+
+
+def test_a_header_that_is_no_ascii_is_refused_by_name(client: ApiClient) -> None:
+    headers = {"content-type": "application/json", "idempotency-key": "é".encode().decode("latin-1")}
+    answer = client.request("POST", "/api/submit", data=BODY, headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("header Idempotency-Key must be ")
+
+
+def test_a_parameter_that_comes_twice_or_is_no_ascii_is_refused_by_name(client: ApiClient) -> None:
+    for query in ("limit=1&limit=2", "limit=", "limit=%D9%A3", "cursor=0.0&cursor=0.1", "cursor=", "cursor=%00"):
+        answer = client.request("GET", f"/api/jobs/1/results?{query}")
+        assert answer.status_code == 400
+        assert answer.json()["detail"].startswith(f"{query.partition('=')[0]} ")
+    for query in ("jobid=1&jobid=2", "jobid=%D9%A3", "jobid=%00", "jobid=%FF", "jobid=" + "9" * 400):
+        answer = client.request("GET", f"/api/status?{query}")
+        assert (answer.status_code, answer.json()) == (400, {})
+
+
+def test_a_path_that_is_none_is_not_found(client: ApiClient) -> None:
+    for path in (
+        "//api/submit",
+        "/api//submit",
+        "/api/submit%2F%2F",
+        "/api/submit%0A",
+        "/api/jobs/%00",
+        "/api/%ED%A0%80",
+    ):
+        for method in ("GET", "POST"):
+            assert client.request(method, path).status_code == 404
+
+
+def test_texts_that_other_systems_trip_over_come_back_as_they_were(client: ApiClient, images: ImageServer) -> None:
+    texts = ["\x00", "a\x00#STORE", "\u2028", "\ufeff", "\U0010ffff", "#"]
+    body = submission(*((text, [images.url("/a.jpg") + text]) for text in texts))
+
+    accepted = client.post("/api/submit", body)
+    assert accepted.status_code == 201
+    status = client.wait(accepted.json()["job_id"], END_SECONDS)
+
+    assert [store["store_id"] for store in status["error"]] == texts
+    assert [row["store_id"] for row in client.results(accepted.json()["job_id"])] == texts
