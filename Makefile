@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+SAM_PORT ?= 3000
 RUNS ?= 5
 SEED ?= 1
 AT_ONCE ?= 1
@@ -12,7 +13,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test faults fuzz bench check fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-local test-sam-local test faults fuzz bench check fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +33,12 @@ demo: setup  ## From nothing to measured images: a job of real files through the
 
 serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_DIR=... keeps its state
 	@$(BIN)/python -m local.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
+
+sam-local: setup  ## Serve the built functions by the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
+	@$(BIN)/python -m local.sam --port $(SAM_PORT)
+
+test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; needs Docker, the SAM CLI and python3.13
+	$(BIN)/python -m pytest -m sam_local tests/sam_local
 
 test: check  ## Lint, types, template checks and every test that needs no Docker
 	$(BIN)/python -m pytest

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import platform
-import shlex
 import socket
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from local.emulator import environment
+from local.example import submit_command
 from local.info import StackInfo
 from local.names import API_KEY, REGION, STACK_NAME
 from local.orders import Order
@@ -31,10 +31,6 @@ _LOCAL_PARAMETERS = {
     "Architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
     "ProcessConcurrency": "2",
 }
-_EXAMPLE = (
-    '{"count":1,"visits":[{"store_id":"S00339218","image_url":["https://www.gstatic.com/webp/gallery/2.jpg"],'
-    '"visit_time":"time of store visit"}]}'
-)
 
 
 class CannotServeError(Exception):
@@ -171,11 +167,10 @@ def _announce(outputs: Mapping[str, str], port: int, log: Path, info_file: Path 
     )
     if info_file:
         info.write(info_file)
-    submit = ["curl", f"{url}/api/submit", "-H", f"x-api-key: {API_KEY}", "-H", "content-type: application/json"]
     print(f"URL   {url}  (its description: {url}/docs)")
     print(f"Key   {API_KEY}")
     print(f"Log   {log}")
-    print(f"Try   {shlex.join([*submit, '-d', _EXAMPLE])}")
+    print(f"Try   {submit_command(url, API_KEY)}")
     print("ready", flush=True)
 
 

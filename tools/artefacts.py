@@ -5,10 +5,11 @@ should hold, or was built for another processor.
 """
 
 import argparse
+import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from samtranslator.yaml_helper import yaml_parse
@@ -64,6 +65,7 @@ class Build:
         """
         for name, folder in self.functions.items():
             yield from _function_faults(name, folder)
+            yield from self._import_faults(name, folder)
         for name, folder in self.layers.items():
             yield from _layer_faults(name, folder)
             yield from _bytecode_faults(name, folder)
@@ -71,6 +73,19 @@ class Build:
         yield from self._faults_of_the_package()
         yield from self._faults_of_the_descriptions()
         yield from self._faults_of_the_whole()
+
+    def _import_faults(self, name: str, folder: Path) -> Iterator[str]:
+        """Look for what a handler imports, and what that imports of our own, inside the artefact alone."""
+        places = [folder, *(layer / "python" for layer in self.layers.values())]
+        waiting, seen = ["app"], set()
+        while waiting:
+            module = waiting.pop()
+            seen.add(module)
+            found = _source_of(module, places)
+            if found is None:
+                yield f"{name}: nothing in the artefact is {module}"
+            elif module == "app" or module.startswith("retail_pulse"):
+                waiting += sorted(imports_of(found) - seen - set(waiting))
 
     def _faults_of_the_package(self) -> Iterator[str]:
         carriers = [folder / "python" / "retail_pulse" for folder in self.layers.values()]
@@ -125,6 +140,39 @@ def _layer_faults(name: str, folder: Path) -> Iterator[str]:
             yield f"{name} ships {path.relative_to(folder)}"
 
 
+def imports_of(source: Path) -> set[str]:
+    """Return the modules that a source imports, wherever in it, but for the standard library and type checking."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def _source_of(module: str, places: Sequence[Path]) -> Path | None:
+    """Return the file of a module: its source, or what was compiled from C."""
+    path = module.replace(".", "/")
+    for place in places:
+        parent = (place / path).parent
+        candidates = [place / f"{path}.py", place / path / "__init__.py"]
+        candidates += parent.glob(f"{Path(path).name}.cpython-313-*.so") if parent.is_dir() else []
+        for candidate in candidates:
+            if candidate.is_file():
+                return candidate
+        # A package without a file of its own (PEP 420) has only folders.
+        if (place / path).is_dir():
+            return place / path / "__init__.py"
+    return None
+
+
 def _bytecode_faults(name: str, folder: Path) -> Iterator[str]:
     compiled = set()
     for source in (path for path in folder.rglob("*.py") if path.is_file()):
@@ -173,8 +221,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("architecture", choices=sorted(ELF_MACHINES), help="what it was built for")
     chosen = parser.parse_args(arguments)
     build = Build(chosen.folder)
-    for name, size in build.sizes().items():
-        print(f"{name:24} {size / 1024:12,.1f} KB")
+    sizes = build.sizes()
+    for name, size in sizes.items():
+        print(f"{name:36} {size / 1024:10,.1f} KB")
+    largest = max(sizes[name] for name in build.functions) + sum(sizes[name] for name in build.layers)
+    print(f"{'the largest function with its layers':36} {largest / 1024:10,.1f} KB of {MAX_BYTES / 1024:,.0f}")
     faults = list(build.faults(chosen.architecture))
     for fault in faults:
         print(f"wrong: {fault}", file=sys.stderr)

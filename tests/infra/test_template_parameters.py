@@ -120,3 +120,14 @@ def test_outputs_are_described_and_export_no_name(template: sam.Body) -> None:
 def test_no_account_region_or_partition_is_written_out(template: sam.Body) -> None:
     written = re.compile(r"\b\d{12}\b|\b[a-z]{2}-[a-z]+-\d\b|arn:aws|amazonaws\.com")
     assert [(path, value) for path, value in sam.leaves(template["Resources"]) if written.search(str(value))] == []
+
+
+def test_sam_local_hands_every_default_to_the_functions(template: sam.Body) -> None:
+    """The SAM CLI passes no fraction on, and finds no number among the keys of a mapping, which are texts."""
+    # The way to a key of a mapping: …, Fn::FindInMap, 1, Ref.
+    ways = sam.leaves(template["Resources"])
+    keys = {value for way, value in ways if way[-3:] == ("Fn::FindInMap", "1", "Ref")}
+    assert keys == {"ProcessTimeoutSeconds"}
+    for name, spec in PARAMETERS.items():
+        assert not isinstance(spec.get("Default"), float), name
+        assert name not in keys or isinstance(spec["Default"], str), name

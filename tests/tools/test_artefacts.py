@@ -167,6 +167,20 @@ def test_what_is_larger_than_lambda_takes_is_found(built: Path, monkeypatch: pyt
 
 def test_the_command_prints_sizes_and_tells_by_its_status(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert artefacts.main([str(built), "arm64"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["Submit", "Common", "Packages"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["Submit", "Common", "Packages", "the"]
     assert artefacts.main([str(built), "x86_64"]) == 1
     assert capsys.readouterr().err.startswith("wrong: ")
+
+
+def test_an_import_that_the_artefact_lacks_is_found_wherever_it_stands(built: Path) -> None:
+    (built / "Submit" / "app.py").write_text("def handler():\n    from retail_pulse.claims import x\n    import yaml\n")
+    (built / "Common" / "python" / "retail_pulse" / "claims.py").write_text("from retail_pulse import gone\nimport six")
+    assert sorted(fault for fault in faults(built) if "artefact" in fault) == [
+        "Submit: nothing in the artefact is six",
+        "Submit: nothing in the artefact is yaml",
+    ]
+
+
+def test_an_import_for_type_checking_alone_is_none(built: Path) -> None:
+    (built / "Submit" / "app.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import yaml\n")
+    assert faults(built) == []

@@ -1,0 +1,85 @@
+"""What `sam build` makes, made ready for `sam local`."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+from local.template import FUNCTION
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".aws-sam" / "build"
+ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
+# `sam local` sets only variables that the template declares. This one is nobody's business on AWS, so it is declared in
+# a copy of the built template and nowhere else.
+_ENDPOINT = "AWS_ENDPOINT_URL"
+
+
+class BuildError(RuntimeError):
+    """`sam build` failed; the text is what it printed."""
+
+
+def build() -> None:
+    """Run `sam build` for this machine's processor.
+
+    Raises
+    ------
+    BuildError
+        It failed.
+    """
+    command = ["sam", "build", "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"sam build failed:\n{done.stdout}{done.stderr}")
+
+
+def functions() -> dict[str, list[str]]:
+    """Return the logical ids of the built functions, each with the names of its variables."""
+    return {name: list(_variables(resource)) for name, resource in _functions(_built())}
+
+
+def write_template() -> Path:
+    """Write the copy of the built template that `sam local` is given; return its path."""
+    body = _built()
+    for _, resource in _functions(body):
+        _variables(resource)[_ENDPOINT] = ""
+    path = FOLDER / "sam-local.json"
+    path.write_text(json.dumps(body), encoding="utf-8")
+    return path
+
+
+def write_variables(path: Path, values: Mapping[str, str], endpoint_url: str) -> None:
+    """Write the file for ``--env-vars``: for each function, those of the values that it declares.
+
+    Parameters
+    ----------
+    path
+        The file.
+    values
+        Values of variables.
+    endpoint_url
+        Where the functions' AWS clients are to call.
+    """
+    variables = {
+        name: {variable: values[variable] for variable in declared if variable in values} | {_ENDPOINT: endpoint_url}
+        for name, declared in functions().items()
+    }
+    path.write_text(json.dumps(variables, indent=2), encoding="utf-8")
+
+
+def _built() -> dict[str, Any]:
+    body: dict[str, Any] = yaml_parse((FOLDER / "template.yaml").read_text(encoding="utf-8"))
+    return body
+
+
+def _functions(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, each) for name, each in body["Resources"].items() if each["Type"] == FUNCTION]
+
+
+def _variables(resource: dict[str, Any]) -> dict[str, Any]:
+    variables: dict[str, Any] = resource["Properties"]["Environment"]["Variables"]
+    return variables

@@ -1,0 +1,94 @@
+"""The way from a container to a server that listens on 127.0.0.1 of this machine.
+
+Docker gives a container the host's address under any name that it is told. With Docker Desktop that leads to 127.0.0.1.
+On Linux it leads to the bridge's address on the host, where nothing listens: a relay takes connections on that address
+alone, which only containers and this machine reach, and passes them on.
+"""
+
+import contextlib
+import ipaddress
+import json
+import selectors
+import socket
+import subprocess
+import threading
+from types import TracebackType
+from typing import Self
+
+# The embedded stack answers only to names of this machine, or a web page could get to it by a name of its own.
+# Two letters, since the emulator takes three and more before `.localhost` for the name of an S3 bucket.
+NAME = "pc.localhost"
+ADD_HOST = f"{NAME}:host-gateway"
+_BLOCK_BYTES = 1 << 16
+
+
+def bridge_address() -> str:
+    """Return the host's address on Docker's default bridge.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        Docker does not say.
+    """
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]
+    config = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]
+    # Where the daemon was given no address of its own, it takes the subnet's first one.
+    return str(config.get("Gateway") or next(ipaddress.IPv4Network(config["Subnet"]).hosts()))
+
+
+class Relay:
+    """Makes a port of 127.0.0.1 reachable for containers under the same number; a context manager.
+
+    Parameters
+    ----------
+    port
+        Where the server listens on 127.0.0.1.
+    address
+        The address to listen on. Where this machine does not have it (Docker Desktop), there is nothing to do.
+    """
+
+    def __init__(self, port: int, address: str) -> None:
+        self._port = port
+        self._listener: socket.socket | None = None
+        with contextlib.suppress(OSError):
+            self._listener = socket.create_server((address, port), backlog=1024)
+
+    def __enter__(self) -> Self:
+        if self._listener is not None:
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._listener is not None:
+            # Wakes the thread that waits for connections; closing alone does not.
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+
+    @property
+    def url(self) -> str:
+        """Base URL for containers."""
+        return f"http://{NAME}:{self._port}"
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(caller,), daemon=True).start()
+
+    def _pass_on(self, caller: socket.socket) -> None:
+        with caller, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port)) as server:
+            selector = selectors.DefaultSelector()
+            selector.register(caller, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, caller)
+            # Either side's end is the other's: HTTP needs no half-closed connections.
+            while True:
+                for key, _ in selector.select():
+                    block = key.fileobj.recv(_BLOCK_BYTES)  # type: ignore[union-attr]  # both are sockets
+                    if not block:
+                        return
+                    key.data.sendall(block)

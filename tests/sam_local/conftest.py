@@ -1,0 +1,56 @@
+"""The service on `sam local`, built and started once; and an image server that containers reach."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.client import ApiClient
+from local.image_server import ImageServer
+from local.images import Format, make_image
+from local.sam import build, needs
+from local.sam.host import NAME
+from local.sam.stage import SamLocalStage
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[SamLocalStage]:
+    """A stage whose functions run only when a test has them run, or a request."""
+    try:
+        needs.check()
+    except needs.MissingError as error:
+        pytest.exit(str(error), returncode=1)
+    build.build()
+    with SamLocalStage(takes_events=False) as running:
+        yield running
+
+
+@pytest.fixture
+def client(stage: SamLocalStage) -> Iterator[ApiClient]:
+    with ApiClient(stage.url, stage.stack.api_key) as caller:
+        yield caller
+
+
+class ReachableImages:
+    """An image server, under the URLs by which containers reach it."""
+
+    def __init__(self, server: ImageServer) -> None:
+        self.server = server
+
+    def url(self, path: str) -> str:
+        return f"http://{NAME}:{self.server.port}{path}"
+
+    def add(self, path: str, body: bytes) -> str:
+        self.server.add(path, body)
+        return self.url(path)
+
+
+@pytest.fixture
+def images(stage: SamLocalStage) -> Iterator[ReachableImages]:
+    with ImageServer() as server, stage.relay(server.url()):
+        yield ReachableImages(server)
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A JPEG of 120 by 90 pixels: a perimeter of 420."""
+    return make_image(Format.JPEG, 120, 90)

@@ -1,0 +1,194 @@
+"""The built functions in Lambda containers, driven by the real SAM CLI."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.client import ApiClient, submission
+from local.sam import build
+from local.sam.events import QueuePoller, schedule_event, sqs_event
+from local.sam.stage import SamLocalStage
+from retail_pulse.dynamo import JobsTable
+from tests.sam_local.conftest import ReachableImages
+from tools.artefacts import Build, imports_of
+
+pytestmark = pytest.mark.sam_local
+
+STORE, OTHER_STORE = "S00339218", "S01408764"
+
+
+@contextmanager
+def caller(stage: SamLocalStage, key: str | None) -> Iterator[ApiClient]:
+    with ApiClient(stage.url, key) as stranger:
+        yield stranger
+
+
+def table(stage: SamLocalStage) -> JobsTable:
+    return JobsTable(stage.stack.client("dynamodb"), stage.stack.table_name)
+
+
+def waiting(stage: SamLocalStage) -> list[dict[str, Any]]:
+    """Take the messages of the queue, as its poller does."""
+    answer: dict[str, Any] = stage.stack.client("sqs").receive_message(
+        QueueUrl=stage.stack.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, AttributeNames=["All"]
+    )
+    messages: list[dict[str, Any]] = answer.get("Messages", [])
+    return messages
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(stage: SamLocalStage) -> None:
+    """Begin each test without what another one has left in the queue."""
+    stage.stack.client("sqs").purge_queue(QueueUrl=stage.stack.queue_url)
+
+
+class TestTheContract:
+    def test_health_wants_no_key(self, stage: SamLocalStage) -> None:
+        with caller(stage, None) as nobody:
+            assert nobody.get("/api/health").json() == {"status": "ok"}
+
+    def test_no_key_is_401(self, stage: SamLocalStage) -> None:
+        with caller(stage, None) as nobody:
+            assert nobody.get("/api/status", jobid=1).status_code == 401
+            assert nobody.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"]))).status_code == 401
+
+    def test_an_unknown_key_is_403(self, stage: SamLocalStage) -> None:
+        with caller(stage, "nobody-has-this-key") as stranger:
+            assert stranger.get("/api/status", jobid=1).status_code == 403
+            assert stranger.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"]))).status_code == 403
+
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            ({"count": 3}, "count is 3, but there are 1 visits"),
+            ({"visits": []}, "visits must not be empty"),
+            (
+                {"visits": [{"image_url": ["http://a.example/1.jpg"], "visit_time": "t"}]},
+                "visits[0].store_id is missing",
+            ),
+        ],
+    )
+    def test_a_body_with_a_mistake_is_400_and_names_it(
+        self, client: ApiClient, change: dict[str, Any], error: str
+    ) -> None:
+        answer = client.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"])) | change)
+        assert (answer.status_code, answer.json()) == (400, {"error": error})
+
+    @pytest.mark.parametrize("query", [{"jobid": "1"}, {"jobid": "no-number"}, {}])
+    def test_a_job_that_is_none_is_400_with_nothing(self, client: ApiClient, query: dict[str, str]) -> None:
+        answer = client.get("/api/status", **query)
+        assert (answer.status_code, answer.json()) == (400, {})
+
+    @pytest.mark.parametrize("slash", ["", "/"])
+    def test_a_job_is_accepted_and_ongoing(self, client: ApiClient, slash: str) -> None:
+        accepted = client.post(f"/api/submit{slash}", submission((STORE, ["http://a.example/1.jpg"])))
+        assert accepted.status_code == 201
+        job = accepted.json()["job_id"]
+        status = client.get(f"/api/status{slash}", jobid=job)
+        assert (status.status_code, status.json()) == (200, {"status": "ongoing", "job_id": str(job)})
+
+
+def test_process_by_sam_local_invoke_ends_a_job(
+    stage: SamLocalStage, client: ApiClient, images: ReachableImages, picture: bytes
+) -> None:
+    # GIVEN a job of two images, of which one is none, and the message that was sent for it
+    good, text = images.add("/good.jpg", picture), images.add("/text.jpg", b"no image")
+    job = client.submit((STORE, [good]), (OTHER_STORE, [text]))
+    messages = waiting(stage)
+    assert len(messages) == 1
+
+    # WHEN process is invoked with the event that SQS makes of it
+    answer = stage.invoke_once("ProcessFunction", sqs_event(messages, "arn:aws:sqs:us-east-1:000000000000:chunks"))
+
+    # THEN nothing is delivered again, and the job has ended
+    assert answer == {"batchItemFailures": []}
+    status = client.get("/api/status", jobid=job).json()
+    assert status["status"] == "failed"
+    assert [entry["store_id"] for entry in status["error"]] == [OTHER_STORE]
+
+
+def test_a_job_goes_through_the_queue_to_its_end_and_its_results_are_read(
+    stage: SamLocalStage, client: ApiClient, images: ReachableImages, picture: bytes
+) -> None:
+    url = images.add("/good.jpg", picture)
+    job = client.submit((STORE, [url, url]), (OTHER_STORE, [url]))
+
+    sqs = stage.stack.client("sqs")
+    taken = QueuePoller(sqs, stage.stack.queue_url, stage.invoke).poll()
+
+    assert taken == 1
+    assert client.get("/api/status", jobid=job).json() == {"status": "completed", "job_id": str(job)}
+    # The store master is the built one too: the names come from it.
+    assert [(row["visit"], row["image"], row["perimeter"]) for row in client.results(job)] == [
+        (0, 0, 420),
+        (0, 1, 420),
+        (1, 0, 420),
+    ]
+    assert all(row["store_name"] for row in client.results(job))
+    # What was processed is gone from the queue.
+    counts = sqs.get_queue_attributes(QueueUrl=stage.stack.queue_url, AttributeNames=["All"])["Attributes"]
+    assert (counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
+
+
+def test_reprocess_by_a_schedule_event_sends_what_was_lost(stage: SamLocalStage, client: ApiClient) -> None:
+    # GIVEN a job whose message is lost, and that is due
+    job_id = client.submit((STORE, ["http://a.example/1.jpg"]))
+    stage.stack.client("sqs").purge_queue(QueueUrl=stage.stack.queue_url)
+    job = table(stage).job("local", job_id)
+    assert job is not None
+    table(stage).hurry_job(job, int(job.created_at.timestamp()))
+
+    # WHEN the schedule triggers reprocess
+    report = stage.invoke("ReprocessFunction", schedule_event())
+
+    # THEN the message is sent again
+    assert (report["looked"], report["sent"]) == (1, 1)
+    assert [json.loads(message["Body"])["job_id"] for message in waiting(stage)] == [job_id]
+
+
+def test_a_function_is_invoked_through_boto3_by_sam_local_start_lambda(stage: SamLocalStage) -> None:
+    event = {"version": "2.0", "type": "REQUEST", "headers": {"x-api-key": stage.stack.api_key}}
+    answer = stage.invoke("AuthorizeFunction", event)
+    assert answer["isAuthorized"] is True
+    assert answer["context"]["client"] == "local"
+
+
+def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClient) -> None:
+    # GIVEN a build without faults, bytecode and store master included
+    assert list(Build(build.FOLDER).faults(build.ARCHITECTURE)) == []
+    client.get("/api/health")
+
+    # THEN the running containers have its folders, and none of the checkout
+    command = ["docker", "ps", "--quiet", "--filter", f"volume={build.FOLDER / 'StatusFunction'}"]
+    (container, *_) = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    script = "import retail_pulse.jobs as j; print(j.__file__, j.__cached__); import PIL; print(PIL.__file__)"
+    environment = ["--env", "PYTHONPATH=/opt/python", "--env", "PYTHONDONTWRITEBYTECODE=1"]
+    shown = subprocess.run(
+        ["docker", "exec", *environment, container, "python3.13", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.splitlines() == [
+        "/opt/python/retail_pulse/jobs.py /opt/python/retail_pulse/__pycache__/jobs.cpython-313.pyc",
+        "/opt/python/PIL/__init__.py",
+    ]
+
+
+@pytest.mark.parametrize("function", sorted(path.name for path in (build.ROOT / "functions").iterdir()))
+def test_every_import_of_a_handler_resolves_inside_the_artefact_alone(stage: SamLocalStage, function: str) -> None:
+    """No site-packages (-S), and not what the Lambda image has beside the layers: a package missing here shows."""
+    built = Build(build.FOLDER)
+    (folder,) = (path for name, path in built.functions.items() if name.lower() == f"{function}function")
+    places = [str(folder), *(str(layer / "python") for layer in built.layers.values())]
+    modules = sorted(imports_of(folder / "app.py"))
+    script = f"import sys, importlib; sys.path[:0] = {places}; [importlib.import_module(each) for each in {modules}]"
+
+    done = subprocess.run(["python3.13", "-I", "-S", "-B", "-c", script], capture_output=True, text=True, check=False)
+
+    assert modules
+    assert (done.returncode, done.stderr) == (0, "")
