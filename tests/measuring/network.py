@@ -25,10 +25,13 @@ class SimulatedNetwork:
     ----------
     case
         Says what names resolve to, who refuses connections, and what servers answer.
+    answer
+        What servers send instead of that, byte by byte as it stands; None for redirects and pictures.
     """
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, answer: bytes | None = None) -> None:
         self._case = case
+        self._answer = answer
         self._look_ups: dict[str, int] = {}
         self._replies: dict[int, io.BytesIO] = {}
         self._peers: dict[int, tuple[Any, ...]] = {}
@@ -80,6 +83,9 @@ class SimulatedNetwork:
 
     def _send(self, connection: socket.socket, data: bytes) -> int:
         self.requests.append(bytes(data))
+        if self._answer is not None:
+            self._replies[id(connection)] = io.BytesIO(self._answer)
+            return len(data)
         status, location = next(self._redirects, (200, ""))
         head = f"HTTP/1.1 {status} Fine\r\nConnection: close\r\n"
         body = _PICTURE if status == 200 else b""

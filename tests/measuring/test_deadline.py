@@ -1,0 +1,27 @@
+"""The deadline holds for what is sent as for what is read."""
+
+import collections
+import itertools
+import socket
+
+import pytest
+
+from retail_pulse.measuring.deadline import DeadlineSocket, deadline
+
+
+@pytest.mark.parametrize("method", ["send", "sendall"])
+def test_a_server_that_takes_nothing_meets_the_deadline(method: str) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, DeadlineSocket() as client:
+        client.connect(listener.getsockname())
+        send = getattr(client, method)
+        with deadline(0.2), pytest.raises(TimeoutError):
+            # Until the buffers of both sides are full.
+            collections.deque(map(send, itertools.repeat(bytes(1 << 20), 1000)), maxlen=0)
+
+
+def test_nothing_is_read_or_sent_behind_the_deadline() -> None:
+    with DeadlineSocket() as client, deadline(-1):
+        for act in (lambda: client.recv_into(bytearray(1)), lambda: client.send(b"x"), lambda: client.sendall(b"x")):
+            with pytest.raises(TimeoutError, match="deadline passed"):
+                act()
