@@ -11,7 +11,7 @@ RESERVE_SECONDS = 10
 # DESIGN: three deliveries before a message is a suspect, three starts of a chunk alone, and the one that gives it up.
 LEAST_RECEIVES = 7
 
-TIMEOUTS: list[int] = sam.load()["Parameters"]["ProcessTimeoutSeconds"]["AllowedValues"]
+TIMEOUTS = [int(value) for value in sam.load()["Parameters"]["ProcessTimeoutSeconds"]["AllowedValues"]]
 every_timeout = pytest.mark.parametrize("timeout", TIMEOUTS)
 
 
