@@ -35,8 +35,8 @@ def load() -> Body:
     return body
 
 
-def transform(body: Body) -> Body:
-    """Return the resources that the SAM transform makes of a template, with its parameters' defaults."""
+def transform(body: Body, overrides: Mapping[str, Any] | None = None) -> Body:
+    """Return the resources that the SAM transform makes of a template with its defaults and overrides."""
     packaged = copy.deepcopy(body)
     for resource in packaged["Resources"].values():
         for name in {"CodeUri", "ContentUri"} & resource["Properties"].keys():
@@ -45,7 +45,9 @@ def transform(body: Body) -> Body:
         # The transform asks boto3 where it is; whatever this machine is set up for must not matter.
         patch.delenv("AWS_PROFILE", raising=False)
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        resources: Body = sam_transform(packaged, defaults(body), _NoManagedPolicies())["Resources"]
+        resources: Body = sam_transform(packaged, defaults(body) | dict(overrides or {}), _NoManagedPolicies())[
+            "Resources"
+        ]
     return resources
 
 
@@ -75,8 +77,21 @@ def resolve(body: Body, value: Any, parameters: Mapping[str, Any]) -> Any:
         case {"Fn::FindInMap": [mapping, *keys]}:
             top, second = (str(resolve(body, key, parameters)) for key in keys)
             return body["Mappings"][mapping][top][second]
+        case {"Fn::If": [condition, yes, no]}:
+            return resolve(body, yes if holds(body, body["Conditions"][condition], parameters) else no, parameters)
         case _:
             return value
+
+
+def holds(body: Body, condition: Any, parameters: Mapping[str, Any]) -> bool:
+    """Return whether a condition of the template is met by the parameters."""
+    match condition:
+        case {"Fn::Equals": [left, right]}:
+            return bool(resolve(body, left, parameters) == resolve(body, right, parameters))
+        case {"Fn::Not": [inner]}:
+            return not holds(body, inner, parameters)
+        case _:
+            raise AssertionError(f"no condition that is known here: {condition}")
 
 
 def logical_id(reference: Any) -> str:
