@@ -2,13 +2,18 @@
 
 import codecs
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_pulse.contract import SubmissionLimits, parse_submission
+import retail_pulse
+from retail_pulse.contract import MAX_BRACKETS, SubmissionLimits, parse_submission
 from retail_pulse.errors import BodyTooLargeError, InvalidRequestError
 
 LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
@@ -39,7 +44,7 @@ def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
         (b"\xff\xfe", "body is not JSON"),
         (b'{"count":1,', "body is not JSON"),
         (b"[" * 10_000, "body is not JSON"),
-        (b"[" * 100_000, "body is not JSON: nested too deeply at line 1 column"),
+        (b"[" * 400_000, "body is not JSON: nested too deeply at line 1 column"),
         (with_count(b"1", b'"x":' + b"[" * 100_000), "body is not JSON: nested too deeply at line 1 column"),
         (with_count(b"1", b'"x":' + b'{"y":' * 100_000), "body is not JSON: nested too deeply at line 1 column"),
         (b" " * 6_000_000, "body is not JSON: EOF while parsing a value at line 1 column 6000000"),
@@ -122,6 +127,38 @@ def test_a_body_of_just_the_allowed_length_is_accepted_and_one_byte_more_is_not(
     parse_submission(sent, SubmissionLimits(len(sent), 1, 1))
     with pytest.raises(BodyTooLargeError, match=f"^body has {len(sent)} bytes, at most {len(sent) - 1} are taken$"):
         parse_submission(sent, SubmissionLimits(len(sent) - 1, 1, 1))
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}", "[{"])
+def test_a_body_of_more_brackets_than_memory_has_room_for_is_refused(brackets: str) -> None:
+    sent = with_count(b"1", b'"x":"' + brackets.encode() * MAX_BRACKETS + b'",')
+    with pytest.raises(InvalidRequestError, match=f"^body has [0-9]+ opening brackets, at most {MAX_BRACKETS} are"):
+        parse_submission(sent, LIMITS)
+
+
+PEAK = """
+import resource, sys
+from retail_pulse.contract import MAX_BRACKETS, SubmissionLimits, parse_submission
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+piece = sys.argv[1].encode()
+body = b'{"count":1,"x":[' + piece * ((MAX_BRACKETS - 5) // (piece.count(b"[") + piece.count(b"{"))) + b'0],'
+parse_submission(body + sys.argv[2].encode(), SubmissionLimits(6 * 1024 * 1024, 1, 1))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    "piece", ["[" * 150 + "]" * 150 + ",", '{"":' * 150 + "0" + "}" * 150 + ",", "[0],", '{"":0},']
+)
+def test_the_worst_body_that_is_read_leaves_most_of_the_functions_memory_free(piece: str) -> None:
+    rest = '"visits":[' + json.dumps(VISIT) + "]}"
+    # "NaN" in a text has it read once more.
+    words = [sys.executable, "-c", PEAK, piece, rest.replace("time of", "NaN")]
+    environment = os.environ | {"PYTHONPATH": str(Path(retail_pulse.__file__).parents[1])}
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    megabytes = int(ran.stdout) // (1024 if sys.platform == "darwin" else 1)
+    # Of 1,024, with 150 for the function itself.
+    assert 20 < megabytes < 400
 
 
 def test_a_job_of_just_the_allowed_size_is_accepted_and_one_visit_or_image_more_is_not() -> None:

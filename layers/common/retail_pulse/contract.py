@@ -26,6 +26,9 @@ from retail_pulse.visits import Visit
 STORE_ID_BYTES = 64
 VISIT_TIME_BYTES = 128
 URL_BYTES = 2048
+# Reading JSON takes up to 600 bytes of memory for a list or an object, also within fields that are ignored: 6 MB of
+# nested lists took 900 MB. The most visits that a body has room for have half as many brackets.
+MAX_BRACKETS = 500_000
 
 
 def _at_most(limit: int) -> AfterValidator:
@@ -247,6 +250,9 @@ def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
         raise BodyTooLargeError(f"body has {len(body)} bytes, at most {limits.body_bytes} are taken")
     if body.startswith(codecs.BOM_UTF8):
         raise InvalidRequestError("body must not begin with a byte order mark (RFC 8259, section 8.1)")
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > MAX_BRACKETS:
+        raise InvalidRequestError(f"body has {brackets} opening brackets, at most {MAX_BRACKETS} are taken")
     try:
         submission = SubmitBody.model_validate_json(body)
     except ValidationError as error:
