@@ -13,7 +13,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-local test-sam-local test faults fuzz bench check fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-local test-sam-local test faults fuzz bench check audit fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ check: setup  ## Lint, types, template rules, and what is generated against its 
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.locks --check
 	$(BIN)/python -m tools.openapi --check
+
+audit: setup  ## Ask for known vulnerabilities of the locked packages (REQUIRE_SERVICE=1: no answer fails)
+	@$(BIN)/python -m tools.audit $(if $(REQUIRE_SERVICE),--require-service)
 
 fmt: setup  ## Format, and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -1,0 +1,75 @@
+"""The workflows, hooks and dependabot: YAML that parses, targets that the Makefile has, actions that cannot change."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FILES = [*WORKFLOWS, ROOT / ".github" / "dependabot.yml", ROOT / ".pre-commit-config.yaml"]
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+
+
+def load(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+def steps(path: Path) -> Iterator[dict[str, Any]]:
+    for job in load(path)["jobs"].values():
+        yield from job["steps"]
+
+
+def commands(path: Path) -> Iterator[str]:
+    if path in WORKFLOWS:
+        yield from (step["run"] for step in steps(path) if "run" in step)
+    elif path.name == ".pre-commit-config.yaml":
+        yield from (hook["entry"] for repository in load(path)["repos"] for hook in repository["hooks"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_make_target_that_is_called_is_in_the_makefile(path: Path) -> None:
+    assert load(path)
+    called = [target for command in commands(path) for target in re.findall(r"\bmake ([a-z-]+)", command)]
+    assert set(called) <= TARGETS
+    assert called or path.name == "dependabot.yml"
+
+
+@every_workflow
+def test_actions_are_pinned_by_their_commit(path: Path) -> None:
+    used = [step["uses"] for step in steps(path) if "uses" in step]
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action)] == []
+
+
+@every_workflow
+def test_workflows_may_read_alone_unless_a_job_says_more(path: Path) -> None:
+    assert load(path)["permissions"] == {"contents": "read"}
+
+
+def test_a_deployment_asks_for_a_token_in_place_of_a_stored_key() -> None:
+    path = ROOT / ".github" / "workflows" / "deploy.yml"
+    job = load(path)["jobs"]["deploy"]
+
+    assert job["permissions"]["id-token"] == "write"
+    assert job["environment"] == "prod"
+    assert "secrets." not in path.read_text(encoding="utf-8")
+
+
+def test_deployments_name_stages_of_samconfig() -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    named = {
+        stage
+        for path in WORKFLOWS
+        for command in commands(path)
+        for stage in re.findall(r"--config-env (\w+)", command)
+    }
+    assert named == {"prod"}
+    assert named <= config.keys()
