@@ -75,8 +75,7 @@ class BoundedResponse(http.client.HTTPResponse):
         return data
 
     def _read_next_chunk_size(self) -> int:
-        with self._bounded("the chunk's extensions"):
-            size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # an internal
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # an internal
         if size < 0:
             raise ValueError("a chunk of a negative size")
         return size
