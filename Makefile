@@ -47,7 +47,7 @@ faults: setup  ## Runs with injected faults, and a table of them: make faults RU
 	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)
 
 fuzz: setup  ## Drawn requests to the API, drawn bytes to the measuring code: make fuzz CASES=10000 SEED=1
-	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -m fuzz
+	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -m fuzz --show-capture=no
 
 bench: setup  ## Measure the figures to hold, and write docs/performance.md: make bench [QUICK=1] [ONLY=cold_start]
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
