@@ -139,7 +139,8 @@ def _profile(settings: Settings) -> Table | None:
         return None
     total = samples.total()
     return Table(
-        f"Where the worker's processor time goes (py-spy, {total:,} samples of threads at work, images of 100 KB)",
+        f"Where the worker's processor time goes (py-spy, {total:,} samples of the interpreter, images of "
+        f"{_IMAGE_BYTES / 1000:.0f} KB; the system's part of sending and receiving is not in it)",
         ["part", "share"],
         [[name, f"{number / total:.0%}"] for name, number in samples.most_common()],
     )

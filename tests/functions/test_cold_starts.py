@@ -23,7 +23,7 @@ def test_the_collector_seldom_walks_over_a_large_body(load: Load) -> None:
     assert gc.get_freeze_count() > 1000
 
 
-def test_an_invocation_makes_neither_a_client_nor_a_session_nor_a_second_connection(
+def test_an_invocation_makes_neither_a_client_nor_an_adapter_nor_a_second_connection(
     load: Load, environment: str, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit, process = load("submit"), load("process")
@@ -35,7 +35,7 @@ def test_an_invocation_makes_neither_a_client_nor_a_session_nor_a_second_connect
         sent = messages(environment)
         with monkeypatch.context() as patch:
             patch.setattr(botocore.session.Session, "create_client", fail)
-            patch.setattr(requests.Session, "__init__", fail)
+            patch.setattr(requests.adapters.HTTPAdapter, "__init__", fail)
             assert process.handler(sent, context) == {"batchItemFailures": []}
 
     def fail(*_: object, **__: object) -> None:

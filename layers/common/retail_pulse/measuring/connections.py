@@ -87,7 +87,7 @@ def _resolve(host: str, port: int) -> list[_Answer]:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Sends the requests of a session over guarded connections.
+    """Sends requests over guarded connections.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class GuardedAdapter(HTTPAdapter):
     body_bytes
         Most bytes of a body, as they come.
     connections
-        Threads that use the session at once; that many hosts and connections a host are kept.
+        Threads that use it at once; that many hosts and connections a host are kept.
 
     Notes
     -----
