@@ -8,6 +8,8 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import resource
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -128,6 +130,11 @@ class Functions:
         taken: float = self._call("validate", body)
         return taken
 
+    def peak_bytes(self) -> int:
+        """Return the most memory that the process has had so far."""
+        found: int = self._call("peak_bytes", None)
+        return found
+
     def status(self, job_id: int) -> Invocation:
         """Ask how a job stands."""
         found: Invocation = self._call("status", job_id)
@@ -224,10 +231,14 @@ class _Worker:
     def validate(self, body: str) -> float:
         if "submit" not in self._modules:
             self._load("submit")
-        encoded = body.encode()
+        submit, encoded = self._modules["submit"], body.encode()
         begin = time.process_time()
-        self._modules["submit"].parse_submission(encoded)
+        submit.parse_submission(encoded, submit.limits)
         return time.process_time() - begin
+
+    def peak_bytes(self, _: None) -> int:
+        # In kilobytes, on macOS in bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     def status(self, job_id: int) -> Invocation:
         event = json.loads((_EVENTS / "status.json").read_text())

@@ -1,5 +1,6 @@
 """Images on 127.0.0.1, in a process of their own, so that serving them is not counted as downloading them."""
 
+import math
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +42,10 @@ def served_images(size: int, wait: float) -> Iterator[str]:
 
 def _serve(parent: Connection, size: int, wait: float) -> None:
     with ImageServer() as server:
+        # Enough pixels for their noise to fill the file: a smaller picture would be padded with a long header.
+        side = max(480, math.isqrt(2 * size))
         for number, kind in enumerate(_FORMATS):
-            content = make_image(kind, 640 + number, 480, bytes_at_least=size, seed=number)
+            content = make_image(kind, side + number, side, bytes_at_least=size, seed=number)
             server.script(f"/{number}", Answer(body=content, content_type=DEFAULT_TYPE, wait=wait))
         parent.send(server.url(""))
         try:

@@ -25,7 +25,7 @@ def measure(settings: Settings) -> Section:
     delay = (float(found["DelayMinSeconds"]) + float(found["DelayMaxSeconds"])) / 2
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
         jobs = _jobs(base, _IMAGES, 3 if settings.quick else 7)
-    profile = _profile(settings)
+    profile, peak = _profile(settings)
     ideal = (delay + _DOWNLOAD_SECONDS) * _IMAGES / threads
     wall = statistics.median(sum(each.seconds for each in job) for job in jobs)
     cpu = statistics.median(_cpu(job) for job in jobs)
@@ -43,8 +43,9 @@ def measure(settings: Settings) -> Section:
         f"with {threads} a batch of 500 images waits about as long for its downloads as the share of a processor that "
         f"{found['ProcessMemoryMegabytes']} MB buy works on it. Large chunks are cheaper in every respect, since a "
         "call of the SDK costs the better part of a millisecond: 50 images are what the saving expression has room "
-        "for. The batch is the largest that SQS gives without waiting for more messages. The bill has the memory's "
-        "price.",
+        "for. The batch is the largest that SQS gives without waiting for more messages. Less memory is cheaper, as "
+        f"the bill shows, and slower; the process had {peak / 1e6:.0f} MB at most here, submit and status in it, and "
+        f"{found['ProcessMemoryMegabytes']} MB leave room for formats of which more is kept.",
         figures=[
             Figure(
                 f"wall time of {_IMAGES:,} images with their delays in one worker of {threads} threads, against "
@@ -120,8 +121,8 @@ def _per_image(jobs: Mapping[int, Sequence[Sequence[Invocation]]]) -> list[tuple
     return [(value, 1000 * seconds / _IMAGES) for value, seconds in _curve(jobs)]
 
 
-def _profile(settings: Settings) -> Table | None:
-    """Return where the processor time of images goes, or None where py-spy may not look."""
+def _profile(settings: Settings) -> tuple[Table | None, int]:
+    """Return where the processor time of images goes, or None where py-spy may not look, and the peak of memory."""
     with (
         served_images(_IMAGE_BYTES, 0.02) as base,
         AwsStandIn() as aws,
@@ -135,12 +136,14 @@ def _profile(settings: Settings) -> Table | None:
                 _process(aws, functions, body)
 
         samples = sampled(functions.pid, run, _PROFILE_SECONDS if not settings.quick else 5)
+        peak = functions.peak_bytes()
     if not samples:
-        return None
+        return None, peak
     total = samples.total()
-    return Table(
+    table = Table(
         f"Where the worker's processor time goes (py-spy, {total:,} samples of the interpreter, images of "
         f"{_IMAGE_BYTES / 1000:.0f} KB; the system's part of sending and receiving is not in it)",
         ["part", "share"],
         [[name, f"{number / total:.0%}"] for name, number in samples.most_common()],
     )
+    return table, peak

@@ -73,6 +73,7 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
         assert functions.authorize().answer["isAuthorized"]
         images = urls(base, 60)
         assert {len(url) for url in images} == {70}
+        assert functions.validate(job_body(images, ["S00339218"])) > 0
         submitted = functions.submit(job_body(images, ["S00339218"]))
         assert aws.messages() == 2
         (processed,) = functions.process(2)
