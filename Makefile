@@ -13,7 +13,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-local test-sam-local test faults fuzz bench check audit fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-local test-sam-local test-sam-cli test faults fuzz bench check audit fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ sam-local: setup  ## Serve the built functions by the real `sam local start-api`
 
 test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; needs Docker, the SAM CLI and python3.13
 	$(BIN)/python -m pytest -m sam_local tests/sam_local
+
+test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, and an update over live data; needs the SAM CLI
+	$(BIN)/python -m pytest tests/sam_cli/deployment.py
 
 test: check  ## Lint, types, template checks and every test that needs no Docker
 	$(BIN)/python -m pytest
