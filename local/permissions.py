@@ -1,8 +1,8 @@
 """The functions' permissions, enforced as on AWS.
 
 With ``AUTH=true`` ministack checks every request of a function against the policies of the function's role, so that a
-permission that the template forgets is missed here and not on AWS alone. Two things are wrong with that in 1.5.33;
-`correct` puts them right.
+permission that the template forgets is missed here and not on AWS alone. Two things are wrong with that in 1.5.33, and
+a third holds only for a network; `correct` puts them right.
 """
 
 import json
@@ -19,8 +19,10 @@ _EQUALITY = re.compile(r"([#\w]+)\s*=\s*(:\w+)")
 
 def correct() -> None:
     """Correct the emulator's checks and log what they refuse; once for the process, before its first request."""
+    from ministack import app
     from ministack.core import iam_actions
 
+    pin_origin = app.pin_request_origin
     action_of, context_of = iam_actions.extract_iam_action, iam_actions.dynamodb_service_context
     answer = iam_actions.access_denied_response
 
@@ -36,11 +38,16 @@ def correct() -> None:
         found: dict[str, Any] = context_of(body)
         return found | ({"dynamodb:LeadingKeys": sorted(keys)} if keys else {})
 
+    def pin_as_secure(source_ip: str, _secure: bool) -> None:
+        # The template's queues refuse plain HTTP. Here it is spoken on 127.0.0.1 alone, where nobody listens in.
+        pin_origin(source_ip, True)
+
     def denied(service: str, action: str, principal: str, *arguments: Any, **options: Any) -> Any:
         # A function may hide the reason from its client, and it should.
         logger.error("%s may not %s on %s", principal, action, options.get("resource_arn"))
         return answer(service, action, principal, *arguments, **options)
 
+    app.pin_request_origin = pin_as_secure
     iam_actions.extract_iam_action = action
     iam_actions.dynamodb_service_context = context
     iam_actions.access_denied_response = denied
