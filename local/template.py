@@ -11,7 +11,6 @@ FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
 HTTP_API = "AWS::Serverless::HttpApi"
 TABLE = "AWS::DynamoDB::Table"
-QUEUE_POLICY = "AWS::SQS::QueuePolicy"
 
 
 class TemplateError(ValueError):
@@ -72,10 +71,6 @@ class Template:
                 f"no parameter {', '.join(unknown)} in {path.name}; it has {', '.join(sorted(declared))}"
             )
         values = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
-        # The local stack speaks plain HTTP, which these policies refuse: nothing could be sent or received.
-        self.body["Resources"] = {
-            name: resource for name, resource in self.body["Resources"].items() if resource["Type"] != QUEUE_POLICY
-        }
         # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a number in a
         # function's environment is none to the operating system: its worker would not start.
         self.body["Mappings"] = _with_strings(self.body.get("Mappings", {}))
