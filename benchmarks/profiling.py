@@ -16,7 +16,17 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("storage: HTTP (botocore, urllib3)", ("botocore/httpsession.py",)),
     ("storage: the rest of the SDK", ("botocore/",)),
     ("storage: items to and from the domain", ("retail_pulse/items.py", "retail_pulse/dynamo.py")),
-    ("download: size and end marks", ("measuring/size.py", "measuring/whole.py", "PIL/")),
+    (
+        "download: size and end marks",
+        (
+            "measuring/size.py",
+            "measuring/whole.py",
+            "measuring/headers.py",
+            "measuring/jpeg.py",
+            "measuring/iso_boxes.py",
+            "measuring/tiff.py",
+        ),
+    ),
     ("download: reading the body", ("Fetcher._read (",)),
     ("download: the request and its head (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
     ("download: the rest", ("measuring/fetch.py", "measuring/")),

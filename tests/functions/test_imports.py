@@ -37,7 +37,7 @@ ALLOWED = {
         AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.contract"},
     ),
     "process": (
-        AWS | {"PIL", "charset_normalizer", "idna", "imagesize", "requests"},
+        AWS | {"charset_normalizer", "idna", "requests"},
         AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes", "retail_pulse.measuring.fetch"},
     ),
     "status": (AWS, AWS_HEAVY | HTTP_HEAVY),

@@ -1,33 +1,24 @@
 """The size of an image from its header: pixels are never decoded, so that a decompression bomb costs nothing.
 
-Pillow reads JPEG, PNG, GIF, BMP and TIFF from a prefix of the file. Of a WebP, AVIF or HEIC it wants the whole file;
-imagesize reads those from the first kilobytes.
+Each format has a reader that walks the file as it comes. Pillow and imagesize want a prefix of the file, again and
+again until the size is in it: 16 MB of it for a JPEG with as many comments, 64 MB of inflated texts for a PNG.
 """
 
-import io
 import struct
-import tempfile
 from collections.abc import Callable
-from typing import IO
-
-import imagesize
-from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.whole import AtLeast, EndMark, GifTrailer, IsoBoxes, MarkBehind
+from retail_pulse.measuring.headers import GifReader, PngReader, bmp_reader, webp_reader
+from retail_pulse.measuring.iso_boxes import IsoReader
+from retail_pulse.measuring.jpeg import JpegReader
+from retail_pulse.measuring.tiff import TiffReader
+from retail_pulse.measuring.whole import FormatReader
 from retail_pulse.outcomes import Measured
-
-# Pillow's own check refuses pictures that would be large once decoded; nothing is decoded here.
-Image.MAX_IMAGE_PIXELS = None
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32
-# Headers with a depth map or a large colour profile reach megabytes; the prefix grows only while the size is unknown.
-_FIRST_PREFIX = 4_096
-_PREFIX_GROWTH = 4
-_LARGEST_PREFIX = 16 * 1024 * 1024
-# A TIFF's directory may lie anywhere, mostly at the end: the file is kept, beyond this many bytes on disk.
-_TIFF_MEMORY_BYTES = 256 * 1024
+# Enough for the sizes at fixed places, too.
+_HEAD_BYTES = 64
 
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 _UNSUPPORTED = (
@@ -86,19 +77,15 @@ class SizeReader:
 
     Notes
     -----
-    Memory does not grow with the file, but for the prefix of a header up to 16 MiB. Close it (or use ``with``): a TIFF
-    lies in a temporary file.
+    Memory does not grow with the file. Close it (or use ``with``): a TIFF lies in a temporary file.
     """
 
     def __init__(self, max_side: int) -> None:
         self._max_side = max_side
-        self._prefix = bytearray()
-        self._next_try = _SIGNATURE_BYTES
+        self._head = bytearray()
         self._length = 0
         self._format = ""
-        self._size: tuple[int, int] | None = None
-        self._end: EndMark | None = None
-        self._spool: IO[bytes] | None = None
+        self._reader: FormatReader | None = None
 
     def __enter__(self) -> "SizeReader":
         return self
@@ -108,8 +95,8 @@ class SizeReader:
 
     def close(self) -> None:
         """Let go of what is kept."""
-        if self._spool is not None:
-            self._spool.close()
+        if isinstance(self._reader, TiffReader):
+            self._reader.close()
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes.
@@ -120,14 +107,16 @@ class SizeReader:
             What came so far is no image, or none that is measured: the rest need not be downloaded.
         """
         self._length += len(block)
-        if self._end is not None:
-            self._end.feed(block)
-        elif self._spool is not None:
-            self._spool.write(block)
+        if self._reader is not None:
+            self._reader.feed(block)
+            return
+        if self._head:
+            self._head += block
+            block = bytes(self._head)
+        if len(block) < _HEAD_BYTES:
+            self._head = bytearray(block)
         else:
-            self._prefix += block
-            if len(self._prefix) >= self._next_try:
-                self._look()
+            self._start(block)
 
     def result(self) -> Measured:
         """Give the size, after the last byte.
@@ -137,121 +126,37 @@ class SizeReader:
         MeasuringError
             The file is no image, is cut off, or is larger than allowed.
         """
-        if self._size is None and self._spool is None:
-            self._look(at_end=True)
-        if self._spool is not None:
-            self._size, self._end = _tiff(self._spool)
-        if self._size is None or self._end is None or not self._end.is_whole(self._length):
+        if self._reader is None:
+            self._start(bytes(self._head))
+        if self._reader is None or not self._reader.is_whole(self._length):
             raise MeasuringError(FailureCode.TRUNCATED, f"the {self._format} ends early, after {self._length} bytes")
-        width, height = self._size
+        if self._reader.size is None:
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the {self._format} holds no picture with a size")
+        width, height = self._reader.size
         if width < 1 or height < 1:
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"{self._format} of {width} x {height} pixels")
         if max(width, height) > self._max_side:
             raise MeasuringError(FailureCode.TOO_LARGE, f"{width} x {height} pixels, more than {self._max_side} a side")
         return Measured(self._format, width, height, self._length)
 
-    def _look(self, *, at_end: bool = False) -> None:
-        """Try to read the size from the prefix, which is then let go."""
-        if not self._format:
-            self._format = format_of(bytes(self._prefix[:_SIGNATURE_BYTES]))
-        if self._format == "TIFF":
-            self._spool = tempfile.SpooledTemporaryFile(max_size=_TIFF_MEMORY_BYTES)  # noqa: SIM115  # see close
-            self._spool.write(self._prefix)
-            self._prefix.clear()
-            return
-        if len(self._prefix) < _FIRST_PREFIX and not at_end:
-            self._next_try = _FIRST_PREFIX
-            return
-        prefix = bytes(self._prefix)
+    def _start(self, data: bytes) -> None:
+        """Choose the reader; there is none yet when the file ends within its header."""
+        self._format = format_of(data[:_SIGNATURE_BYTES])
         try:
-            found = _READERS[self._format](prefix)
-        except SyntaxError as error:  # what Pillow raises for a header that breaks its format's rules
-            found, broken = None, error
-        except (OSError, ValueError, IndexError, EOFError, struct.error, KeyError, TypeError, OverflowError):
-            found, broken = (
-                None,
-                None,
-            )  # what Pillow raises where the prefix ends too early, and on many a broken header
-        if found is not None:
-            self._size, self._end = found
-            self._end.feed(prefix)
-            self._prefix.clear()
-        elif at_end and broken is not None:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"broken {self._format} header: {broken}")
-        elif len(prefix) > _LARGEST_PREFIX:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"no size in the first {len(prefix)} bytes")
-        self._next_try = len(prefix) * _PREFIX_GROWTH
+            self._reader = _READERS[self._format](data[:_HEAD_BYTES])
+        except (struct.error, IndexError):
+            return
+        self._head.clear()
+        self._reader.feed(data)
 
 
-_Found = tuple[tuple[int, int], EndMark]
-
-
-def _jpeg(prefix: bytes) -> _Found:
-    file = io.BytesIO(prefix)
-    with JpegImagePlugin.JpegImageFile(file) as image:
-        # Pillow stops behind the header of the first scan: its end mark lies beyond.
-        return image.size, MarkBehind(b"\xff\xd9", file.tell())
-
-
-def _png(prefix: bytes) -> _Found:
-    with PngImagePlugin.PngImageFile(io.BytesIO(prefix)) as image:
-        return image.size, MarkBehind(b"IEND\xaeB`\x82", 0)
-
-
-def _gif(prefix: bytes) -> _Found:
-    with GifImagePlugin.GifImageFile(io.BytesIO(prefix)) as image:
-        return image.size, GifTrailer(prefix[:13])
-
-
-def _bmp(prefix: bytes) -> _Found:
-    with BmpImagePlugin.BmpImageFile(io.BytesIO(prefix)) as image:
-        size = image.size
-    claimed, pixels, header = struct.unpack_from("<I4xII", prefix, 2)
-    if header >= 40:
-        bits, compression = struct.unpack_from("<HI", prefix, 28)
-        if compression in (0, 3, 6):
-            # Not compressed: the rows tell more surely than the claim, which some writers leave at 0.
-            claimed = pixels + (size[0] * bits + 31) // 32 * 4 * size[1]
-    return size, AtLeast(claimed)
-
-
-def _webp(prefix: bytes) -> _Found:
-    return _imagesize(prefix), AtLeast(8 + int.from_bytes(prefix[4:8], "little"))
-
-
-def _heif(prefix: bytes) -> _Found:
-    return _imagesize(prefix), IsoBoxes()
-
-
-def _imagesize(prefix: bytes) -> tuple[int, int]:
-    width, height = imagesize.get(io.BytesIO(prefix), exif_rotation=False)
-    if width < 0:
-        raise ValueError("no size yet")
-    return width, height
-
-
-def _tiff(file: IO[bytes]) -> _Found:
-    length = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    try:
-        with TiffImagePlugin.TiffImageFile(file) as image:
-            tags = image.tag_v2
-            # Strips or tiles (TIFF 6.0, sections 8 and 15): the end of the last one in the file.
-            offsets, counts = tags.get(273) or tags.get(324) or (), tags.get(279) or tags.get(325) or ()
-            ends = [offset + count for offset, count in zip(offsets, counts, strict=False)]
-            return image.size, AtLeast(max(ends, default=0))
-    except SyntaxError as error:
-        raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"broken TIFF header: {error}") from error
-    except (OSError, ValueError, IndexError, EOFError, struct.error, KeyError, TypeError, OverflowError) as error:
-        raise MeasuringError(FailureCode.TRUNCATED, f"the TIFF's directory is not in its {length} bytes") from error
-
-
-_READERS: dict[str, Callable[[bytes], _Found]] = {
-    "JPEG": _jpeg,
-    "PNG": _png,
-    "GIF": _gif,
-    "BMP": _bmp,
-    "WEBP": _webp,
-    "AVIF": _heif,
-    "HEIC": _heif,
+_READERS: dict[str, Callable[[bytes], FormatReader]] = {
+    "JPEG": lambda _: JpegReader(),
+    "PNG": PngReader,
+    "GIF": GifReader,
+    "BMP": bmp_reader,
+    "TIFF": lambda _: TiffReader(),
+    "WEBP": webp_reader,
+    "AVIF": lambda _: IsoReader(),
+    "HEIC": lambda _: IsoReader(),
 }

@@ -1,0 +1,140 @@
+"""AVIF and HEIC: boxes of ISO base media files; the size is a property of the primary item (ISO/IEC 23008-12)."""
+
+import struct
+from collections.abc import Iterator
+
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.whole import Size, Walker
+
+# That of a phone's picture in 48 tiles has 5 KB.
+_MAX_META_BYTES = 256 * 1024
+
+
+class IsoReader(Walker):
+    """Whole when the outermost boxes and all items end within the file (ISO/IEC 14496-12, sections 4.2 and 8.11.3).
+
+    A last box of length 0 reaches to the end of the file, wherever that is. A rotation is not applied: the perimeter
+    is the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.reach = 16
+        self._open_end = False
+        self._items_end = 0
+
+    def _step(self, data: bytes | bytearray, at: int) -> None:
+        length, kind, large = struct.unpack_from(">I4sQ", data, at)
+        header = 16 if length == 1 else 8
+        length = large if length == 1 else length
+        if kind == b"meta" and self.size is None and length >= header + 4:
+            if length > _MAX_META_BYTES:
+                raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"a meta box of {length} bytes")
+            if at + length > len(data):
+                self.reach = length  # come again when all of it is there
+                return
+            self.size, self._items_end = _read_meta(bytes(data[at + header + 4 : at + length]))
+            self.reach = 16
+        if length == 0:
+            self._open_end = self._ended = True
+        elif length < header:
+            self._ended = True  # no box: trailing bytes of some other kind
+        else:
+            self._next += length
+
+    def is_whole(self, length: int) -> bool:
+        """Tell whether the last box that begins in the file also ends there."""
+        if length < self._items_end:
+            return False
+        if self._open_end or self._ended:
+            return self._open_end or self._next <= length
+        if self._next < length and len(self._rest) >= 8:  # a last box of 8 to 15 bytes, shorter than a step's reach
+            return 8 <= int.from_bytes(self._rest[:4]) <= length - self._next
+        return self._next == length
+
+
+def _read_meta(meta: bytes) -> tuple[Size, int]:
+    """Return the size of the primary item, and where the last item ends in the file.
+
+    Raises
+    ------
+    MeasuringError
+        There is no size, or the boxes do not fit into each other.
+    """
+    try:
+        boxes = {kind: content for kind, content in _boxes(meta) if kind in (b"pitm", b"iprp", b"iloc")}
+        properties = dict(_boxes(boxes[b"iprp"]))
+        listed = list(_boxes(properties[b"ipco"]))
+        primary = int.from_bytes(boxes[b"pitm"][4 : 6 if boxes[b"pitm"][0] == 0 else 8])
+        for index in _associated(properties[b"ipma"], primary):
+            if 1 <= index <= len(listed) and listed[index - 1][0] == b"ispe":
+                width, height = struct.unpack_from(">4xII", listed[index - 1][1])
+                return (width, height), max(_item_ends(boxes[b"iloc"]), default=0)
+    except (KeyError, IndexError, struct.error, ValueError) as error:
+        raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the boxes that tell the size are broken") from error
+    raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the primary item has no size")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at < len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        header = 8
+        if length == 1:
+            header, (length,) = 16, struct.unpack_from(">Q", data, at + 8)
+        elif length == 0:
+            length = len(data) - at
+        if not header <= length <= len(data) - at:
+            raise ValueError("a box that does not fit into its own")
+        yield kind, data[at + header : at + length]
+        at += length
+
+
+def _associated(ipma: bytes, item: int) -> Iterator[int]:
+    """Yield the numbers of an item's properties, from 1."""
+    version, wide, entries = ipma[0], ipma[3] & 1, int.from_bytes(ipma[4:8])
+    at, id_bytes, index_bytes = 8, 4 if version else 2, 2 if wide else 1
+    for _ in range(entries):
+        found, count = int.from_bytes(ipma[at : at + id_bytes]), ipma[at + id_bytes]
+        at += id_bytes + 1
+        if found == item:
+            for place in range(at, at + count * index_bytes, index_bytes):
+                # The highest bit says that the property is essential.
+                yield int.from_bytes(ipma[place : place + index_bytes]) & (0x7FFF if wide else 0x7F)
+        at += count * index_bytes
+
+
+class _Numbers:
+    """Reads numbers of some bytes, one behind the other."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data = data
+        self._at = at
+
+    def next(self, length: int) -> int:
+        begin, self._at = self._at, self._at + length
+        if self._at > len(self._data):
+            raise ValueError("a box that ends early")
+        return int.from_bytes(self._data[begin : self._at])
+
+
+def _item_ends(iloc: bytes) -> Iterator[int]:
+    """Yield where the extents of items end in the file (ISO/IEC 14496-12, section 8.11.3)."""
+    version = iloc[0]
+    offset_bytes, length_bytes, base_bytes = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4
+    index_bytes = iloc[5] & 15 if version else 0
+    id_bytes = 4 if version == 2 else 2
+    numbers = _Numbers(iloc, 6)
+    for _ in range(numbers.next(id_bytes)):
+        numbers.next(id_bytes)
+        # 0: in the file; 1 and 2: in a box of the meta box, in another item.
+        method = numbers.next(2) & 15 if version else 0
+        in_this_file = numbers.next(2) == 0 and method == 0
+        base, extents = numbers.next(base_bytes), numbers.next(2)
+        if not offset_bytes + length_bytes + index_bytes:
+            continue  # any number of nothing
+        for _ in range(extents):
+            numbers.next(index_bytes)
+            offset, length = numbers.next(offset_bytes), numbers.next(length_bytes)
+            if in_this_file:
+                yield base + offset + length

@@ -1,0 +1,125 @@
+"""Hostile images cost little memory and few steps, and end with a published code."""
+
+import os
+import tracemalloc
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.size import SizeReader
+from retail_pulse.measuring.tiff import KeptBytes, TiffReader
+from retail_pulse.measuring.whole import MAX_STEPS
+from tests.measuring.bombs import MB, bombs
+from tests.measuring.corpus import corpus, tiff
+
+BOMBS = dict(bombs(5 * MB // 2))
+# What is kept of a TIFF in memory, of a meta box, and the table of 65,535 tags with what they are read into.
+MOST_BYTES = 2 * MB
+BLOCK = 65_536
+CASES = int(os.environ.get("FUZZ_CASES", "200"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+CONTENTS = [file.content for file in corpus()]
+
+
+def outcome(content: bytes, splits: list[int]) -> str:
+    """Read a file in blocks; an exception that is not the domain's goes through."""
+    with SizeReader(10_000) as reader:
+        try:
+            for start, end in zip([0, *splits], [*splits, len(content)], strict=True):
+                reader.feed(content[start:end])
+            measured = reader.result()
+        except MeasuringError as error:
+            return error.code
+    return f"{measured.format} {measured.width} x {measured.height}"
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_costs_little_memory_and_ends_with_a_code(name: str) -> None:
+    content = BOMBS[name]
+    splits = list(range(BLOCK, len(content), BLOCK))
+    outcome(content[:100], [])
+    tracemalloc.start()
+    try:
+        found = outcome(content, splits)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MOST_BYTES
+    harmless = ("PNG with a ZIP behind it", "TIFF whose directory is its own next", "TIFF of strips without bytes")
+    if name.startswith("PNG of 30,000"):
+        assert found == FailureCode.TOO_LARGE
+    elif name not in harmless:
+        assert found in {FailureCode.NOT_AN_IMAGE, FailureCode.TRUNCATED, FailureCode.TOO_LARGE} | (
+            {FailureCode.UNSUPPORTED_FORMAT} if "SVG" in name else set()
+        )
+
+
+@pytest.mark.parametrize(
+    "name", ["PNG of empty chunks", "JPEG of empty segments", "GIF of empty extensions", "HEIC of empty boxes"]
+)
+def test_parts_without_end_are_given_up(name: str) -> None:
+    assert len(BOMBS[name]) > 12 * MAX_STEPS
+    with SizeReader(10_000) as reader, pytest.raises(MeasuringError, match=f"more than {MAX_STEPS} parts"):
+        reader.feed(BOMBS[name])
+
+
+def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:
+    content = tiff()
+    kept = KeptBytes(len(content) + 10)
+    first, second = TiffReader(kept), TiffReader(kept)
+    first.feed(content)
+    with pytest.raises(MeasuringError, match="no room") as caught:
+        second.feed(content)
+    assert caught.value.may_pass
+    first.close()
+    second.feed(content)
+    assert second.is_whole(len(content))
+    second.close()
+
+
+@st.composite
+def broken_files(draw: st.DrawFn) -> tuple[bytes, list[int]]:
+    """Change some bytes, lengths and places of a whole file, and cut it into blocks."""
+    content = bytearray(draw(st.sampled_from(CONTENTS)))
+    for _ in range(draw(st.integers(0, 6))):
+        # Headers and ends are where it matters.
+        place = draw(st.one_of(st.integers(0, 300), st.integers(0, len(content)))) % len(content)
+        match draw(st.sampled_from(["set", "number", "insert", "delete", "copy"])):
+            case "set":
+                content[place] = draw(st.integers(0, 255))
+            case "number":
+                number = draw(
+                    st.sampled_from([b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\1", b"\1\0\0\0", b"\x7f\xff\xff\xff"])
+                )
+                content[place : place + 4] = number
+            case "insert":
+                content[place:place] = draw(st.binary(max_size=20))
+            case "delete":
+                del content[place : place + draw(st.integers(1, 50))]
+            case _:
+                content[place:place] = content[: draw(st.integers(1, 200))]
+        content = content or bytearray(b"\0")
+    if draw(st.booleans()):
+        del content[draw(st.integers(0, len(content))) :]
+    splits = draw(st.lists(st.integers(0, len(content)), max_size=8))
+    return bytes(content), sorted(splits)
+
+
+@pytest.mark.fuzz
+@seed(SEED)
+@settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(broken_files())
+def test_a_broken_file_has_one_outcome_however_it_comes(drawn: tuple[bytes, list[int]]) -> None:
+    content, splits = drawn
+    assert outcome(content, splits) == outcome(content, []) == outcome(content, list(range(1, len(content), 7)))
+
+
+@pytest.mark.fuzz
+@seed(SEED)
+@settings(max_examples=CASES, deadline=None, database=None)
+@given(st.sampled_from([content[:12] for content in CONTENTS] + [b""]), st.binary(max_size=300))
+def test_any_bytes_behind_a_signature_have_an_outcome(signature: bytes, rest: bytes) -> None:
+    content = signature + rest
+    assert outcome(content, []) == outcome(content, list(range(1, len(content))))
