@@ -19,7 +19,7 @@ from benchmarks.report import Section, Settings
 from benchmarks.running import run_alone
 
 # In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
-MODULES = ("cold_start", "submit", "worker", "bill")
+MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill")
 
 
 def _print(console: Console, section: Section) -> None:

@@ -1,0 +1,41 @@
+"""Truncated files that are found, and whole ones that are called truncated, in the named corpus of the tests."""
+
+from benchmarks.report import Figure, Section, Settings, Table
+from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.measuring.size import SizeReader
+from tests.measuring.corpus import HEIGHT, WIDTH, corpus, cuts
+
+_BLOCK = 65_536
+
+
+def measure(settings: Settings) -> Section:
+    """Cut each file at many places: within its first and last bytes at every one."""
+    rows = []
+    all_cut = all_missed = all_false = 0
+    for file in corpus():
+        lengths = cuts(file, 90 if settings.quick else 3_000)
+        missed = sum(_is_measured(file.content[:length]) for length in lengths)
+        # The whole file, and where it may end: behind its picture.
+        wrong = sum(not _is_measured(content) for content in (file.content, file.content[: file.whole_bytes]))
+        all_cut, all_missed, all_false = all_cut + len(lengths), all_missed + missed, all_false + wrong
+        rows.append([file.name, f"{len(lengths):,}", f"{missed}", f"{wrong}"])
+    return Section(
+        "Truncated files",
+        f"Each of {len(rows)} files, made in code, is cut at many places and read; then whole.",
+        [
+            Figure(f"truncated files not found, of {all_cut:,}", all_missed, 0),
+            Figure(f"false alarms, of {2 * len(rows)} whole files", all_false, 0),
+        ],
+        [Table("The corpus", ("file", "cut", "not found", "false alarms"), rows)],
+    )
+
+
+def _is_measured(content: bytes) -> bool:
+    with SizeReader(100_000) as reader:
+        try:
+            for start in range(0, len(content), _BLOCK):
+                reader.feed(content[start : start + _BLOCK])
+            measured = reader.result()
+        except MeasuringError:
+            return False
+    return (measured.width, measured.height) == (WIDTH, HEIGHT)

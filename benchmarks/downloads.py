@@ -1,0 +1,72 @@
+"""The processor time of an image: streamed and measured from its header, against downloaded whole and opened."""
+
+import io
+import ipaddress
+import time
+from collections.abc import Callable
+
+import requests
+from PIL import Image
+
+from benchmarks.report import Figure, Section, Settings, Table, interleaved
+from benchmarks.served_images import served_images, urls
+from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from retail_pulse.measuring.policy import CallPolicy
+
+# What a download may cost here: more than any of these takes.
+LIMITS = FetchLimits(5, 20, 60, 20_000_000, 100_000, 3)
+LOOPBACK = CallPolicy([ipaddress.ip_network("127.0.0.0/8")], [range(1, 65536)])
+
+_BOUNDS = {100_000: 0.90, 1_000_000: 0.40, 8_000_000: 0.30}
+# Images of each turn: enough of the small ones that the clock can tell them.
+_IMAGES = {100_000: 60, 1_000_000: 24, 8_000_000: 8}
+_NAMES = {100_000: "100 KB", 1_000_000: "1 MB", 8_000_000: "8 MB"}
+
+
+def measure(settings: Settings) -> Section:
+    """Measure three sizes."""
+    figures, rows = [], []
+    for size, bound in _BOUNDS.items():
+        ours, plain = _compare(size, 5 if settings.quick else 15)
+        name = _NAMES[size]
+        figures.append(
+            Figure(f"CPU of an image of {name} against requests.get(...).content + Pillow", ours / plain, bound)
+        )
+        rows.append([name, f"{ours * 1000:.2f}", f"{plain * 1000:.2f}", f"{ours / plain:.2f}", f"{bound:.2f}"])
+    columns = ("image", "measured (ms)", "requests.get + Pillow (ms)", "ratio", "at most")
+    return Section(
+        "A download",
+        "JPEG, PNG and WebP from a server on 127.0.0.1 in a process of its own; the processor time of the client "
+        "alone, in turns, medians. The worker keeps its connections, streams and reads the header; the other calls "
+        "`requests.get`, takes `.content` and opens it with Pillow, which decodes nothing either.",
+        figures,
+        [Table("Processor time of an image", columns, rows)],
+    )
+
+
+def _compare(size: int, rounds: int) -> tuple[float, float]:
+    fetcher = Fetcher(LIMITS, LOOPBACK, 1)
+    with served_images(size, 0) as base:
+        images = urls(base, _IMAGES[size])
+
+        def plain(url: str) -> tuple[int, int]:
+            with Image.open(io.BytesIO(requests.get(url, timeout=20).content)) as image:
+                return image.size
+
+        for url in images[:4]:
+            measured = fetcher.measure(url)
+            if (measured.width, measured.height) != plain(url):
+                raise ValueError(f"two sizes of {url}")
+        cases = {"ours": _timed(fetcher.measure, images), "plain": _timed(plain, images)}
+        taken = interleaved(cases, rounds)
+    return taken["ours"], taken["plain"]
+
+
+def _timed(call: Callable[[str], object], images: list[str]) -> Callable[[], float]:
+    def run() -> float:
+        begin = time.process_time()
+        for url in images:
+            call(url)
+        return (time.process_time() - begin) / len(images)
+
+    return run

@@ -1,0 +1,106 @@
+"""The memory of a worker with 16 downloads at once, above that of the idle worker: images of 8 MB, and every bomb."""
+
+import multiprocessing
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from benchmarks.downloads import LIMITS, LOOPBACK
+from benchmarks.report import Figure, Section, Settings, Table
+from benchmarks.served_images import served_images, urls
+from local.image_server import DEFAULT_TYPE, Answer, ImageServer
+from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.measuring.fetch import Fetcher
+from tests.measuring.bombs import bombs
+
+_AT_ONCE = 16
+_MB = 1_000_000
+_BOUND_MB = 25
+
+
+def measure(settings: Settings) -> Section:
+    """Measure each kind of file in a worker of its own."""
+    downloads = 32 if settings.quick else 128
+    with served_images(8 * _MB, 0) as base:
+        images = _alone(urls(base, downloads))
+    with _served_bombs() as (base, names):
+        if settings.quick:
+            # All of them in one worker: its peak is that of the worst.
+            worst = {"all bombs": _alone([f"{base}/{number}" for number in range(len(names)) for _ in range(_AT_ONCE)])}
+        else:
+            worst = {name: _alone([f"{base}/{number}"] * _AT_ONCE) for number, name in enumerate(names)}
+    rows = [["images of 8 MB", f"{images:.1f}"], *([name, f"{most:.1f}"] for name, most in worst.items())]
+    return Section(
+        "Memory of downloads",
+        f"{_AT_ONCE} downloads at once in a worker of its own, from a server in another process: the most resident "
+        "memory that the kernel has counted, above that of the worker after one small image. Bombs have 8 MB where "
+        "they are not small.",
+        [
+            Figure(
+                f"resident memory, {_AT_ONCE} downloads of 8 MB at once, above the idle worker", images, _BOUND_MB, "MB"
+            ),
+            Figure(f"resident memory, {_AT_ONCE} of the worst bomb at once", max(worst.values()), _BOUND_MB, "MB"),
+        ],
+        [Table("Memory above the idle worker", ("file", "MB"), rows)],
+    )
+
+
+def _alone(images: list[str]) -> float:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_grown_megabytes, images).result()
+
+
+def _grown_megabytes(images: list[str]) -> float:
+    fetcher = Fetcher(LIMITS, LOOPBACK, _AT_ONCE)
+    with ImageServer() as server:
+        _outcome(fetcher, server.script("/small", Answer(body=b"GIF89a", content_type=DEFAULT_TYPE)))
+    # Linux: the most resident memory counts anew from here on.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    idle = _megabytes("VmRSS")
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda url: _outcome(fetcher, url), images))
+    return _megabytes("VmHWM") - idle
+
+
+def _outcome(fetcher: Fetcher, url: str) -> str:
+    try:
+        return fetcher.measure(url).format
+    except MeasuringError as error:
+        return error.code
+
+
+def _megabytes(name: str) -> float:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"this system does not tell {name}")
+    return int(found[1]) * 1024 / _MB
+
+
+@contextmanager
+def _served_bombs() -> Iterator[tuple[str, list[str]]]:
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours.recv()
+    finally:
+        ours.close()
+        process.join(10)
+
+
+def _serve(parent: Connection) -> None:
+    names = []
+    with ImageServer() as server:
+        for number, (name, content) in enumerate(bombs()):
+            names.append(name)
+            server.script(f"/{number}", Answer(body=content, content_type=DEFAULT_TYPE))
+        parent.send((server.url(""), names))
+        try:
+            parent.recv()
+        except EOFError:
+            return
