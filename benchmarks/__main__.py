@@ -1,10 +1,12 @@
 """Measure the figures that are to be held: ``make bench``, ``make bench QUICK=1``, ``make bench ONLY=cold_start``.
 
 Prints every section, and at the end a line a figure: met or not. A thorough run also renews results.json, and from it
-the tables and plots of docs/performance.md. The exit status is 1 when a figure is not met, 2 when something failed.
+the tables and plots of docs/performance.md and docs/scaling.md. The exit status is 1 when a figure is not met, 2 when
+something failed.
 """
 
 import argparse
+import re
 import sys
 import time
 import traceback
@@ -19,7 +21,9 @@ from benchmarks.report import Section, Settings
 from benchmarks.running import run_alone
 
 # In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
-MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill")
+MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill", "quotas")
+
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 def _print(console: Console, section: Section) -> None:
@@ -27,7 +31,7 @@ def _print(console: Console, section: Section) -> None:
     for table in section.tables:
         printed = Printed(*table.columns, title=table.title, title_justify="left")
         for row in table.rows:
-            printed.add_row(*row)
+            printed.add_row(*(_LINK.sub(r"\1", cell) for cell in row))
         console.print(printed)
     for plot in section.plots:
         printed = Printed(plot.x, *plot.series, title=f"{plot.title} ({plot.y})", title_justify="left")
@@ -43,7 +47,8 @@ def _keep(measurements: Mapping[str, Measurement]) -> None:
     for measurement in measurements.values():
         for plot in measurement.section.plots:
             plots.draw(plot, page.PLOTS)
-    page.write(kept, MODULES)
+    for path, text in page.written(kept, MODULES).items():
+        path.write_text(text, encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,8 +14,8 @@ from benchmarks.usage import MEGABYTES_A_PROCESSOR, Usage, billed_seconds, other
 
 STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 # Small, so that the run is short: what is counted does not depend on it, and a download takes its 100 ms.
-_IMAGE_BYTES = 5_000
-_DOWNLOAD_SECONDS = 0.1
+IMAGE_BYTES = 5_000
+DOWNLOAD_SECONDS = 0.1
 # How often a client looks at its job until it has ended.
 _LOOKS = 5
 _MEMORIES = (256, 384, 512, 768, 1024, 1769, 3008)
@@ -28,7 +28,7 @@ _LOOK_LOG_BYTES = 1500
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class JobsRun:
     """Jobs of one size, and all that happened for them."""
 
     usage: Usage
@@ -43,9 +43,9 @@ def measure(settings: Settings) -> Section:
     """Measure the bill of a million images."""
     prices = Prices.load()
     jobs = {3: (3, 3), 100: (3, 3), 1000: (2, 20)} | ({} if settings.quick else {10_000: (1, 1)})
-    with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
-        runs = {size: _run(base, size, count[not settings.quick]) for size, count in jobs.items()}
-        batches = {} if settings.quick else {most: _run(base, 1000, 1, most) for most in (5, 2, 1)}
+    with served_images(IMAGE_BYTES, DOWNLOAD_SECONDS) as base:
+        runs = {size: run_jobs(base, size, count[not settings.quick]) for size, count in jobs.items()}
+        batches = {} if settings.quick else {most: run_jobs(base, 1000, 1, most) for most in (5, 2, 1)}
     main = runs[1000]
     charges = request_charges(main.usage, prices)
     lambda_charges = charges["Lambda, time"] + charges["Lambda, requests"]
@@ -68,7 +68,7 @@ def measure(settings: Settings) -> Section:
     )
 
 
-def _run(base: str, size: int, jobs: int, batch: int | None = None) -> _Run:
+def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsRun:
     """Take jobs of one size from their submission to their end, one after the other."""
     invocations: list[Invocation] = []
     memory = {name: memory_megabytes(template(), logical_id) for name, logical_id in FUNCTIONS.items()}
@@ -85,7 +85,7 @@ def _run(base: str, size: int, jobs: int, batch: int | None = None) -> _Run:
         for kind, (count, taken) in counts.stored.items()
     }
     counts = CallCounts(counts.dynamodb, counts.sqs, stored, counts.most_at_once)
-    return _Run(Usage.of(size * jobs, counts, invocations, memory), counts, invocations)
+    return JobsRun(Usage.of(size * jobs, counts, invocations, memory), counts, invocations)
 
 
 def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: int | None) -> list[Invocation]:
@@ -100,7 +100,7 @@ def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: in
     return done
 
 
-def _text(run: _Run, prices: Prices) -> str:
+def _text(run: JobsRun, prices: Prices) -> str:
     invocations = run.of("process")
     cpu = sum(each.cpu_seconds for each in invocations)
     full = [each for each in invocations if each.messages == max(each.messages for each in invocations)]
@@ -112,7 +112,7 @@ def _text(run: _Run, prices: Prices) -> str:
         f"{run.usage.images:,} images in jobs of 1,000 went through the handlers of authorize, submit, process and "
         "status as they are deployed, against a stand-in for DynamoDB and SQS that answers each call after 5 ms and "
         "counts calls and capacity units by the published rules. 4 images a visit, URLs of 70 bytes, "
-        f"{_DOWNLOAD_SECONDS * 1000:.0f} ms a download, images of {_IMAGE_BYTES / 1000:.0f} KB over kept connections, "
+        f"{DOWNLOAD_SECONDS * 1000:.0f} ms a download, images of {IMAGE_BYTES / 1000:.0f} KB over kept connections, "
         f"the delays as configured; a client that looks at its job {_LOOKS} times, and one call of the authorizer a "
         "job. The poller takes up to ten messages with one call and deletes them with one; Lambda's own may bring "
         "fewer at a time, see the table of batch sizes in a full run. Prices are list prices of "
@@ -129,7 +129,7 @@ def _usd(value: float) -> str:
     return f"{value:.4f}"
 
 
-def _by_job_size(runs: Mapping[int, _Run], prices: Prices) -> Table:
+def _by_job_size(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
     charges = {size: request_charges(run.usage, prices) for size, run in runs.items()}
     others = {size: other_charges(run.usage, prices) for size, run in runs.items()}
     rows = [[name, *(_usd(each[name]) for each in charges.values())] for name in charges[1000]]
@@ -145,7 +145,7 @@ def _by_job_size(runs: Mapping[int, _Run], prices: Prices) -> Table:
     )
 
 
-def _counted(run: _Run, prices: Prices) -> Table:
+def _counted(run: JobsRun, prices: Prices) -> Table:
     """Return the counts that the bill of the main run is made of."""
     rows = []
 
@@ -172,7 +172,7 @@ def _counted(run: _Run, prices: Prices) -> Table:
     )
 
 
-def _by_batch(runs: Mapping[int, _Run], prices: Prices) -> Table:
+def _by_batch(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
     rows = []
     for most, run in runs.items():
         charges = request_charges(run.usage, prices)
@@ -208,7 +208,7 @@ def _at_rest(prices: Prices) -> Table:
     return Table("USD for a month at rest", ["", "USD"], rows)
 
 
-def _by_memory(run: _Run, prices: Prices) -> Plot:
+def _by_memory(run: JobsRun, prices: Prices) -> Plot:
     """Plot what Lambda's time of the process function would cost with other memory."""
     points = []
     for memory in _MEMORIES:

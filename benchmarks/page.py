@@ -1,4 +1,4 @@
-"""The measured part of docs/performance.md: written from results.json, between two marks; the rest is by hand."""
+"""The measured parts of the documentation: written from results.json, between two marks; the rest is by hand."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,9 +7,12 @@ from benchmarks.record import ROOT, Measurement
 from benchmarks.report import Figure, Table
 
 PAGE = ROOT / "docs" / "performance.md"
+SCALING = ROOT / "docs" / "scaling.md"
 PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
 END = "<!-- end of what was measured -->"
+# Sections that stand on another page than docs/performance.md, by the names of their modules.
+_ELSEWHERE = {"quotas": SCALING}
 
 
 class PageError(ValueError):
@@ -62,7 +65,7 @@ def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[s
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise PageError(f"docs/performance.md lacks the line {BEGIN!r} or {END!r}")
+        raise PageError(f"the page lacks the line {BEGIN!r} or {END!r}")
     known = [measurements[name] for name in order if name in measurements]
     return before + "\n\n".join([BEGIN, *_summary(known), *_sections(known), END]) + after
 
@@ -96,6 +99,19 @@ def _table(table: Table) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def write(measurements: Mapping[str, Measurement], order: Iterable[str], page: Path = PAGE) -> None:
-    """Write what was measured into the page."""
-    page.write_text(update(page.read_text(encoding="utf-8"), measurements, order), encoding="utf-8")
+def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, str]:
+    """Return the text of each page with what was measured.
+
+    Raises
+    ------
+    PageError
+        A page lacks the marks.
+    """
+    return {
+        page: update(
+            page.read_text(encoding="utf-8"),
+            measurements,
+            [name for name in order if _ELSEWHERE.get(name, PAGE) == page],
+        )
+        for page in (PAGE, SCALING)
+    }

@@ -70,9 +70,9 @@ def test_nothing_is_known_before_the_first_run(tmp_path: Path) -> None:
     assert record.load(tmp_path / "results.json") == {}
 
 
-def test_the_page_is_the_one_that_the_results_write() -> None:
-    text = page.PAGE.read_text(encoding="utf-8")
-    assert update(text, record.load(), command.MODULES) == text, "run `make bench`, or undo what was edited by hand"
+def test_the_pages_are_those_that_the_results_write() -> None:
+    for path, text in page.written(record.load(), command.MODULES).items():
+        assert path.read_text(encoding="utf-8") == text, "run `make bench`, or undo what was edited by hand"
 
 
 def test_the_page_shows_the_plots_that_lie_beside_it() -> None:

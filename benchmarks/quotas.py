@@ -1,0 +1,247 @@
+"""Beyond one machine, on paper: AWS's quotas against the load of so many images, from counted calls."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.aws_stand_in.capacity import size
+from benchmarks.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, STORES, JobsRun, run_jobs
+from benchmarks.deployment import memory_megabytes, template
+from benchmarks.functions import FUNCTIONS, job_body
+from benchmarks.page import number
+from benchmarks.report import Section, Settings, Table
+from benchmarks.served_images import served_images, urls
+from benchmarks.usage import billed_seconds
+from retail_pulse.chunks import Scope
+from retail_pulse.items import job_item
+from retail_pulse.jobs import Job, JobStatus
+
+_DATA: Mapping[str, Any] = json.loads(Path(__file__).with_name("quotas.json").read_text(encoding="utf-8"))
+DAY_SECONDS = 86_400
+DAYS = (100_000_000, 10_000_000_000)
+LARGE_JOB = 60_000
+_JOB_IMAGES = 1000
+_BATCH_CHUNKS = 10
+# Submit answers within this, or API Gateway gives up before it.
+_SUBMIT_SECONDS = 25
+_SCHEDULE_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What an image uses, in jobs of 1,000 and of its share in them.
+
+    Parameters
+    ----------
+    write_units, read_units
+        Of the table and its indexes.
+    row_write_units, index_write_units
+        Those of the visit rows, and of the indexes, among them.
+    chunk_write_units
+        What submit writes of them before the job is accepted.
+    chunks, api_requests
+        As they are counted.
+    seconds
+        Of the process function, at the memory that it has: an upper bound, see the bill.
+    """
+
+    write_units: float
+    read_units: float
+    row_write_units: float
+    index_write_units: float
+    chunk_write_units: float
+    chunks: float
+    api_requests: float
+    seconds: float
+
+    @classmethod
+    def of(cls, run: JobsRun) -> "Counted":
+        """Divide what was counted by the images."""
+        images = run.usage.images
+        calls = run.counts.dynamodb
+        chunks = calls["BatchWriteItem", "CHUNK"]
+        memory = memory_megabytes(template(), FUNCTIONS["process"])
+        return cls(
+            write_units=run.usage.write_units / images,
+            read_units=run.usage.read_units / images,
+            row_write_units=calls["BatchWriteItem", "CLIENT"].write_units / images,
+            index_write_units=sum(each.index_write_units for each in calls.values()) / images,
+            chunk_write_units=chunks.write_units / images,
+            chunks=chunks.items / images,
+            api_requests=run.usage.api_requests / images,
+            seconds=sum(billed_seconds(each, memory) for each in run.of("process")) / images,
+        )
+
+    def loads(self, images_a_second: float) -> dict[str, float]:
+        """Return what a steady stream of images asks of each quota, by its name in quotas.json."""
+        at_once = self.seconds * images_a_second
+        return {
+            "table_writes": self.write_units * images_a_second,
+            "table_reads": self.read_units * images_a_second,
+            "new_table_writes": self.write_units * images_a_second,
+            "new_table_reads": self.read_units * images_a_second,
+            "store_partition": self.row_write_units * images_a_second,
+            "client_partition": self.index_write_units * images_a_second,
+            "in_flight": at_once * _BATCH_CHUNKS,
+            "mapping": at_once,
+            "concurrency": at_once,
+            "api": self.api_requests * images_a_second,
+            "schedule": 1 / _SCHEDULE_SECONDS,
+        }
+
+
+def measure(settings: Settings) -> Section:
+    """Count a run of the handlers, and hold the quotas against what it would come to."""
+    with served_images(IMAGE_BYTES, DOWNLOAD_SECONDS) as base:
+        counted = Counted.of(run_jobs(base, _JOB_IMAGES, 2 if settings.quick else 5))
+    loads = {images: counted.loads(images / DAY_SECONDS) for images in DAYS}
+    return Section(
+        "Quotas and load",
+        _text(counted, loads),
+        tables=[_quotas(loads), _settings(loads), _growth(loads), _large_job(counted)],
+    )
+
+
+def headroom(limit: float, load: float) -> str:
+    """Write how many times a load fits into a limit."""
+    return f"{number(limit / load)}×" if limit >= load else f"**{number(limit / load)}×**"
+
+
+def first_to_break(loads: Mapping[str, float]) -> list[str]:
+    """Return what each quota is of that a load exceeds, the most exceeded one first."""
+    quotas = _DATA["quotas"]
+    left = {name: quotas[name]["limit"] / load for name, load in loads.items()}
+    return [quotas[name]["what"] for name in sorted(left, key=left.__getitem__) if left[name] < 1]
+
+
+def _text(counted: Counted, loads: Mapping[int, Mapping[str, float]]) -> str:
+    broken = [
+        f"At {_words(images)} images a day "
+        + (f"these quotas are exceeded: {'; '.join(names)}." if names else "every quota of AWS has room.")
+        for images, names in ((images, first_to_break(each)) for images, each in loads.items())
+    ]
+    return (
+        f"Counted, an image in jobs of {_JOB_IMAGES:,} (4 a visit, URLs of 70 bytes, a client that looks five times) "
+        f"takes {number(counted.write_units)} write units ({number(counted.row_write_units)} of them for visit rows, "
+        f"{number(counted.index_write_units)} in indexes), {number(counted.read_units)} read units, "
+        f"{number(counted.chunks)} messages, {number(counted.api_requests)} requests and "
+        f"{1000 * counted.seconds:.1f} ms of the process function. The loads are means over a day: a headroom of 9× is "
+        f"a peak of nine times the mean. Quotas are defaults as of {_DATA['as_of']}, from the pages that "
+        "benchmarks/quotas.json names.\n\n" + " ".join(broken)
+    )
+
+
+def _words(images: int) -> str:
+    return f"{images // 10**9} billion" if images >= 10**9 else f"{images // 10**6} million"
+
+
+def _quotas(loads: Mapping[int, Mapping[str, float]]) -> Table:
+    columns = ["quota", "by default", "can be raised"]
+    for images in loads:
+        columns += [f"load at {_words(images)} a day", "headroom"]
+    rows = []
+    for name, quota in _DATA["quotas"].items():
+        row = [f"[{quota['what']}]({quota['source']})", f"{quota['limit']:,} {quota['unit']}", quota["adjustable"]]
+        for each in loads.values():
+            row += [number(each[name]), headroom(quota["limit"], each[name])]
+        rows.append(row)
+    return Table("AWS's quotas", columns, rows)
+
+
+def _settings(loads: Mapping[int, Mapping[str, float]]) -> Table:
+    rows = []
+    for parameter, name in (("ProcessConcurrency", "mapping"), ("ThrottleRate", "api")):
+        default = float(template().parameters[parameter])
+        row = [f"`{parameter}`", number(default)]
+        for each in loads.values():
+            row += [number(each[name]), headroom(default, each[name])]
+        rows.append(row)
+    columns = ["parameter", "default"]
+    for images in loads:
+        columns += [f"wanted at {_words(images)} a day", "headroom"]
+    return Table("What the template sets", columns, rows)
+
+
+def _growth(loads: Mapping[int, Mapping[str, float]]) -> Table:
+    growth = _DATA["growth"]
+    start = _DATA["quotas"]["new_table_writes"]["limit"]
+
+    def seconds(each: Mapping[str, float]) -> list[float]:
+        doublings = max(0, math.ceil(math.log2(each["table_writes"] / start)))
+        pollers = max(0.0, each["mapping"] - 5) / growth["pollers"]["step"] * growth["pollers"]["seconds"]
+        environments = each["concurrency"] / growth["lambda"]["step"] * growth["lambda"]["seconds"]
+        return [environments, pollers, doublings * growth["table"]["seconds"]]
+
+    rows = [
+        [f"[{each['what']}]({each['source']})", *(_duration(seconds(load)[index]) for load in loads.values())]
+        for index, each in enumerate(growth.values())
+    ]
+    return Table("From nothing to that load", ["what grows", *(f"{_words(images)} a day" for images in loads)], rows)
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 120:
+        return f"{seconds / 60:,.0f} min"
+    return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "below 1 s"
+
+
+def _large_job(counted: Counted) -> Table:
+    quotas, chunks = _DATA["quotas"], math.ceil(counted.chunks * LARGE_JOB)
+    body = len(json.dumps({"body": job_body(urls("https://images.example.com", LARGE_JOB), STORES)}))
+    submit = counted.chunk_write_units * LARGE_JOB
+    update = math.ceil(size(job_item(_ended_job(chunks))) / 1024)
+    job = update * math.ceil(chunks / _BATCH_CHUNKS)
+    wanted = int(template().parameters["ProcessConcurrency"])
+    rows: list[Sequence[str]] = [
+        [
+            "bytes of the call",
+            number(body),
+            f"{_DATA['call_bytes']['limit']:,}",
+            headroom(_DATA["call_bytes"]["limit"], body),
+        ],
+        [
+            f"writes of submit within {_SUBMIT_SECONDS} s, a new table",
+            f"{number(submit)} units, {number(submit / _SUBMIT_SECONDS)}/s",
+            f"{quotas['new_table_writes']['limit']:,}/s",
+            headroom(quotas["new_table_writes"]["limit"] * _SUBMIT_SECONDS, submit),
+        ],
+        [
+            f"its {chunks:,} chunks with {wanted} functions at once",
+            f"{number(counted.seconds * LARGE_JOB)} s of functions",
+            f"{wanted} at once",
+            f"done in {_duration(counted.seconds * LARGE_JOB / wanted)}",
+        ],
+        [
+            "writes meanwhile, a new table",
+            f"{number(wanted / counted.seconds * counted.write_units)}/s",
+            f"{quotas['new_table_writes']['limit']:,}/s",
+            headroom(quotas["new_table_writes"]["limit"], wanted / counted.seconds * counted.write_units),
+        ],
+        [
+            "its visit rows, if all are one store's",
+            f"{number(wanted / counted.seconds * counted.row_write_units)}/s",
+            f"{quotas['store_partition']['limit']:,}/s",
+            headroom(quotas["store_partition"]["limit"], wanted / counted.seconds * counted.row_write_units),
+        ],
+        [
+            f"updates of its own item, up to {update} units each",
+            f"{job:,} units",
+            "1,000/s, one partition",
+            f"{_duration(job / quotas['store_partition']['limit'])} of it",
+        ],
+    ]
+    return Table(f"One job of {LARGE_JOB:,} images", ["what", "load", "quota", "headroom"], rows)
+
+
+def _ended_job(chunks: int) -> Job:
+    """Make a job as it is at its end, when its item is largest."""
+    now = datetime.now(UTC)
+    return Job(
+        client="client", job_id=2**52, nonce="n" * 22, status=JobStatus.COMPLETED, open=False, run=1, scope=Scope.ALL,
+        created_at=now, ended_at=now, visits=LARGE_JOB // 4, images=LARGE_JOB, chunks=chunks, due=None,
+        expires_at=int(now.timestamp()), done=frozenset(range(chunks)),
+    )  # fmt: skip

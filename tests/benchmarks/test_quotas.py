@@ -1,0 +1,46 @@
+"""The arithmetic of load against quota, on counts that are made up here."""
+
+import pytest
+
+from benchmarks import quotas
+from benchmarks.quotas import Counted, first_to_break, headroom
+
+COUNTED = Counted(
+    write_units=0.5, read_units=0.04, row_write_units=0.25, index_write_units=0.004, chunk_write_units=0.1, chunks=0.02,
+    api_requests=0.006, seconds=0.005,
+)  # fmt: skip
+
+
+def test_every_quota_has_a_load_and_every_load_a_quota() -> None:
+    assert COUNTED.loads(1).keys() == quotas._DATA["quotas"].keys()
+
+
+def test_every_quota_and_every_growth_names_its_page_at_aws() -> None:
+    entries = [*quotas._DATA["quotas"].values(), *quotas._DATA["growth"].values(), quotas._DATA["call_bytes"]]
+    assert all(entry["source"].startswith("https://docs.aws.amazon.com/") for entry in entries)
+
+
+def test_loads_are_those_of_a_second() -> None:
+    loads = COUNTED.loads(1000)
+    assert loads["table_writes"] == 500
+    assert loads["concurrency"] == pytest.approx(5)
+    assert loads["in_flight"] == pytest.approx(50)
+
+
+def test_the_schedule_is_called_as_often_whatever_the_load() -> None:
+    assert COUNTED.loads(1)["schedule"] == COUNTED.loads(10**6)["schedule"]
+
+
+def test_what_breaks_is_named_the_most_exceeded_first() -> None:
+    assert first_to_break(COUNTED.loads(1000)) == []
+    broken = first_to_break(COUNTED.loads(100_000))
+    assert [name.partition(",")[0] for name in broken] == [
+        "DynamoDB: one partition",
+        "DynamoDB: a new on-demand table",
+        "DynamoDB: one on-demand table with its indexes",
+    ]
+
+
+def test_a_quota_that_is_exceeded_stands_out() -> None:
+    assert headroom(1000, 500) == "2×"
+    assert headroom(1000, 4000) == "**0.25×**"
