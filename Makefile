@@ -59,6 +59,7 @@ check: setup  ## Lint, types, template rules, and what is generated against its 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions layers/common local tools
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.locks --check
 	$(BIN)/python -m tools.openapi --check
