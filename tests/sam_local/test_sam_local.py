@@ -165,7 +165,7 @@ def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClien
     # THEN the running containers have its folders, and none of the checkout
     command = ["docker", "ps", "--quiet", "--filter", f"volume={build.FOLDER / 'StatusFunction'}"]
     (container, *_) = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    script = "import retail_pulse.jobs as j; print(j.__file__, j.__cached__); import PIL; print(PIL.__file__)"
+    script = "import retail_pulse.jobs as j; print(j.__file__, j.__cached__); import requests; print(requests.__file__)"
     environment = ["--env", "PYTHONPATH=/opt/python", "--env", "PYTHONDONTWRITEBYTECODE=1"]
     shown = subprocess.run(
         ["docker", "exec", *environment, container, "python3.13", "-c", script],
@@ -175,7 +175,7 @@ def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClien
     ).stdout
     assert shown.splitlines() == [
         "/opt/python/retail_pulse/jobs.py /opt/python/retail_pulse/__pycache__/jobs.cpython-313.pyc",
-        "/opt/python/PIL/__init__.py",
+        "/opt/python/requests/__init__.py",
     ]
 
 
