@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# checkov's environment: it wants other releases of what the rest uses.
+GUARD := .guard
 PORT ?= 8080
 SAM_PORT ?= 3000
 RUNS ?= 5
@@ -13,7 +15,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-local test-sam-local test-sam-cli test faults fuzz bench check audit fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-local test-sam-local test-sam-cli test faults fuzz bench check guard audit fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +66,16 @@ check: setup  ## Lint, types, template rules, and what is generated against its 
 	$(BIN)/python -m tools.locks --check
 	$(BIN)/python -m tools.openapi --check
 
+guard: setup $(GUARD)/.installed  ## Hold the template against checkov's rules; .checkov.yaml has the exceptions
+	@$(BIN)/python -m tools.guard $(GUARD)/bin/checkov
+
+$(GUARD)/.installed: requirements-guard.lock
+	@echo "Installing checkov into $(GUARD) (once, about a minute)"
+	@rm -rf $(GUARD)
+	@$(PYTHON) -m venv $(GUARD)
+	@$(GUARD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-guard.lock
+	@touch $@
+
 audit: setup  ## Ask for known vulnerabilities of the locked packages (REQUIRE_SERVICE=1: no answer fails)
 	@$(BIN)/python -m tools.audit $(if $(REQUIRE_SERVICE),--require-service)
 
@@ -71,7 +83,7 @@ fmt: setup  ## Format, and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup  ## Renew requirements.lock from pyproject.toml (UPGRADE=1 takes newer releases) and what is exported from it
+lock: setup  ## Renew the locks from pyproject.toml (UPGRADE=1 takes newer releases) and what is exported from them
 	$(BIN)/python -m tools.locks $(if $(UPGRADE),--upgrade)
 
 openapi: setup  ## Write docs/openapi.json from the models
@@ -93,4 +105,4 @@ addresses: setup  ## Try every address and trick on the fetcher, and write the t
 	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove what was made: environment, caches, builds
-	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GUARD) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,16 +1,14 @@
-"""The template as data: as it is written, and as CloudFormation gets it from the SAM transform, without AWS."""
+"""What the template's tests ask of it: resources by type, values once the parameters are known."""
 
-import copy
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import pytest
-from samtranslator.translator.transform import transform as sam_transform
-from samtranslator.yaml_helper import yaml_parse
-
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = ROOT / "infra" / "template.yaml"
+from tools.transform import ROOT as ROOT
+from tools.transform import TEMPLATE as TEMPLATE
+from tools.transform import Body as Body
+from tools.transform import defaults as defaults
+from tools.transform import load as load
+from tools.transform import transform as whole_transform
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
@@ -19,36 +17,11 @@ PERMISSION = "AWS::Lambda::Permission"
 QUEUE = "AWS::SQS::Queue"
 ROLE = "AWS::IAM::Role"
 
-Body = dict[str, Any]
-
-
-class _NoManagedPolicies:
-    """Stands in for the loader that asks IAM for its managed policies; the template names none."""
-
-    def load(self) -> dict[str, str]:
-        raise AssertionError("the template names a managed policy; write out what the function needs")
-
-
-def load() -> Body:
-    """Return the template as it is written, its tags as ``Ref`` and ``Fn::…``."""
-    body: Body = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
-    return body
-
 
 def transform(body: Body, overrides: Mapping[str, Any] | None = None) -> Body:
     """Return the resources that the SAM transform makes of a template with its defaults and overrides."""
-    packaged = copy.deepcopy(body)
-    for resource in packaged["Resources"].values():
-        for name in {"CodeUri", "ContentUri"} & resource["Properties"].keys():
-            resource["Properties"][name] = "s3://bucket/key"
-    with pytest.MonkeyPatch.context() as patch:
-        # The transform asks boto3 where it is; whatever this machine is set up for must not matter.
-        patch.delenv("AWS_PROFILE", raising=False)
-        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        resources: Body = sam_transform(packaged, defaults(body) | dict(overrides or {}), _NoManagedPolicies())[
-            "Resources"
-        ]
-    return resources
+    made: Body = whole_transform(body, overrides)["Resources"]
+    return made
 
 
 def resources(body: Body, kind: str) -> dict[str, Body]:
@@ -59,11 +32,6 @@ def resources(body: Body, kind: str) -> dict[str, Body]:
 def of_type(found: Body, kind: str) -> dict[str, Body]:
     """Return logical ids and properties of the resources of one type."""
     return {name: resource["Properties"] for name, resource in found.items() if resource["Type"] == kind}
-
-
-def defaults(body: Body) -> dict[str, Any]:
-    """Return the parameters' defaults."""
-    return {name: spec["Default"] for name, spec in body["Parameters"].items()}
 
 
 def resolve(body: Body, value: Any, parameters: Mapping[str, Any]) -> Any:

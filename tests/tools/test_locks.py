@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,28 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tools import locks
-from tools.locks import HEADER, ROOT, LockError, Project, differences, export_layer, pins, resolve_lock
+from tools.locks import (
+    GUARD,
+    HEADER,
+    ROOT,
+    LockError,
+    Project,
+    differences,
+    export_layer,
+    pins,
+    resolve_guard_lock,
+    resolve_lock,
+)
 
 PROJECT = Project(ROOT)
 LOCK = PROJECT.lock.read_text(encoding="utf-8")
 LAYER = PROJECT.layer.read_text(encoding="utf-8")
+GUARD_LOCK = PROJECT.guard_lock.read_text(encoding="utf-8")
 GROUPS: dict[str, list[str]] = tomllib.loads(PROJECT.manifest.read_text(encoding="utf-8"))["dependency-groups"]
 HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}( \\)?")
 
-both = pytest.mark.parametrize("text", [LOCK, LAYER], ids=["lock", "layer"])
+every_file = pytest.mark.parametrize("text", [LOCK, LAYER, GUARD_LOCK], ids=["lock", "layer", "guard"])
+both_locks = pytest.mark.parametrize("text", [LOCK, GUARD_LOCK], ids=["lock", "guard"])
 
 
 def requirements(text: str) -> list[Requirement]:
@@ -37,29 +51,29 @@ def versions(text: str) -> dict[str, set[str]]:
 
 
 class TestTheCommittedFiles:
-    @both
+    @every_file
     def test_say_that_make_lock_generates_them(self, text: str) -> None:
         assert text.startswith(HEADER)
         assert "make lock" in HEADER
 
-    @both
+    @every_file
     def test_hold_exact_versions_alone(self, text: str) -> None:
         assert [r for r in requirements(text) if r.url or [s.operator for s in r.specifier] != ["=="]] == []
 
-    @both
+    @every_file
     def test_hold_hashes_for_every_package(self, text: str) -> None:
         lines = text.removeprefix(HEADER).splitlines()
         for line, following in zip(lines, [*lines[1:], ""], strict=True):
             assert HASH.fullmatch(line) or (line.endswith(" \\") and HASH.fullmatch(following)), line
 
-    @both
+    @every_file
     def test_name_no_host_and_no_option(self, text: str) -> None:
         assert "://" not in text
         assert set(re.findall(r"(?<!\S)--?[a-z-]+", text.removeprefix(HEADER))) == {"--hash"}
 
     @pytest.mark.parametrize("group", GROUPS)
     def test_the_lock_fits_what_each_group_asks_for(self, group: str) -> None:
-        locked = versions(LOCK)
+        locked = versions(GUARD_LOCK if group == GUARD else LOCK)
         for asked in map(Requirement, GROUPS[group]):
             found = locked.get(canonicalize_name(asked.name), set())
             assert found, f"{asked} is not in the lock"
@@ -75,11 +89,12 @@ class TestTheCommittedFiles:
     def test_the_layer_leaves_out_what_only_the_local_stack_and_the_tests_need(self) -> None:
         assert not {"ministack", "moto", "pytest", "mypy", "uv", "cfn-lint"} & set(versions(LAYER))
 
-    def test_the_lock_has_no_package_twice_for_one_python(self) -> None:
+    @both_locks
+    def test_a_lock_has_no_package_twice_for_one_python(self, text: str) -> None:
         here = {name: str(value) for name, value in default_environment().items()}
         for python in ("3.11", "3.12", "3.13", "3.14"):
             marks = {**here, "python_version": python, "python_full_version": f"{python}.0"}
-            names = [r.name for r in requirements(LOCK) if r.marker is None or r.marker.evaluate(marks)]
+            names = [r.name for r in requirements(text) if r.marker is None or r.marker.evaluate(marks)]
             assert len(names) == len(set(names))
 
 
@@ -136,6 +151,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     found.layer.parent.mkdir(parents=True)
     found.lock.write_text(HEADER + Uv.answer, encoding="utf-8")
     found.layer.write_text(HEADER + Uv.answer, encoding="utf-8")
+    found.guard_lock.write_text(HEADER + Uv.answer, encoding="utf-8")
     monkeypatch.setattr("tools.locks.ROOT", tmp_path)
     return found
 
@@ -148,6 +164,18 @@ class TestResolving:
     def test_upgrading_forgets_them(self, uv: Uv, project: Project) -> None:
         resolve_lock(project, upgrade=True)
         assert uv.kept == [""]
+
+    def test_the_guard_has_a_lock_of_its_own_and_its_own_pins(self, uv: Uv, project: Project) -> None:
+        project.guard_lock.write_text(f"{HEADER}six==1.16.0\n", encoding="utf-8")
+        resolve_lock(project)
+        resolve_guard_lock(project)
+        of_all, of_guard = (
+            {argument.rpartition(":")[2] for option, argument in pairwise(command) if option == "--group"}
+            for command in uv.commands
+        )
+        assert of_all == GROUPS.keys() - {GUARD}
+        assert of_guard == {GUARD}
+        assert uv.kept == [HEADER + uv.answer, f"{HEADER}six==1.16.0\n"]
 
     def test_serves_the_oldest_python_whatever_runs_it(self, uv: Uv, project: Project) -> None:
         resolve_lock(project)
@@ -179,18 +207,20 @@ class TestTheCommand:
     ) -> None:
         project.lock.write_text(f"{HEADER}six==1.16.0\n", encoding="utf-8")
         project.layer.write_text(f"{HEADER}six==1.16.0\n", encoding="utf-8")
+        project.guard_lock.write_text(f"{HEADER}six==1.16.0\n", encoding="utf-8")
 
         assert locks.main(["--check"]) == 1
 
         assert capsys.readouterr().err.splitlines() == [
             f"{name}: adds six==1.17.0; removes six==1.16.0 (run `make lock`)"
-            for name in ("requirements.lock", "layers/dependencies/requirements.txt")
+            for name in ("requirements.lock", "layers/dependencies/requirements.txt", "requirements-guard.lock")
         ]
         assert "six==1.16.0" in project.lock.read_text(encoding="utf-8")
 
     def test_without_check_the_files_are_written(self, project: Project) -> None:
         project.lock.unlink()
         project.layer.unlink()
+        project.guard_lock.unlink()
 
         assert locks.main([]) == 0
         assert locks.main(["--check"]) == 0

@@ -1,0 +1,102 @@
+"""``python -m tools.guard CHECKOV``: hold the template against checkov's rules, before and after the SAM transform.
+
+checkov itself passes a template that it cannot read, and never says that an exception has become needless.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.transform import ROOT, TEMPLATE, load, transform
+
+EXCEPTIONS = ROOT / ".checkov.yaml"
+_SECONDS = 120
+
+Report = Mapping[str, Any]
+
+
+class GuardError(RuntimeError):
+    """checkov gave no report."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 1 for a broken rule, a needless exception or a template unread."""
+    parser = argparse.ArgumentParser(prog="tools.guard", description="Hold the template against checkov's rules.")
+    parser.add_argument("checkov", type=Path, help="the program checkov, in an environment of its own")
+    checkov = parser.parse_args(arguments).checkov.absolute()
+    excepted = yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))["skip-check"]
+    # checkov takes up settings of the folder that it runs in: here it finds none.
+    with tempfile.TemporaryDirectory() as folder:
+        transformed = Path(folder) / "transformed.json"
+        transformed.write_text(json.dumps(transform(load()), indent=1), encoding="utf-8")
+        try:
+            reports = {path.name: scan(checkov, path, Path(folder)) for path in (TEMPLATE, transformed)}
+        except GuardError as error:
+            print(f"guard: {error}", file=sys.stderr)
+            return 1
+    code, text = judge(reports, excepted)
+    print(text, file=sys.stderr if code else sys.stdout)
+    return code
+
+
+def scan(checkov: Path, template: Path, folder: Path) -> Report:
+    """Return checkov's report on a template, every rule tried and nothing fetched from anywhere.
+
+    Raises
+    ------
+    GuardError
+        When it gives none.
+    """
+    command = [
+        *(str(checkov), "--file", str(template), "--framework", "cloudformation", "--output", "json"),
+        *("--skip-download", "--soft-fail"),
+    ]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=_SECONDS)
+        report: Report = json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise GuardError(f"checkov did not end within {_SECONDS} s") from error
+    except (OSError, subprocess.CalledProcessError, ValueError) as error:
+        raise GuardError(f"checkov gave no report on {template.name}: {error}") from error
+    return report
+
+
+def judge(reports: Mapping[str, Report], excepted: Sequence[str]) -> tuple[int, str]:
+    """Return the exit code and what to say of checkov's reports.
+
+    Parameters
+    ----------
+    reports
+        By the template's name.
+    excepted
+        Ids of the rules that need not hold.
+    """
+    wrong: list[str] = []
+    broken: set[str] = set()
+    passed = 0
+    for name, report in reports.items():
+        results = report.get("results", {})
+        if not results.get("passed_checks") or results.get("parsing_errors"):
+            wrong.append(f"guard: {name}: checkov could not read it")
+            continue
+        passed += len(results["passed_checks"])
+        for found in results["failed_checks"]:
+            rule = found["check_id"]
+            broken.add(rule)
+            if rule not in excepted:
+                line = found["file_line_range"][0]
+                wrong.append(f"guard: {name}:{line}: {found['resource']}: {rule} {found['check_name']}")
+    if not wrong:
+        wrong += [f"guard: {EXCEPTIONS.name}: {rule} is needless" for rule in excepted if rule not in broken]
+    return (1, "\n".join(wrong)) if wrong else (0, f"guard: {passed} checks passed, {len(excepted)} rules excepted")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
