@@ -81,7 +81,8 @@ class Rules(RuleBasedStateMachine):
             self.world.deliver()
         else:
             for job_id in self.accepted:
-                with contextlib.suppress(JobIsOpenError, NothingToRetryError):
+                # What refuses a bystander must not reach the worker, who would take it for the image's failure.
+                with contextlib.suppress(JobIsOpenError, NothingToRetryError, StorageUnavailableError):
                     self.world.retrying.retry("me", job_id)
 
     def with_fault(self, fault: str | None, write: int) -> None:
