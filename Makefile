@@ -42,7 +42,7 @@ sam-local: setup  ## Serve the built functions by the real `sam local start-api`
 test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; needs Docker, the SAM CLI and python3.13
 	$(BIN)/python -m pytest -m sam_local tests/sam_local
 
-test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, and an update over live data; needs the SAM CLI
+test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, an update over live data, jobs before and after; needs the SAM CLI
 	$(BIN)/python -m pytest tests/sam_cli/deployment.py
 
 test: check  ## Lint, types, template checks and every test that needs no Docker

@@ -1,7 +1,7 @@
-"""The real `sam deploy` against the embedded stack: a new stack, and an update over live data (`make test-sam-cli`).
+"""The real `sam deploy` with samconfig's stages, and an update over live data (`make test-sam-cli`).
 
 The embedded stack is only the AWS behind it: `sam` makes stacks of its own, beside the one that `local.serve` deployed.
-The emulator makes no routes of an ``HttpApi`` (see `local.http_api`), so the test looks at the resources and the data.
+The emulator makes no routes of an ``HttpApi`` (see `local.http_api`), so the functions are invoked with its events.
 """
 
 import json
@@ -14,16 +14,23 @@ from typing import Any
 
 import pytest
 
-from local.clients import client
+from local.bundles import Bundle, function_bundle, layer_bundle
+from local.client import submission
+from local.image_server import ImageServer
+from local.images import Format, make_image
 from local.process import StackProcess
+from local.template import FUNCTION, LAYER, Template
+from tests.functions.conftest import event
+from tests.infra.test_samconfig import overrides, parameters
+from tests.local.waiting import wait_until
 from tools.keys import store_key
+from tools.transform import ROOT, TEMPLATE
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
-# What `sam build` made, where it has run; else the functions go up without their packages, which no check here needs.
-TEMPLATE = BUILT if BUILT.exists() else ROOT / "infra" / "template.yaml"
-STACK = "retail-pulse-sam"
 KEY = "key-that-survives"
+CLIENT = "acme"
+STORE = "S00339218"
+_JOB_SECONDS = 30.0
 
 pytestmark = pytest.mark.skipif(shutil.which("sam") is None, reason="there is no SAM CLI (`sam`) on PATH")
 
@@ -55,48 +62,148 @@ def emulator() -> Iterator[StackProcess]:
         yield running
 
 
-def deploy(stack: StackProcess, folder: Path, **parameters: str) -> None:
+def for_the_emulator(stage: str, folder: Path) -> Path:
+    """Write the template that the emulator can run, with the code packed beside it; return its path.
+
+    The emulator's workers run on this Python with its packages, whatever `sam build` made for Lambda's.
+    """
+    template = Template(TEMPLATE, overrides(stage))
+    # Defaults, so that the stage's own overrides stay those of samconfig.toml: the images are on this machine.
+    template.body["Parameters"]["AllowedNetworks"]["Default"] = "127.0.0.0/8"
+    template.body["Parameters"]["AllowedPorts"]["Default"] = "1-65535"
+    for _, properties in template.resources(FUNCTION):
+        properties["CodeUri"] = put(function_bundle(template.folder / properties["CodeUri"]), folder)
+    for _, properties in template.resources(LAYER):
+        properties["ContentUri"] = put(layer_bundle(template.folder / properties["ContentUri"]), folder)
+    path = folder / f"{stage}.json"
+    path.write_text(json.dumps(template.body), encoding="utf-8")
+    return path
+
+
+def put(bundle: Bundle, folder: Path) -> str:
+    (folder / bundle.key).write_bytes(bundle.content)
+    return bundle.key
+
+
+def deploy(emulator: StackProcess, template: Path, folder: Path, stage: str, stack: str) -> None:
     sam(
-        *("deploy", "--template-file", str(TEMPLATE), "--stack-name", STACK),
-        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--no-confirm-changeset"),
-        *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+        *("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage, "--stack-name", stack),
+        *("--template-file", str(template), "--no-confirm-changeset"),
         folder=folder,
-        endpoint_url=stack.endpoint_url,
+        endpoint_url=emulator.endpoint_url,
     )
 
 
-def resources(stack: StackProcess) -> dict[str, str]:
-    found = client("cloudformation", stack.endpoint_url).describe_stack_resources(StackName=STACK)["StackResources"]
-    return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
+class Deployed:
+    """A stack that `sam` has deployed, as it is now.
+
+    Parameters
+    ----------
+    emulator
+        The AWS that it is in.
+    name
+        The stack's name.
+    """
+
+    def __init__(self, emulator: StackProcess, name: str) -> None:
+        described = emulator.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+        self.resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described}
+        self._lambda = emulator.client("lambda")
+        self._dynamodb = emulator.client("dynamodb")
+
+    def call(self, function: str, sent: dict[str, Any]) -> dict[str, Any]:
+        """Invoke a function by its logical id."""
+        answer = self._lambda.invoke(FunctionName=self.resources[function], Payload=json.dumps(sent))
+        payload: dict[str, Any] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return payload
+
+    def request(self, function: str, sent: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
+        """Send a request as API Gateway does: what authorize says of the key goes to the function."""
+        allowed = self.call("AuthorizeFunction", event("authorize") | {"headers": {"x-api-key": key}})
+        if not allowed["isAuthorized"]:
+            return 403, {}
+        sent["requestContext"]["authorizer"] = {"lambda": allowed["context"]}
+        answer = self.call(function, sent)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def submit(self, url: str, key: str = KEY) -> tuple[int, dict[str, Any]]:
+        return self.request("SubmitFunction", event("submit") | {"body": json.dumps(submission((STORE, [url])))}, key)
+
+    def status(self, job_id: int) -> dict[str, Any]:
+        query = {"rawQueryString": f"jobid={job_id}", "queryStringParameters": {"jobid": str(job_id)}}
+        return self.read(event("status") | query)
+
+    def perimeters(self, job_id: int) -> list[int]:
+        path = f"/api/jobs/{job_id}/results"
+        sent = event("status") | {"rawPath": path, "rawQueryString": "", "queryStringParameters": {}}
+        sent["requestContext"]["http"]["path"] = path
+        return [row["perimeter"] for row in self.read(sent)["results"]]
+
+    def read(self, sent: dict[str, Any]) -> dict[str, Any]:
+        code, body = self.request("StatusFunction", sent, KEY)
+        assert code == 200, body
+        return body
+
+    def run_job(self, url: str) -> int:
+        """Submit a job of one image, and wait until the queue's message has been worked on."""
+        code, body = self.submit(url)
+        assert code == 201, body
+        job_id = int(body["job_id"])
+        wait_until(lambda: self.status(job_id)["status"] != "ongoing", _JOB_SECONDS)
+        assert self.status(job_id) == {"status": "completed", "job_id": str(job_id)}
+        return job_id
+
+    def environment(self, function: str) -> dict[str, str]:
+        found = self._lambda.get_function_configuration(FunctionName=self.resources[function])
+        variables: dict[str, str] = found["Environment"]["Variables"]
+        return variables
+
+    def items(self) -> list[str]:
+        """Every item of the table, as comparable texts."""
+        return sorted(map(json.dumps, self._dynamodb.scan(TableName=self.resources["JobsTable"])["Items"]))
+
+    def is_protected(self) -> bool:
+        table = self._dynamodb.describe_table(TableName=self.resources["JobsTable"])["Table"]
+        return bool(table["DeletionProtectionEnabled"])
 
 
-def test_an_update_changes_the_functions_and_leaves_a_job_and_a_key_as_they_are(
-    emulator: StackProcess, tmp_path: Path
-) -> None:
-    dynamodb: Any = emulator.client("dynamodb")
-    functions: Any = emulator.client("lambda")
-    deploy(emulator, tmp_path, Stage="dev", LogLevel="INFO")
-    before = resources(emulator)
-    table = before["JobsTable"]
-    store_key(dynamodb, table, KEY, "acme")
-    dynamodb.put_item(
-        TableName=table,
-        Item={
-            "pk": {"S": "JOB#acme#7"},
-            "sk": {"S": "JOB"},
-            "status": {"S": "completed"},
-            "done_chunks": {"NS": ["0"]},
-        },
-    )
-    items = sorted(map(json.dumps, dynamodb.scan(TableName=table)["Items"]))
+def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackProcess, tmp_path: Path) -> None:
+    stack = parameters("prod", "global")["stack_name"]
+    with ImageServer() as server:
+        image = server.add("/1.jpg", make_image(Format.JPEG, 120, 90))
+        deploy(emulator, for_the_emulator("prod", tmp_path), tmp_path, "prod", stack)
+        before = Deployed(emulator, stack)
+        store_key(emulator.client("dynamodb"), before.resources["JobsTable"], KEY, CLIENT)
+        job_id = before.run_job(image)
+        assert before.submit(image, key="nobody-has-this-key") == (403, {})
+        assert before.perimeters(job_id) == [420]
+        assert before.environment("SubmitFunction")["POWERTOOLS_LOG_LEVEL"] == "INFO"
+        assert before.is_protected()
+        items = before.items()
 
-    deploy(emulator, tmp_path, Stage="prod", LogLevel="DEBUG")
-    after = resources(emulator)
+        # Those of dev for the same stack: an update changes what is named alone, and dev names what prod leaves out.
+        deploy(emulator, for_the_emulator("dev", tmp_path), tmp_path, "dev", stack)
+        after = Deployed(emulator, stack)
 
-    assert after["JobsTable"] == table
-    assert after["ChunkQueue"] == before["ChunkQueue"]
-    assert sorted(map(json.dumps, dynamodb.scan(TableName=table)["Items"])) == items
-    assert len(items) >= 2
-    configuration = functions.get_function_configuration(FunctionName=after["SubmitFunction"])
-    assert configuration["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
-    assert dynamodb.describe_table(TableName=table)["Table"]["DeletionProtectionEnabled"] is True
+        for name in ("JobsTable", "ChunkQueue", "DeadLetterQueue"):
+            assert after.resources[name] == before.resources[name]
+        assert after.items() == items
+        assert after.environment("SubmitFunction")["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
+        assert not after.is_protected()
+        assert after.status(job_id) == {"status": "completed", "job_id": str(job_id)}
+        assert after.perimeters(job_id) == [420]
+        assert after.run_job(image) != job_id
+
+
+@pytest.mark.skipif(not BUILT.exists(), reason="there is no build: `sam build` makes one")
+def test_what_sam_build_made_is_deployed(emulator: StackProcess, tmp_path: Path) -> None:
+    stack = parameters("dev", "global")["stack_name"]
+    deploy(emulator, BUILT, tmp_path, "dev", stack)
+
+    built = Deployed(emulator, stack)
+
+    assert not built.is_protected()
+    assert {name for name in built.resources if name.endswith("Function")} == {
+        f"{name}Function" for name in ("Authorize", "Submit", "Process", "Reprocess", "Status")
+    }
