@@ -20,7 +20,7 @@ from botocore.config import Config
 from local.names import AWS_KEY, REGION
 from local.process import StackProcess
 from local.sam import build
-from local.sam.events import QueuePoller, Repeater, schedule_event
+from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
 
 # SAM publishes containers on random ports from 5000 to 9000; its own servers stay out of that.
@@ -32,7 +32,7 @@ _LONGEST_INVOCATION_SECONDS = 150
 
 
 class StageError(RuntimeError):
-    """`sam local` did not come up, or a function did not answer; the text holds what SAM has printed."""
+    """`sam local` did not come up; the text holds what SAM has printed."""
 
 
 class SamLocalStage:
@@ -104,28 +104,34 @@ class SamLocalStage:
         return Relay(urlsplit(url).port or 80, self.host_address)
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
-        """Invoke a function by its logical id, by way of `sam local start-lambda` and boto3; return its answer."""
-        answer = self._lambda.invoke(FunctionName=function, Payload=json.dumps(event))
-        return json.loads(answer["Payload"].read() or b"null")
+        """Invoke a function by its logical id, by way of `sam local start-lambda` and boto3; return its answer.
+
+        Raises
+        ------
+        InvocationError
+            It failed.
+        """
+        response = self._lambda.invoke(FunctionName=function, Payload=json.dumps(event))
+        return _answer(function, response["Payload"].read().decode() or "null")
 
     def invoke_once(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function by `sam local invoke`, in a container of its own; return its answer.
 
         Raises
         ------
-        StageError
-            It failed, or its answer is no JSON.
+        InvocationError
+            It failed.
         """
         command = ["sam", "local", "invoke", function, "--event", "-", *self._arguments]
         done = subprocess.run(
             command, input=json.dumps(event), cwd=build.ROOT, env=self._environment(), capture_output=True, text=True,
             timeout=_LONGEST_INVOCATION_SECONDS, check=False,
         )  # fmt: skip
-        # SAM ends with 0 also when the function has failed: only its answer tells.
         try:
-            return json.loads(done.stdout.strip().splitlines()[-1])
-        except (IndexError, ValueError):
-            raise StageError(f"{function}: {done.stdout}{done.stderr}") from None
+            last = done.stdout.strip().splitlines()[-1]
+        except IndexError:
+            raise InvocationError(f"{function}: {done.stderr}") from None
+        return _answer(function, last)
 
     @property
     def log(self) -> str:
@@ -197,6 +203,18 @@ class SamLocalStage:
 
     def _reprocess(self) -> None:
         self.invoke("ReprocessFunction", schedule_event())
+
+
+def _answer(function: str, text: str) -> Any:
+    """Return a function's answer. SAM reports success also of a function that failed: only the text tells."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        raise InvocationError(f"{function}: {text}") from None
+    # What the Lambda runtime makes of an exception.
+    if isinstance(answer, dict) and "errorMessage" in answer:
+        raise InvocationError(f"{function}: {text}")
+    return answer
 
 
 def _take_nothing(stack: StackProcess) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from local.client import ApiClient, submission
 from local.sam import build
-from local.sam.events import QueuePoller, schedule_event, sqs_event
+from local.sam.events import InvocationError, QueuePoller, schedule_event, sqs_event
 from local.sam.stage import SamLocalStage
 from retail_pulse.dynamo import JobsTable
 from tests.sam_local.conftest import ReachableImages
@@ -151,10 +151,20 @@ def test_reprocess_by_a_schedule_event_sends_what_was_lost(stage: SamLocalStage,
 
 
 def test_a_function_is_invoked_through_boto3_by_sam_local_start_lambda(stage: SamLocalStage) -> None:
-    event = {"version": "2.0", "type": "REQUEST", "headers": {"x-api-key": stage.stack.api_key}}
+    event = {
+        "version": "2.0",
+        "type": "REQUEST",
+        "headers": {"x-api-key": stage.stack.api_key},
+        "requestContext": {"requestId": "by-boto3"},
+    }
     answer = stage.invoke("AuthorizeFunction", event)
     assert answer["isAuthorized"] is True
     assert answer["context"]["client"] == "local"
+
+
+def test_a_function_that_fails_is_no_answer(stage: SamLocalStage) -> None:
+    with pytest.raises(InvocationError, match="AuthorizeFunction"):
+        stage.invoke("AuthorizeFunction", {"version": "2.0"})
 
 
 def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClient) -> None:
