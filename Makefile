@@ -10,12 +10,13 @@ RUNS ?= 5
 SEED ?= 1
 AT_ONCE ?= 1
 CASES ?= 10000
+ARCHITECTURE ?= arm64
 # Which stage a command about keys means.
 WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-local test-sam-local test-sam-cli test faults fuzz bench check guard audit fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-local validate build test-sam-local test-sam-cli test faults fuzz bench check guard audit fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +39,13 @@ serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_D
 
 sam-local: setup  ## Serve the built functions by the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
+
+validate: setup  ## Have the SAM CLI validate and lint the template for every stage of samconfig.toml
+	for stage in default dev prod; do sam validate --lint --config-env $$stage || exit 1; done
+
+build: setup  ## `sam build`, and the check of what came out, with its sizes: make build [ARCHITECTURE=arm64]; needs python3.13
+	sam build --parameter-overrides "Architecture=$(ARCHITECTURE)"
+	$(BIN)/python -m tools.artefacts .aws-sam/build $(ARCHITECTURE)
 
 test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; needs Docker, the SAM CLI and python3.13
 	$(BIN)/python -m pytest -m sam_local tests/sam_local
