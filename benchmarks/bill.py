@@ -116,7 +116,8 @@ def _text(run: JobsRun, prices: Prices) -> str:
         f"the delays as configured; a client that looks at its job {_LOOKS} times, and one call of the authorizer a "
         "job. The poller takes up to ten messages with one call and deletes them with one; Lambda's own may bring "
         "fewer at a time, see the table of batch sizes in a full run. Prices are list prices of "
-        f"{prices.region} ({prices.as_of}, benchmarks/prices.json), without free tiers.\n\n"
+        f"{prices.region} ({prices.as_of}, benchmarks/prices.json), without free tiers; "
+        "every request of the queue is taken to cost what fair queues add.\n\n"
         f"Lambda's time: a full batch took {full_seconds:.2f} s here, of which {full_cpu:.2f} s on a processor "
         f"({cpu / run.usage.images * 1000:.2f} ms an image over all batches). {memory} MB are {share:.2f} of a "
         f"processor, so the bill takes the wall time and adds the processor time times {1 / share - 1:.2f}, as if "
@@ -157,14 +158,14 @@ def _counted(run: JobsRun, prices: Prices) -> Table:
         cost = prices.cost("dynamodb_write_unit", write) + prices.cost("dynamodb_read_unit", counts.read_units)
         add(f"{call}, {kind}", counts.calls, cost, f"{counts.items:,}", (f"{write:,}", f"{counts.read_units:,}"))
     for call, queue in sorted(run.counts.sqs.items()):
-        add(call, queue.calls, prices.cost("sqs_request", queue.requests), f"{queue.messages:,}")
+        add(call, queue.calls, prices.cost("sqs_fair_request", queue.requests), f"{queue.messages:,}")
     for function in ("authorize", "submit", "process", "status"):
         calls = run.of(function)
         memory = memory_megabytes(template(), FUNCTIONS[function])
         gigabyte_seconds = sum(billed_seconds(each, memory) for each in calls) * memory / 1024
         cost = prices.cost("lambda_arm_gb_second", gigabyte_seconds) + prices.cost("lambda_request", len(calls))
         add(f"{function}, {memory} MB: {gigabyte_seconds:,.2f} GB-s", len(calls), cost)
-    add("API Gateway", run.usage.api_requests, prices.cost("api_request", run.usage.api_requests))
+    add("API Gateway", run.usage.api_requests, prices.cost("api_request", run.usage.api_units))
     return Table(
         f"Counted for {run.usage.images:,} images in jobs of 1,000",
         ["call and item", "calls", "items, messages", "write units", "read units", "USD a million images"],

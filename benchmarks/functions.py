@@ -63,6 +63,8 @@ class Invocation:
         Chunks of the batch; 0 for HTTP.
     answer
         What the handler returned.
+    sent_bytes
+        What came in and went out over HTTP.
     """
 
     function: str
@@ -71,6 +73,7 @@ class Invocation:
     log_bytes: int
     messages: int
     answer: Mapping[str, Any]
+    sent_bytes: int = 0
 
     @property
     def body(self) -> Any:
@@ -278,7 +281,9 @@ class _Worker:
         begin, cpu = time.perf_counter(), time.process_time()
         answer = module.handler(event, context)
         seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu
-        return Invocation(name, seconds, cpu_seconds, os.fstat(1).st_size - logged, messages, answer)
+        log_bytes = os.fstat(1).st_size - logged
+        sent_bytes = len(event.get("body") or "") + len(answer.get("body") or "")
+        return Invocation(name, seconds, cpu_seconds, log_bytes, messages, answer, sent_bytes)
 
     def _load(self, name: str) -> ModuleType:
         """Load a function as a cold start does."""

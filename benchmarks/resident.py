@@ -36,7 +36,7 @@ def measure(settings: Settings) -> Section:
     return Section(
         "Memory of downloads",
         f"{_AT_ONCE} downloads at once in a worker of its own, from a server in another process: the most resident "
-        "memory that the kernel has counted, above that of the worker after one small image. Bombs have 8 MB where "
+        "memory that the kernel has counted, above that of the same worker before them. Bombs have 8 MB where "
         "they are not small.",
         [
             Figure(

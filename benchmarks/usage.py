@@ -15,6 +15,8 @@ MEGABYTES_A_PROCESSOR = 1769
 _PLATFORM_LOG_BYTES = 800
 _ACCESS_LOG_BYTES = 350
 _GIGABYTE = 10**9
+# "HTTP APIs are metered in 512 KB increments": https://aws.amazon.com/api-gateway/pricing/
+_API_UNIT_BYTES = 512 * 1024
 
 
 def billed_seconds(invocation: Invocation, megabytes: int) -> float:
@@ -48,8 +50,10 @@ class Usage:
     ----------
     images
         How many.
-    write_units, read_units, queue_requests, api_requests, invocations
+    write_units, read_units, queue_requests, api_units, invocations
         As billed.
+    api_requests
+        As sent; a large one is billed as several.
     gigabyte_seconds
         Of all functions.
     log_bytes, stored_bytes
@@ -61,6 +65,7 @@ class Usage:
     read_units: int
     queue_requests: int
     api_requests: int
+    api_units: int
     invocations: int
     gigabyte_seconds: float
     log_bytes: int
@@ -84,18 +89,19 @@ class Usage:
             The functions' memory in MB, by name.
         """
         every = list(invocations)
-        api_requests = sum(each.function in ("submit", "status") for each in every)
+        of_api = [each for each in every if each.function in ("submit", "status")]
         return cls(
             images=images,
             write_units=counts.write_units,
             read_units=counts.read_units,
             queue_requests=counts.queue_requests,
-            api_requests=api_requests,
+            api_requests=len(of_api),
+            api_units=sum(max(1, math.ceil(each.sent_bytes / _API_UNIT_BYTES)) for each in of_api),
             invocations=len(every),
             gigabyte_seconds=sum(
                 billed_seconds(each, memory[each.function]) * memory[each.function] / 1024 for each in every
             ),
-            log_bytes=sum(each.log_bytes + _PLATFORM_LOG_BYTES for each in every) + api_requests * _ACCESS_LOG_BYTES,
+            log_bytes=sum(each.log_bytes + _PLATFORM_LOG_BYTES for each in every) + len(of_api) * _ACCESS_LOG_BYTES,
             stored_bytes=counts.stored_bytes,
         )
 
@@ -106,8 +112,8 @@ def request_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[s
     quantities = {
         "DynamoDB writes": ("dynamodb_write_unit", usage.write_units),
         "DynamoDB reads": ("dynamodb_read_unit", usage.read_units),
-        "SQS": ("sqs_request", usage.queue_requests),
-        "API Gateway": ("api_request", usage.api_requests),
+        "SQS": ("sqs_fair_request", usage.queue_requests),
+        "API Gateway": ("api_request", usage.api_units),
         "Lambda, time": ("lambda_arm_gb_second", usage.gigabyte_seconds),
         "Lambda, requests": ("lambda_request", usage.invocations),
     }

@@ -55,6 +55,12 @@ def test_every_module_that_is_listed_measures_with_settings() -> None:
         assert list(inspect.signature(measure).parameters) == ["settings"], name
 
 
+def test_every_module_that_measures_is_listed() -> None:
+    files = Path(command.__file__).parent.glob("*.py")
+    measuring = {file.stem for file in files if "\ndef measure(settings: Settings)" in file.read_text("utf-8")}
+    assert measuring == set(command.MODULES)
+
+
 def test_what_was_measured_reads_back_as_it_was_kept(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     record.save({"worker": Measurement(SECTION, RUN)}, path)

@@ -19,8 +19,8 @@ from benchmarks.usage import Usage, billed_seconds, other_charges, request_charg
 PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "prices.json").read_text())
 
 
-def invocation(function: str, seconds: float, cpu_seconds: float) -> Invocation:
-    return Invocation(function, seconds, cpu_seconds, log_bytes=100, messages=0, answer={})
+def invocation(function: str, seconds: float, cpu_seconds: float, sent_bytes: int = 0) -> Invocation:
+    return Invocation(function, seconds, cpu_seconds, log_bytes=100, messages=0, answer={}, sent_bytes=sent_bytes)
 
 
 def test_every_price_has_its_source_at_aws() -> None:
@@ -48,14 +48,14 @@ def test_the_bill_adds_up() -> None:
         stored={"JOB": (1, 5000)},
         most_at_once=1,
     )
-    calls = [invocation("submit", 1.0, 0.0), invocation("process", 2.0, 0.0)]
+    calls = [invocation("submit", 1.0, 0.0, sent_bytes=600_000), invocation("process", 2.0, 0.0)]
     usage = Usage.of(1000, counts, calls, {"submit": 1024, "process": 512})
     assert request_charges(usage, Prices.load()) == pytest.approx(
         {
             "DynamoDB writes": 5 * 1000 * 0.625e-6,
             "DynamoDB reads": 4 * 1000 * 0.125e-6,
-            "SQS": 2 * 1000 * 0.4e-6,
-            "API Gateway": 1000 * 1e-6,
+            "SQS": 2 * 1000 * 0.5e-6,
+            "API Gateway": 2 * 1000 * 1e-6,
             "Lambda, time": 2.0 * 1000 * 0.0000133334,
             "Lambda, requests": 2 * 1000 * 0.2e-6,
         }
