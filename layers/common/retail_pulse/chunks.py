@@ -196,8 +196,7 @@ def cut(visits: Sequence[Visit], max_images: int, max_bytes: int) -> list[Chunk]
 
     for number, visit in enumerate(visits):
         urls = visit.image_urls
-        header = _stored_bytes(visit.store_id, visit.visit_time) + _PART_OVERHEAD_BYTES
-        whole = header + _stored_bytes(*urls)
+        whole = _PART_OVERHEAD_BYTES + _stored_bytes(visit.store_id, visit.visit_time, *urls)
         if chunks[-1] and (len(urls) > room_images or whole > room_bytes):
             chunks.append([])
             room_images, room_bytes = max_images, max_bytes
@@ -206,6 +205,7 @@ def cut(visits: Sequence[Visit], max_images: int, max_bytes: int) -> list[Chunk]
             room_images -= len(urls)
             room_bytes -= whole
             continue
+        header = _PART_OVERHEAD_BYTES + _stored_bytes(visit.store_id, visit.visit_time)
         ends, left = _split([_stored_bytes(url) for url in urls], header, max_images, max_bytes)
         for part, (start, end) in enumerate(pairwise([0, *ends]), 1):
             if part > 1:

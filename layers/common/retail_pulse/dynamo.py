@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _T = TypeVar("_T")
+_V = TypeVar("_V")
 
 # Limits of the service: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _WRITE_BATCH = 25
@@ -67,7 +68,7 @@ class JobsTable:
 
     def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None:
         """Store new chunks under a nonce of this attempt (step 1)."""
-        self._write([items.chunk_item(nonce, chunk, job_expires_at) for chunk in chunks])
+        self._write(chunks, lambda chunk: items.chunk_item(nonce, chunk, job_expires_at))
 
     def put_job(self, job: Job) -> None:
         """Store a new job: the commit point (step 2).
@@ -252,7 +253,7 @@ class JobsTable:
 
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
         """Store visit rows, each with the time its job expires at (step 7); safe to repeat."""
-        self._write([items.visit_row_item(row, expires_at) for row, expires_at in rows])
+        self._write(rows, lambda row: items.visit_row_item(*row))
 
     def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
         """Add chunks that have ended to their job's sets (step 8); adding one twice changes nothing.
@@ -481,18 +482,21 @@ class JobsTable:
             is_own = signed and failure.item.get("mark", {}).get("S") == mark
             return failure.item if is_own else None
 
-    def _write(self, new_items: Sequence[items.Key]) -> None:
+    def _write(self, values: Sequence[_V], item_of: Callable[[_V], items.Key]) -> None:
+        """Store an item for each value. Each batch makes its own: the first ones are on their way meanwhile."""
         until = time.monotonic() + _BATCHES_SECONDS
-        for _ in self._each_batch(partial(self._write_batch, until), new_items, _WRITE_BATCH):
+
+        def write(batch: Sequence[_V]) -> None:
+            self._write_batch(until, [item_of(value) for value in batch])
+
+        for _ in self._each_batch(write, values, _WRITE_BATCH):
             pass
 
     def _read(self, keys: Sequence[items.Key]) -> list[items.Item]:
         until = time.monotonic() + _BATCHES_SECONDS
         return [item for page in self._each_batch(partial(self._read_batch, until), keys, _READ_BATCH) for item in page]
 
-    def _each_batch(
-        self, call: Callable[[Sequence[items.Key]], _T], values: Sequence[items.Key], size: int
-    ) -> Iterator[_T]:
+    def _each_batch(self, call: Callable[[Sequence[_V]], _T], values: Sequence[_V], size: int) -> Iterator[_T]:
         """Call for every batch of values, several at once; the thread of a single batch is the caller's own."""
         batches = [values[start : start + size] for start in range(0, len(values), size)]
         return map(call, batches) if len(batches) == 1 else self._pool.map(call, batches)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+# A tuple is made in a third of the time that a frozen dataclass takes, and a large body has 12,500 visits.
+class Visit(NamedTuple):
     """One store visited at one time, with its image URLs, as the client wrote them."""
 
     store_id: str
@@ -14,8 +15,7 @@ class Visit:
     image_urls: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class VisitPart:
+class VisitPart(NamedTuple):
     """The images of one visit that lie in one chunk; most visits have a single part.
 
     Parameters
