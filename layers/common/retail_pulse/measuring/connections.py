@@ -13,7 +13,9 @@ import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -127,7 +129,12 @@ class GuardedAdapter(HTTPAdapter):
     def cert_verify(self, *_: Any) -> None:
         """Leave the pool as it is: the context holds the certificates, and has to be asked to verify only once."""
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        """Name the pool by the URL alone, so that requests adds no bundle of its own to the context."""
-        host_params, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host_params, {}
+    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
+        """Find the pool by the URL alone: no proxies are looked for, and no bundle is added to the context."""
+        parts = urlsplit(request.url or "")
+        pool: HTTPConnectionPool = self.poolmanager.connection_from_host(parts.hostname, parts.port, parts.scheme)
+        return pool
+
+    def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
+        """Return what the request line names: without proxies the path and the query."""
+        return request.path_url
