@@ -18,7 +18,7 @@ from rich.table import Table as Printed
 from benchmarks import page, plots, record
 from benchmarks.record import Measurement, Run
 from benchmarks.report import Section, Settings
-from benchmarks.running import run_alone
+from benchmarks.running import pace_now, run_alone
 
 # In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
 MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill", "quotas")
@@ -57,32 +57,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="under three minutes, noisier; the docs stay as they are")
     parser.add_argument("--only", choices=MODULES, metavar="NAME", help=f"one of {', '.join(MODULES)}")
     chosen = parser.parse_args(arguments)
-    settings = Settings(quick=chosen.quick)
     command = " ".join(["make bench", *(["QUICK=1"] * chosen.quick), *([f"ONLY={chosen.only}"] if chosen.only else [])])
-    run = Run.here(command)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    console.print(f"{run.machine}, {run.python}, load {run.load:.1f}")
-
     measurements: dict[str, Measurement] = {}
     failed = []
     for name in [chosen.only] if chosen.only else MODULES:
         console.rule(f"[bold]{name}", align="left")
         begin = time.monotonic()
         try:
-            measurements[name] = Measurement(run_alone(name, settings), run)
+            run = Run.here(command, pace_now())
+            console.print(f"{run.machine}, {run.python}, load {run.load:.1f}, pace {page.number(run.pace)}")
+            measurements[name] = Measurement(run_alone(name, Settings(chosen.quick, run.pace)), run)
         except Exception:  # noqa: BLE001 - the others are measured all the same
             traceback.print_exc()
             failed.append(name)
         else:
             _print(console, measurements[name].section)
         console.print(f"took {time.monotonic() - begin:.0f} s")
-    if not settings.quick:
+    if not chosen.quick:
         _keep(measurements)
 
     console.rule("[bold]figures", align="left")
     figures = [figure for measurement in measurements.values() for figure in measurement.section.figures]
     for figure in figures:
         line = f"{page.verdict(figure):8} {figure.what}: {page.measured(figure)}, {page.bound(figure)}"
+        if figure.at_pace is not None:
+            line += f" ({page.at_pace(figure)} at the reference's pace)"
         console.print(line, style="" if figure.is_met else "red", soft_wrap=True, markup=False)
     for name in failed:
         console.print(f"failed   {name}", style="red")

@@ -1,13 +1,10 @@
 """The processor time of an image: streamed and measured from its header, against downloaded whole and opened."""
 
-import io
 import ipaddress
 import time
 from collections.abc import Callable
 
-import requests
-from PIL import Image
-
+from benchmarks.pace import plain_download
 from benchmarks.report import Figure, Section, Settings, Table, interleaved
 from benchmarks.served_images import served_images, urls
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
@@ -48,16 +45,11 @@ def _compare(size: int, rounds: int) -> tuple[float, float]:
     fetcher = Fetcher(LIMITS, LOOPBACK, 1)
     with served_images(size, 0) as base:
         images = urls(base, _IMAGES[size])
-
-        def plain(url: str) -> tuple[int, int]:
-            with Image.open(io.BytesIO(requests.get(url, timeout=20).content)) as image:
-                return image.size
-
         for url in images[:4]:
             measured = fetcher.measure(url)
-            if (measured.width, measured.height) != plain(url):
+            if (measured.width, measured.height) != plain_download(url):
                 raise ValueError(f"two sizes of {url}")
-        cases = {"ours": _timed(fetcher.measure, images), "plain": _timed(plain, images)}
+        cases = {"ours": _timed(fetcher.measure, images), "plain": _timed(plain_download, images)}
         taken = interleaved(cases, rounds)
     return taken["ours"], taken["plain"]
 

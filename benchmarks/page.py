@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.pace import REFERENCE_MS
 from benchmarks.record import ROOT, Measurement
 from benchmarks.report import Figure, Table
 
@@ -11,6 +12,14 @@ SCALING = ROOT / "docs" / "scaling.md"
 PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
 END = "<!-- end of what was measured -->"
+_PACE = (
+    "Processors that are shared do not run at one pace: on these machines the same code took up to twice as long from "
+    "one day to another. Ratios are of runs in turns and stand above that. For figures that are times of a processor, "
+    "the last column says what they come to at the pace of the machine on which they were set: every section begins "
+    f"with plain downloads (`requests.get`, Pillow, 100 KB), which took {REFERENCE_MS} ms of a processor there, and "
+    "its last line says how fast this machine was by that (1 is as fast). Whether a figure is met is said of what was "
+    "measured."
+)
 # Sections that stand on another page than docs/performance.md, by the names of their modules.
 _ELSEWHERE = {"quotas": SCALING}
 
@@ -38,6 +47,11 @@ def verdict(figure: Figure) -> str:
 def measured(figure: Figure) -> str:
     """Write what was measured, with its unit."""
     return f"{number(figure.measured)} {figure.unit}".rstrip()
+
+
+def at_pace(figure: Figure) -> str:
+    """Write what it comes to at the pace of the machine that the figures were set on, where that matters."""
+    return "" if figure.at_pace is None else f"{number(figure.at_pace)} {figure.unit}".rstrip()
 
 
 def bound(figure: Figure) -> str:
@@ -73,9 +87,10 @@ def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[s
 def _summary(measurements: Sequence[Measurement]) -> Iterator[str]:
     figures = [figure for measurement in measurements for figure in measurement.section.figures]
     if figures:
-        rows = [(figure.what, measured(figure), bound(figure), verdict(figure)) for figure in figures]
+        rows = [(figure.what, measured(figure), bound(figure), verdict(figure), at_pace(figure)) for figure in figures]
         yield "## The figures"
-        yield _table(Table("", ("what", "measured", "to hold", ""), rows))
+        yield _PACE
+        yield _table(Table("", ("what", "measured", "to hold", "", "at the reference's pace"), rows))
 
 
 def _sections(measurements: Iterable[Measurement]) -> Iterator[str]:
@@ -90,7 +105,7 @@ def _sections(measurements: Iterable[Measurement]) -> Iterator[str]:
             yield f"![{plot.title}]({PLOTS.relative_to(PAGE.parent).as_posix()}/{plot.name}.svg)"
         yield (
             f"<sub>`{run.command}` on the code of {run.commit_date}: {run.machine}, {run.python}, "
-            f"load {run.load:.1f} at the start.</sub>"
+            f"load {run.load:.1f} at the start, pace {number(run.pace)}.</sub>"
         )
 
 

@@ -31,6 +31,8 @@ class Run:
         Day of the commit that was measured.
     load
         Processes that wanted a processor in the minute before; much above none, the machine was busy with other work.
+    pace
+        See `benchmarks.pace`.
     """
 
     command: str
@@ -38,9 +40,10 @@ class Run:
     python: str
     commit_date: str
     load: float
+    pace: float
 
     @classmethod
-    def here(cls, command: str) -> Self:
+    def here(cls, command: str, pace: float) -> Self:
         """Describe this machine and this checkout."""
         return cls(
             command,
@@ -48,6 +51,7 @@ class Run:
             f"{platform.python_implementation()} {platform.python_version()}",
             _commit_date(),
             round(os.getloadavg()[0], 1),
+            round(pace, 2),
         )
 
 

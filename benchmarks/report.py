@@ -11,9 +11,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How thoroughly to measure; ``quick`` keeps a whole run under three minutes, at the price of noise."""
+    """How and where to measure.
+
+    Parameters
+    ----------
+    quick
+        Keep a whole run under three minutes, at the price of noise.
+    pace
+        This machine's, see `benchmarks.pace`: a time of a processor here, times this, is the time where the figures
+        were set.
+    """
 
     quick: bool = False
+    pace: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,9 @@ class Figure:
         In ``unit``; ratios have an empty one.
     at_least
         Whether the bound is a lower one.
+    at_pace
+        What it comes to at the pace of the machine that the figures were set on; None where no time of a processor
+        is in it. The bound is held against what was measured all the same.
     """
 
     what: str
@@ -35,6 +48,7 @@ class Figure:
     bound: float
     unit: str = ""
     at_least: bool = False
+    at_pace: float | None = None
 
     @property
     def is_met(self) -> bool:

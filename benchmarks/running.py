@@ -1,16 +1,27 @@
-"""One module's measurement in a process of its own."""
+"""Measurements in a process each."""
 
 import importlib
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
+from benchmarks.pace import measure_pace
 from benchmarks.report import Section, Settings
+
+
+def pace_now() -> float:
+    """Measure this machine's pace."""
+    with _process() as pool:
+        return pool.submit(measure_pace).result()
 
 
 def run_alone(name: str, settings: Settings) -> Section:
     """Measure with one module of this package; what another left in memory or in threads would be measured with it."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with _process() as pool:
         return pool.submit(_measure, name, settings).result()
+
+
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _measure(name: str, settings: Settings) -> Section:

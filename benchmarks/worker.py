@@ -53,7 +53,7 @@ def measure(settings: Settings) -> Section:
                 wall / ideal, 1.25,
             ),
             Figure("images per vCPU-second of the whole worker loop, 100 KB each, storage included",
-                   _IMAGES / cpu, 1000, at_least=True),
+                   _IMAGES / cpu, 1000, at_least=True, at_pace=_IMAGES / cpu / settings.pace),
         ],
         tables=[] if profile is None else [profile],
         # The curves take some minutes.

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.aws_stand_in.process import AwsStandIn, CallCounts
 from benchmarks.aws_stand_in.queues import Counts as QueueCounts
 from benchmarks.aws_stand_in.table import Counts as TableCounts
+from benchmarks.bill import JobsRun
 from benchmarks.deployment import memory_megabytes, template
 from benchmarks.functions import Functions, Invocation, job_body
 from benchmarks.prices import Prices
@@ -62,6 +63,15 @@ def test_the_bill_adds_up() -> None:
     )
     others = other_charges(usage, Prices.load())
     assert (others["storage, a month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
+
+
+def test_a_run_at_another_pace_has_other_times_of_a_processor_and_waits_as_long() -> None:
+    counts = CallCounts(dynamodb={}, sqs={}, stored={}, most_at_once=0)
+    calls = [invocation("process", 1.0, 0.4)]
+    run = JobsRun(Usage.of(100, counts, calls, {"process": 384}), counts, calls)
+    (at_half,) = run.at_pace(0.5).of("process")
+    assert (at_half.seconds, at_half.cpu_seconds) == pytest.approx((0.8, 0.2))
+    assert run.at_pace(0.5).usage.gigabyte_seconds < run.usage.gigabyte_seconds
 
 
 def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> None:
