@@ -62,6 +62,20 @@ def _tiff_of_directories(size: int) -> bytes:
     return bytes(body)
 
 
+def _tiff_of_offsets_alone(size: int) -> bytes:
+    # In each directory, three tags of offsets name the same values and their counts have none.
+    count = min(8_192, size // 8)
+    tags = [(256, 4, 1, 5), (257, 4, 1, 5)]
+    for offsets, counts in ((273, 279), (324, 325), (513, 514)):
+        tags += [(offsets, 4, count, 8), (counts, 4, 0, 0)]
+    table = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    body = bytearray(struct.pack("<2sHI", b"II", 42, 8 + 4 * count) + bytes(4 * count))
+    for _ in range(min(10_000, (size - len(body)) // (len(table) + 4))):
+        body += table + struct.pack("<I", len(body) + len(table) + 4)
+    body[-4:] = bytes(4)
+    return bytes(body)
+
+
 def _iso(*boxes: bytes) -> bytes:
     return box(b"ftyp", b"heic" + bytes(4) + b"mif1") + b"".join(boxes)
 
@@ -119,6 +133,7 @@ _BOMBS: dict[str, Callable[[int], bytes]] = {
     "TIFF of strips without bytes": _tiff_of_strips,
     "TIFF of tags with all of the file": _tiff_of_tags,
     "TIFF of directories": _tiff_of_directories,
+    "TIFF of offsets without counts": _tiff_of_offsets_alone,
     "TIFF of 2**32 strips": lambda _: _tiff([(256, 4, 1, 5), (257, 4, 1, 5), (273, 4, 2**32 - 1, 8), (279, 4, 9, 8)]),
     "BigTIFF of 2**64 tags": lambda _: struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 2**64 - 1) + bytes(90),
     "WebP whose chunk claims 4 GB": lambda size: (

@@ -1,12 +1,15 @@
 """Hostile images cost little memory and few steps, and end with a published code."""
 
 import os
+import tempfile
 import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+import retail_pulse.measuring.tiff as tiff_module
+from retail_pulse.measuring.deadline import deadline
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.size import SizeReader
 from retail_pulse.measuring.tiff import KeptBytes, TiffReader
@@ -47,7 +50,12 @@ def test_a_bomb_costs_little_memory_and_ends_with_a_code(name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < MOST_BYTES
-    harmless = ("PNG with a ZIP behind it", "TIFF whose directory is its own next", "TIFF of strips without bytes")
+    harmless = (
+        "PNG with a ZIP behind it",
+        "TIFF whose directory is its own next",
+        "TIFF of strips without bytes",
+        "TIFF of offsets without counts",
+    )
     if name.startswith("PNG of 30,000"):
         assert found == FailureCode.TOO_LARGE
     elif name not in harmless:
@@ -63,6 +71,33 @@ def test_parts_without_end_are_given_up(name: str) -> None:
     assert len(BOMBS[name]) > 12 * MAX_STEPS
     with SizeReader(10_000) as reader, pytest.raises(MeasuringError, match=f"more than {MAX_STEPS} parts"):
         reader.feed(BOMBS[name])
+
+
+def test_what_is_read_of_a_tiff_is_in_proportion_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, read = BOMBS["TIFF of offsets without counts"], []
+
+    class CountedFile(tempfile.SpooledTemporaryFile[bytes]):
+        def read(self, *args: int) -> bytes:
+            data = super().read(*args)
+            read.append(len(data))
+            return data
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", CountedFile)
+    assert outcome(content, []) == "TIFF 5 x 5"
+    assert len(content) / 2 < sum(read) < 2 * len(content)
+
+
+def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = BOMBS["TIFF of strips without bytes"]
+    with SizeReader(10_000) as reader:
+        reader.feed(content)
+        with deadline(0), pytest.raises(TimeoutError):
+            reader.result()
+        looks: list[None] = []
+        monkeypatch.setattr(tiff_module, "seconds_left", lambda: looks.append(None))
+        reader.result()
+    # Once a directory, and once a block of 8,192 of both tags' values.
+    assert len(looks) > len(content) / 4 / 8_192
 
 
 def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:

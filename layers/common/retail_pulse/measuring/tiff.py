@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from retail_pulse.measuring.deadline import seconds_left
 from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.whole import Size
 
@@ -108,7 +109,15 @@ class TiffReader:
         self._kept = 0
 
     def is_whole(self, length: int) -> bool:
-        """Read the directories, and the size with the first of them."""
+        """Read the directories, and the size with the first of them.
+
+        Raises
+        ------
+        MeasuringError
+            The directories break the rules, or there are more of them than in any real file.
+        TimeoutError
+            The thread's deadline has passed: nothing of this is read while the bytes come.
+        """
         self._file.seek(0)
         try:
             layout, place = _layout(self._file.read(16))
@@ -169,6 +178,7 @@ class _Directories:
         size = None
         seen: set[int] = set()
         while place and place not in seen:
+            seconds_left()
             seen.add(place)
             if len(seen) > _MAX_DIRECTORIES:
                 raise _too_many("directories", _MAX_DIRECTORIES)
@@ -205,29 +215,30 @@ class _Directories:
         tag = tags.get(name)
         if tag is None or tag.count != 1:
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the TIFF has no tag {name} of one number")
-        return next(self._values(tag))[0]
+        return next(self._values(tag, 1))[0]
 
     def _parts(self, offsets: _Tag, counts: _Tag) -> None:
-        self._strips += min(offsets.count, counts.count)
+        # What has no counterpart is not read: it would be work that nothing counts.
+        count = min(offsets.count, counts.count)
+        self._strips += count
         if self._strips > _MAX_STRIPS:
             raise _too_many("strips or tiles", _MAX_STRIPS)
-        for starts, lengths in zip(self._values(offsets), self._values(counts), strict=False):
-            self.end = max(self.end, *map(operator.add, starts, lengths), 0)
+        for starts, lengths in zip(self._values(offsets, count), self._values(counts, count), strict=True):
+            self.end = max(self.end, *map(operator.add, starts, lengths))
 
-    def _values(self, tag: _Tag) -> Iterator[tuple[int, ...]]:
-        """Yield a tag's numbers, some thousand at once."""
+    def _values(self, tag: _Tag, most: int) -> Iterator[tuple[int, ...]]:
+        """Yield a tag's first numbers, some thousand at once."""
         layout = self._layout
         letter = _WHOLE_NUMBERS.get(tag.type)
         if letter is None:
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"a TIFF's tag of type {tag.type}, which is no whole number")
         size = _TYPE_BYTES[tag.type]
-        if tag.count * size <= layout.inline:
-            yield struct.unpack_from(f"{layout.order}{tag.count}{letter}", tag.value)
-            return
-        (place,) = struct.unpack(layout.order + layout.offset, tag.value)
-        for first in range(0, tag.count, _BLOCK_VALUES):
-            count = min(_BLOCK_VALUES, tag.count - first)
-            yield self._unpack(place + first * size, f"{layout.order}{count}{letter}")
+        is_inline = tag.count * size <= layout.inline
+        (place,) = (0,) if is_inline else struct.unpack(layout.order + layout.offset, tag.value)
+        for first in range(0, most, _BLOCK_VALUES):
+            seconds_left()
+            how = f"{layout.order}{min(_BLOCK_VALUES, most - first)}{letter}"
+            yield struct.unpack_from(how, tag.value) if is_inline else self._unpack(place + first * size, how)
 
     def _unpack(self, place: int, how: str) -> tuple[int, ...]:
         return struct.unpack(how, self._bytes(place, struct.calcsize(how)))
