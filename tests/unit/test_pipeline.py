@@ -1,5 +1,6 @@
 """Submit, process and read on a table and a queue in memory: deaths, doubled messages, stale runs, other clients."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,9 @@ from itertools import count
 
 import pytest
 
+from local.gateway import LAMBDA_BYTES
+from retail_pulse.answers import results_answer, status_answer
+from retail_pulse.api import json_answer
 from retail_pulse.chunks import Scope
 from retail_pulse.claims import IdempotencyKey
 from retail_pulse.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
@@ -260,15 +264,61 @@ def test_a_cursor_that_nobody_gave_out_is_refused(cursor: str) -> None:
         Position.parse(cursor)
 
 
-def test_past_five_megabytes_the_errors_are_codes_only(world: World) -> None:
-    visits = [Visit(f"{number:05d}" + "x" * 59, "t", ["u"]) for number in range(40_000)]
+def failed_job(world: World, visits: list[Visit], message: str) -> Job:
+    """Submit a job all of whose images fail with a message."""
     job = world.submission.submit("me", visits)
-    stored = {
-        key: replace(chunk, outcomes=dict.fromkeys(range(3), Failure(FailureCode.TIMEOUT, "m" * 100, True)))
+    world.table.stored = {
+        key: replace(chunk, outcomes=dict.fromkeys(range(3), Failure(FailureCode.TIMEOUT, message, True)))
         for key, chunk in world.table.stored.items()
     }
-    world.table.stored = stored
-    failed = replace(job, status=JobStatus.FAILED, failed=frozenset(range(job.chunks)), done=frozenset())
+    return replace(job, status=JobStatus.FAILED, failed=frozenset(range(job.chunks)), done=frozenset())
+
+
+def lambda_bytes(body: str) -> int:
+    """Return how long an answer is as Lambda's runtime hands it on, its longest form."""
+    headers = {"Content-Type": "application/problem+json; charset=utf-8", "Cache-Control": "private, max-age=86400"}
+    return len(json.dumps({"statusCode": 200, "headers": headers, "body": body, "isBase64Encoded": False}))
+
+
+def test_past_six_megabytes_the_errors_are_codes_only(world: World) -> None:
+    failed = failed_job(world, [Visit(f"{number:05d}" + "x" * 59, "t", ["u"]) for number in range(40_000)], "m" * 100)
     stores = world.reading.failed_stores(failed)
     assert len(stores) == 40_000
     assert {store.error for store in stores} == {"timeout"}
+
+
+# What is longer within an answer than in the body of the job: quotes, and what JSON escapes.
+AWKWARD = ['"', "\\", "\x01", "\x7f", "\n", "é", "店", "\U0001f600"]
+
+
+@pytest.mark.parametrize("character", AWKWARD)
+@pytest.mark.parametrize("visits", [3_000, 14_200, 26_000])
+def test_a_failed_status_fits_into_the_answer_of_lambda(world: World, character: str, visits: int) -> None:
+    name = character * (58 // len(character.encode()))
+    failed = failed_job(
+        world, [Visit(f"{number:04x}{name}", "t", [f"u{character * 200}"]) for number in range(visits)], character * 300
+    )
+    stores = world.reading.failed_stores(failed)
+    assert lambda_bytes(json_answer(status_answer(failed, stores)).body or "") <= LAMBDA_BYTES
+    # In the order of the body, and none left out before the last.
+    assert [store.store_id for store in stores] == [f"{number:04x}{name}" for number in range(len(stores))]
+    if len(stores) < visits:
+        assert {store.error for store in stores} == {"timeout"}
+        assert lambda_bytes(json_answer(status_answer(failed, stores)).body or "") > LAMBDA_BYTES * 0.8
+
+
+@pytest.mark.parametrize("character", AWKWARD)
+def test_a_page_of_results_fits_into_the_answer_of_lambda(world: World, character: str) -> None:
+    size = len(character.encode())
+    urls = [f"{number:04d}{character * (2_044 // size)}" for number in range(1_500)]
+    failed = failed_job(world, [Visit(character * (64 // size), character * (128 // size), urls)], character * 300)
+    failed = replace(failed, done=failed.failed)
+    seen: list[str] = []
+    position: Position | None = Position(0, 0)
+    while position is not None:
+        page = world.reading.results("me", failed.job_id, position, 1_000)
+        assert lambda_bytes(json_answer(results_answer(page)).body or "") <= LAMBDA_BYTES
+        assert page.rows
+        seen += [row.image.url for row in page.rows]
+        position = page.next_position
+    assert seen == urls

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Protocol
 
 from retail_pulse.chunks import Chunk, ChunkKey, Image
@@ -15,12 +16,18 @@ from retail_pulse.outcomes import Failure, Measured, Outcome
 from retail_pulse.stores import Store
 
 _URL_CHARACTERS_SHOWN = 200
-# An answer may have 6 MB, once more quoted within the function's own answer:
+# Lambda takes 6,291,456 bytes of a function's answer, in which the body stands as a text, quoted once more:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-_LARGEST_ANSWER = 5_000_000
+# What is left is for status, headers and the frame of the list.
+_LARGEST_ANSWER = 6_000_000
 # Field names, quotes and numbers around the texts of a failed store and of a result.
 _ERROR_OVERHEAD = 40
-_ROW_OVERHEAD = 700
+_ROW_OVERHEAD = 350
+
+# As the API writes a body. Lambda's runtime writes the answer around it: for Python 3.12 and newer it leaves characters
+# beyond ASCII alone, for older ones it escapes them, which is never shorter.
+_in_body = json.JSONEncoder(ensure_ascii=False).encode
+_in_answer = json.JSONEncoder().encode
 
 
 class ReadingStore(Protocol):
@@ -137,6 +144,7 @@ class Reading:
     def failed_stores(self, job: Job) -> list[FailedStore]:
         """Tell which stores of a failed job failed, and why, in the order of the body.
 
+        Where that would be too long for an answer it has codes alone, and then as many stores as there is room for.
         While a scheduled run is open, the job still says `failed`: chunks that are not done show what they last were.
         """
         first: dict[str, tuple[Image, Failure]] = {}
@@ -148,10 +156,14 @@ class Reading:
                 if isinstance(outcome, Failure):
                     first.setdefault(image.store_id, (image, outcome))
                     count[image.store_id] += 1
-        texts = {store: _error_text(image, failure, count[store]) for store, (image, failure) in first.items()}
-        if sum(_json_bytes(store, text) + _ERROR_OVERHEAD for store, text in texts.items()) > _LARGEST_ANSWER:
-            texts = {store: failure.code.value for store, (_, failure) in first.items()}
-        return [FailedStore(store, text) for store, text in texts.items()]
+        stores = [
+            FailedStore(store, _error_text(image, failure, count[store])) for store, (image, failure) in first.items()
+        ]
+        if sum(map(_store_bytes, stores)) <= _LARGEST_ANSWER:
+            return stores
+        codes = [FailedStore(store, failure.code.value) for store, (_, failure) in first.items()]
+        sizes = accumulate(map(_store_bytes, codes))
+        return [store for store, size in zip(codes, sizes, strict=True) if size <= _LARGEST_ANSWER]
 
     def progress(self, client: str, job_id: int) -> JobProgress:
         """Count a job's images and visits.
@@ -198,10 +210,11 @@ class Reading:
                 for image, outcome in _seen(job, chunk):
                     if chunk.number == start.chunk and image.index < index:
                         continue
-                    size += _json_bytes(image.url, image.store_id, image.visit_time) + _ROW_OVERHEAD
+                    row = ResultRow(image, self.find_store(image.store_id), outcome)
+                    size += _row_bytes(row)
                     if len(rows) == limit or (rows and size > _LARGEST_ANSWER):
                         return ResultPage(rows, Position(chunk.number, image.index))
-                    rows.append(ResultRow(image, self.find_store(image.store_id), outcome))
+                    rows.append(row)
             number = wanted.stop
         return ResultPage(rows, None)
 
@@ -223,8 +236,22 @@ def _seen(job: Job, chunk: Chunk) -> Iterator[tuple[Image, Outcome | None]]:
         yield image, outcome
 
 
-def _json_bytes(*texts: str) -> int:
-    return sum(len(json.dumps(text, ensure_ascii=False).encode()) for text in texts)
+def _answer_bytes(*texts: str) -> int:
+    """Return how long texts are within Lambda's answer: a quote has two bytes in the body, and four there."""
+    return sum(len(_in_answer(_in_body(text))) for text in texts)
+
+
+def _store_bytes(store: FailedStore) -> int:
+    return _answer_bytes(store.store_id, store.error) + _ERROR_OVERHEAD
+
+
+def _row_bytes(row: ResultRow) -> int:
+    size = _answer_bytes(row.image.url, row.image.store_id, row.image.visit_time) + _ROW_OVERHEAD
+    if row.store is not None:
+        size += _answer_bytes(row.store.name, row.store.area_code)
+    if isinstance(row.outcome, Failure):
+        size += _answer_bytes(row.outcome.message)
+    return size
 
 
 def _kind(outcome: Outcome | None) -> str:
