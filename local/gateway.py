@@ -18,6 +18,8 @@ LAMBDA_BYTES = 6 * 1024 * 1024
 # past this it is no longer a mistake.
 _DISCARD_BYTES = 256 * 1024 * 1024
 _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
+# Its switches, its reset, and code of functions without a look at who asks. The functions' workers need none of it.
+_EMULATORS_OWN = ("/_ministack", "/_localstack", "/_aws")
 # Without this, 200 requests at once make the emulator start hundreds of worker processes (16 GB were measured).
 _CONCURRENCY = 4
 
@@ -26,8 +28,8 @@ class Gateway:
     """An ASGI application in front of the emulator's.
 
     A request that an AWS SDK has signed goes to the emulator as it is. Every other one is a request to the API: it goes
-    to the API's own route table, and what that does not know is 404. So no unsigned request, such as one from a web
-    page, reaches anything of the emulator itself.
+    to the API's own route table, and what that does not know is 404. So nothing that a web page can send reaches
+    anything of the emulator itself, nor does anybody reach what the emulator adds to AWS.
 
     Parameters
     ----------
@@ -58,10 +60,12 @@ class Gateway:
                 # A page that makes its own name point to 127.0.0.1 gets past the browser's same-origin rule, and an
                 # emulator of Lambda runs any code it is given.
                 await _answer(send, 403, "Forbidden")
-            elif _is_signed(scope, headers):
-                await self._emulator(scope, receive, send)
-            else:
+            elif not _is_signed(headers):
                 await self._serve_api(scope, headers, receive, send)
+            elif _is_of_page(headers) or scope["path"].startswith(_EMULATORS_OWN):
+                await _answer(send, 403, "Forbidden")
+            else:
+                await self._emulator(scope, receive, send)
 
     async def _serve_api(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         body = await _read(receive)
@@ -100,12 +104,15 @@ def _is_loopback(host: str) -> bool:
     return name in {"127.0.0.1", "localhost", "[::1]"} or name.endswith(".localhost")
 
 
-def _is_signed(scope: Scope, headers: dict[str, str]) -> bool:
-    return (
-        "x-amz-target" in headers
-        or headers.get("authorization", "").startswith("AWS4-HMAC-SHA256")
-        or b"X-Amz-Signature=" in scope["query_string"]
-    )
+def _is_signed(headers: dict[str, str]) -> bool:
+    # By header alone: nothing here signs a URL, and a URL is what any page may call. For headers like these a browser
+    # asks first, and is answered 404.
+    return "x-amz-target" in headers or headers.get("authorization", "").startswith("AWS4-HMAC-SHA256")
+
+
+def _is_of_page(headers: dict[str, str]) -> bool:
+    """Tell whether a web page sends this; no SDK says where it comes from, and no page can keep it back."""
+    return "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -32,7 +32,9 @@ class Emulator:
         await send({"type": "http.response.body", "body": self._body})
 
 
-async def call(gateway: Gateway, path: str = "/api/status", **headers: str) -> tuple[int, bytes]:
+async def call(
+    gateway: Gateway, path: str = "/api/status", method: str = "GET", query: str = "", **headers: str
+) -> tuple[int, bytes]:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -46,10 +48,10 @@ async def call(gateway: Gateway, path: str = "/api/status", **headers: str) -> t
     ]
     scope: dict[str, Any] = {
         "type": "http",
-        "method": "GET",
+        "method": method,
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
     }
     await gateway({**scope, "headers": fields}, receive, send)
     return sent[0]["status"], sent[1]["body"]
@@ -83,6 +85,53 @@ def test_neither_kind_is_served_under_a_strange_name(headers: dict[str, str]) ->
     emulator = Emulator()
 
     assert asyncio.run(call(Gateway(emulator), host="shop.example", **headers))[0] == 403
+    assert not emulator.scopes
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_a_signature_in_a_url_opens_nothing_of_the_emulator(method: str) -> None:
+    # Any page may call any URL: the browser sends it, and only keeps the answer from the page.
+    emulator = Emulator(status=404)
+
+    async def run() -> int:
+        gateway = Gateway(emulator)
+        gateway.open("abc")
+        query = "X-Amz-Signature=x&X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        return (await call(gateway, "/_ministack/reset", method, query, origin="https://page.example"))[0]
+
+    assert asyncio.run(run()) == 404
+    assert all(scope["path"].startswith("/_aws/execute-api/abc/") for scope in emulator.scopes)
+
+
+@pytest.mark.parametrize("signed", [{"x_amz_target": "SQS.SendMessage"}, {"authorization": "AWS4-HMAC-SHA256 x"}])
+@pytest.mark.parametrize(
+    "sender",
+    [
+        {"origin": "https://page.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:8080"},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+        {"sec_fetch_site": "same-origin"},
+    ],
+)
+def test_a_web_page_is_refused_by_the_emulator_even_with_signed_headers(
+    signed: dict[str, str], sender: dict[str, str]
+) -> None:
+    emulator = Emulator()
+
+    assert asyncio.run(call(Gateway(emulator), "/", "POST", **signed, **sender))[0] == 403
+    assert not emulator.scopes
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/_ministack/reset", "/_ministack/lambda-code/1/2/f", "/_localstack/health", "/_aws/execute-api/x/$default/"],
+)
+def test_what_the_emulator_adds_to_aws_is_refused_to_everybody(path: str) -> None:
+    emulator = Emulator()
+
+    assert asyncio.run(call(Gateway(emulator), path, "POST", x_amz_target="SQS.SendMessage"))[0] == 403
     assert not emulator.scopes
 
 
