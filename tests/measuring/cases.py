@@ -60,7 +60,20 @@ def recorded() -> list[Case]:
 
 def own() -> list[Case]:
     """Return the project's own cases."""
-    makers = (_ranges4, _ranges6, _neighbours, _runtime, _names, _ports, _userinfo, _idna, _schemes, _hosts, _locations)
+    makers = (
+        _ranges4,
+        _ranges6,
+        _zones,
+        _neighbours,
+        _runtime,
+        _names,
+        _ports,
+        _userinfo,
+        _idna,
+        _schemes,
+        _hosts,
+        _locations,
+    )
     return [case for make in makers for case in make()]
 
 
@@ -137,6 +150,18 @@ def _ranges6() -> Iterator[Case]:
                 "with a zone": f"[{address}%25lo]",
             }
             yield from _ways(str(address), "IPv6 range", forms, "refuse")
+
+
+def _zones() -> Iterator[Case]:
+    # Two readers of URLs take zones for different things: what one lets through, the other may not read.
+    for address in ("::1", "fe80::1", "fd00:ec2::254", _PUBLIC6):
+        for zone in ("%25x%25y", "%x%25y", "%25%25", "%2525", "%25", "%"):
+            url = f"http://[{address}{zone}]/a.jpg"
+            yield Case(group="IPv6, broken zones", name=zone, url=url, expected="refuse", public_connect_ok=True)
+            yield Case(
+                group="IPv6, broken zones, redirect", name=zone, url=_START, redirects=[(302, url)], expected="refuse",
+                public_connect_ok=True,
+            )  # fmt: skip
 
 
 def _neighbours() -> Iterator[Case]:

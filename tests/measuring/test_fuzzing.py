@@ -73,6 +73,8 @@ AUTHORITIES = st.one_of(
     st.text(max_size=20),
     st.booleans(),
 )
+@example("http://", "[::1%25x%25y]", "a.jpg", False)
+@example("http://", "[::1%25x%25y]", "a.jpg", True)
 def test_any_url_calls_a_public_address_or_fails_with_a_code(
     start: str, authority: str, rest: str, later: bool
 ) -> None:

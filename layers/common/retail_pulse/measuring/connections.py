@@ -130,9 +130,19 @@ class GuardedAdapter(HTTPAdapter):
         """Leave the pool as it is: the context holds the certificates, and has to be asked to verify only once."""
 
     def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
-        """Find the pool by the URL alone: no proxies are looked for, and no bundle is added to the context."""
-        parts = urlsplit(request.url or "")
-        pool: HTTPConnectionPool = self.poolmanager.connection_from_host(parts.hostname, parts.port, parts.scheme)
+        """Find the pool by the URL alone: no proxies are looked for, and no bundle is added to the context.
+
+        Raises
+        ------
+        MeasuringError
+            `invalid_url`: urllib3 could read the URL, and the standard library cannot.
+        """
+        try:
+            parts = urlsplit(request.url or "")
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise MeasuringError(FailureCode.INVALID_URL, "it does not read as a URL") from error
+        pool: HTTPConnectionPool = self.poolmanager.connection_from_host(host, port, parts.scheme)
         return pool
 
     def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
