@@ -140,6 +140,8 @@ FAILING: dict[str, tuple[Answer, str]] = {
         "unsupported_format",
     ),
     "gzip that is garbage": (says(GZIP + b"\x1f\x8b" + b"garbage" * 9), "connect_failed"),
+    "gzip that is none behind a space": (says(encoded(b"gzip ")), "connect_failed"),
+    "gzip of empty members": (says(GZIP + gzip.compress(b"", mtime=0) * 5_000), "unsupported_format"),
     "gzip that is cut": (says(GZIP + gzip.compress(LARGE, mtime=0)[:5000]), "truncated"),
     "gzip that is none": (says(GZIP + PICTURE), "connect_failed"),
     "deflate": (says(encoded(b"deflate", zlib.compress(PICTURE))), "unsupported_format"),
@@ -160,7 +162,8 @@ SLOW: dict[str, tuple[Answer, str]] = {
         "too_large or timeout",
     ),
     "gzip that is endless and empty": (
-        lambda: HostileServer(GZIP, forever(gzip.compress(b"", mtime=0) * 1000)),
+        # Blocks of deflate that hold nothing (RFC 1951, section 3.2.4), in a single member.
+        lambda: HostileServer(GZIP + b"\x1f\x8b\x08" + bytes(7), forever(struct.pack("<BHH", 0, 0, 65535) * 10_000)),
         "too_large or timeout",
     ),
     "silence": (lambda: HostileServer(one_by_one(b"x"), pause=9), "timeout"),
@@ -199,8 +202,16 @@ MEASURED: dict[str, bytes] = {
     "garbage behind the last chunk": CHUNKED + FIRST_CHUNK + b"0\r\n\r\ngarbage",
     "gzip, unasked": GZIP + gzip.compress(PICTURE, mtime=0),
     "gzip in two parts": GZIP + gzip.compress(PICTURE[:20], mtime=0) + gzip.compress(PICTURE[20:], mtime=0),
+    "gzip, unasked, with spaces around its name": encoded(b" GZip \t ", gzip.compress(PICTURE, mtime=0)),
+    "gzip by its old name": encoded(b"x-gzip", gzip.compress(PICTURE, mtime=0)),
+    "gzip of parts that a proxy has padded": GZIP + gzip.compress(PICTURE, mtime=0) + bytes(512),
+    "gzip of a hundred parts": GZIP
+    + b"".join(gzip.compress(bytes([byte]), mtime=0) for byte in PICTURE[:100])
+    + gzip.compress(PICTURE[100:], mtime=0),
     "garbage behind gzip": GZIP + gzip.compress(PICTURE, mtime=0) + b"garbage",
     "an identity encoding": encoded(b"Identity"),
+    "an identity encoding and a space": encoded(b"identity "),
+    "an empty encoding": encoded(b""),
 }
 
 

@@ -10,10 +10,11 @@ from urllib.parse import urljoin
 import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, SSLError, Timeout
-from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, LocationParseError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import parse_url
 
+from retail_pulse.measuring.compression import Gunzip
 from retail_pulse.measuring.connections import GuardedAdapter
 from retail_pulse.measuring.deadline import deadline, seconds_left
 from retail_pulse.measuring.failures import FailureCode, MeasuringError, status_may_pass
@@ -24,9 +25,8 @@ from retail_pulse.outcomes import Measured
 
 _BLOCK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# What is undone although it was not asked for. One layer of gzip is decoded in bounded memory; urllib3 keeps all that
-# comes of a deflate stream until it gives something, and multiplies a block by every layer.
-_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip"})
+# What is undone although it was not asked for: one layer, which multiplies a block once.
+_GZIP = frozenset({"gzip", "x-gzip"})
 _HEADERS = {
     "User-Agent": "retail-pulse/0.1",
     "Accept": "image/*",
@@ -111,10 +111,10 @@ class Fetcher:
                 passing=status_may_pass(status),
                 retry_after=retry_after(response.headers, datetime.now(UTC)),
             )
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in _ENCODINGS:
+        encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
+        if encoding != "identity" and encoding not in _GZIP:
             raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"sent with Content-Encoding {encoding[:40]}, unasked")
-        return self._read(response)
+        return self._read(response, Gunzip(_BLOCK_BYTES) if encoding in _GZIP else None)
 
     def _get(self, url: str) -> requests.Response:
         connect = seconds_left(self._limits.connect_seconds) or self._limits.connect_seconds
@@ -124,21 +124,22 @@ class Fetcher:
         request.headers = self._headers
         return self._adapter.send(request, stream=True, timeout=(connect, self._limits.read_seconds))
 
-    def _read(self, response: requests.Response) -> Measured:
+    def _read(self, response: requests.Response, gunzip: Gunzip | None) -> Measured:
         limit = self._limits.image_bytes
         length = response.headers.get("content-length", "")
         # A number of more digits than 18 is none that Python would have to read.
         if length.isdecimal() and (len(length) > 18 or int(length) > limit):
             raise MeasuringError(FailureCode.TOO_LARGE, f"{length[:18]} bytes, more than {limit}")
-        compressed = response.headers.get("content-encoding", "identity").lower() != "identity"
         received = 0
         with SizeReader(self._limits.image_side) as reader:
-            while block := response.raw.read(_BLOCK_BYTES, decode_content=compressed):
-                received += len(block)
-                if received > limit:
-                    raise MeasuringError(FailureCode.TOO_LARGE, f"more than {limit} bytes")
-                reader.feed(block)
+            # urllib3 undoes nothing: it takes every member of a gzip for a while without giving anything back.
+            while data := response.raw.read(_BLOCK_BYTES, decode_content=False):
                 seconds_left()
+                for block in (data,) if gunzip is None else gunzip.feed(data):
+                    received += len(block)
+                    if received > limit:
+                        raise MeasuringError(FailureCode.TOO_LARGE, f"more than {limit} bytes")
+                    reader.feed(block)
             return reader.result()
 
 
@@ -183,7 +184,7 @@ def _is_malformed(error: BaseException) -> bool:
     """Tell an answer that breaks the protocol, as it will the next time, from a connection that broke."""
     if _caused_by(error, http.client.RemoteDisconnected):
         return False
-    return any(_caused_by(error, kind) for kind in (http.client.HTTPException, DecodeError, InvalidHeader))
+    return any(_caused_by(error, kind) for kind in (http.client.HTTPException, InvalidHeader))
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
