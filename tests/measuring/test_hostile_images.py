@@ -73,6 +73,27 @@ def test_parts_without_end_are_given_up(name: str) -> None:
         reader.feed(BOMBS[name])
 
 
+@pytest.mark.parametrize("length", [1, 31])
+def test_short_sub_blocks_without_end_are_given_up(length: int) -> None:
+    head, part = b"GIF89a\5\0\5\0\0\0\0!\xfe", bytes([length]) + b"x" * length
+    with SizeReader(10_000) as reader:
+        reader.feed(head + part * 60_000)
+        for _ in range(15):
+            reader.feed(part * 60_000)
+        with pytest.raises(MeasuringError, match="more than 1000000 short sub-blocks"):
+            reader.feed(part * 60_000)
+
+
+def test_a_gif_of_long_sub_blocks_may_have_any_number_of_them() -> None:
+    head, part = b"GIF89a\5\0\5\0\0\0\0!\xfe", bytes([32]) + b"x" * 32
+    with SizeReader(10_000) as reader:
+        reader.feed(head)
+        for _ in range(20):
+            reader.feed(part * 60_000)
+        reader.feed(b"\0;")
+        assert reader.result().width == 5
+
+
 def test_what_is_read_of_a_tiff_is_in_proportion_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     content, read = BOMBS["TIFF of offsets without counts"], []
 

@@ -1,6 +1,7 @@
 """Servers that mean harm: every answer ends with a published code, in bounded memory, within the deadline."""
 
 import gzip
+import http.cookiejar
 import io
 import logging
 import struct
@@ -272,6 +273,17 @@ def test_a_failure_behind_a_redirect_names_the_host_that_failed() -> None:
     with HostileServer() as failing, HostileServer(location(b"http://localhost:%d/" % failing.port)) as server:
         error, _ = refusal(FETCHER, server)
     assert error.message == "the connection to localhost broke"
+
+
+def test_no_header_is_read_for_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Their parser takes time in the square of a header's length.
+    def fail(*_: object) -> None:
+        raise AssertionError("read for cookies")
+
+    monkeypatch.setattr(http.cookiejar.CookieJar, "extract_cookies", fail)
+    cookies = b"Set-Cookie2: " + b'a="' * 20_000 + b"\r\nSet-Cookie: a=b\r\n"
+    with HostileServer(HEAD + cookies + LENGTH + PICTURE) as server:
+        assert FETCHER.measure(server.url).width == 20
 
 
 def test_broken_headers_write_no_log_line() -> None:

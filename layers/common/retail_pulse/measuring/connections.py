@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
@@ -144,6 +145,19 @@ class GuardedAdapter(HTTPAdapter):
             raise MeasuringError(FailureCode.INVALID_URL, "it does not read as a URL") from error
         pool: HTTPConnectionPool = self.poolmanager.connection_from_host(host, port, parts.scheme)
         return pool
+
+    def build_response(self, request: PreparedRequest, raw: Any) -> Response:
+        """Return what the fetcher looks at: status, headers, body. Nothing of it is read for cookies.
+
+        The standard library's parser of them takes time in the square of a header's length, 0.14 s for 63 KB.
+        """
+        response = Response()
+        response.status_code = raw.status
+        response.headers = CaseInsensitiveDict(raw.headers)
+        response.raw = raw
+        response.url = request.url or ""
+        response.request = request
+        return response
 
     def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
         """Return what the request line names: without proxies the path and the query."""

@@ -36,6 +36,10 @@ class PngReader(Walker):
         return self._ended and self._next <= length
 
 
+# Writers fill sub-blocks up to 255 bytes and leave a short one at the end of each picture or text. What is at least
+# this long is bounded by the file's own length; of shorter ones, 25 million fit into 50 MB.
+_SHORT_SUB_BLOCK = 32
+_MAX_SHORT_SUB_BLOCKS = 1_000_000
 _INTRODUCER = re.compile(rb"[!,;]")
 
 
@@ -48,6 +52,7 @@ class GifReader(Walker):
         super().__init__(13 + _colour_table(head[10]))
         self.size = struct.unpack_from("<HH", head, 6)
         self._place = self._block
+        self._short = 0
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
         self._place(data, at)
@@ -75,13 +80,21 @@ class GifReader(Walker):
     def _sub_blocks(self, data: bytes | bytearray, at: int) -> None:
         # In one go: with one byte each, millions of them fit into a file.
         begin, end = self._next - at, len(data)
+        short = self._short
         while at < end:
             length = data[at]
             at += 1 + length
-            if length == 0:
-                self._place = self._block
-                break
+            if length < _SHORT_SUB_BLOCK:
+                short += 1
+                if length == 0:
+                    self._place = self._block
+                    break
         self._next = begin + at
+        self._short = short
+        if short > _MAX_SHORT_SUB_BLOCKS:
+            raise MeasuringError(
+                FailureCode.NOT_AN_IMAGE, f"a GIF of more than {_MAX_SHORT_SUB_BLOCKS} short sub-blocks"
+            )
 
     def is_whole(self, _length: int) -> bool:
         """Tell whether the trailer was reached."""
