@@ -20,6 +20,8 @@ from retail_pulse.telemetry import make_logger
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
+# The description changes with a deployment alone, and its routes are throttled to what people need who read it.
+_KEPT = {"Cache-Control": "public, max-age=3600"}
 
 logger = make_logger()
 settings = StatusSettings.from_environment()
@@ -65,13 +67,13 @@ def health() -> Response[str]:
 @api.app.get("/openapi.json")
 def openapi() -> Response[str]:
     """Serve the API's description."""
-    return Response(HTTPStatus.OK, "application/json", description.openapi())
+    return Response(HTTPStatus.OK, "application/json", description.openapi(), _KEPT)
 
 
 @api.app.get("/docs")
 def docs() -> Response[str]:
     """Serve a page to read the description and to try the API on."""
-    return Response(HTTPStatus.OK, "text/html", description.page())
+    return Response(HTTPStatus.OK, "text/html", description.page(), _KEPT)
 
 
 @logger.inject_lambda_context

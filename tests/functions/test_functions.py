@@ -154,6 +154,8 @@ def test_the_description_is_served_and_the_page_holds_it(load: Load, context: Co
     assert (code, answer["openapi"]) == (200, "3.1.0")
     page = status.handler(event("status") | {"rawPath": "/docs"}, context)
     assert page["headers"]["Content-Type"] == "text/html"
+    # Its route lets few requests through.
+    assert page["headers"]["Cache-Control"] == "public, max-age=3600"
     assert "Submit a job" in page["body"]
 
 

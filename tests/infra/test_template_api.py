@@ -108,6 +108,17 @@ class TestTheStage:
             "ThrottlingBurstLimit": {"Ref": "ThrottleBurst"},
         }
 
+    def test_throttles_what_is_large_and_open_to_everybody_more(self, transformed: sam.Body) -> None:
+        (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
+        few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
+
+        assert stage["RouteSettings"] == {"GET /docs": few, "GET /openapi.json": few}
+        # API Gateway refuses a stage that names a route which its API does not have: the routes come with the API.
+        assert set(stage["RouteSettings"]) <= set(routes(transformed))
+        assert stage["ApiId"] == {"Ref": "Api"}
+        open_routes = {key for key, target in ROUTES.items() if target.authorizer == "NONE"}
+        assert open_routes - set(stage["RouteSettings"]) == {"GET /api/health"}
+
     def test_logs_no_header_and_no_query_string(self, transformed: sam.Body) -> None:
         (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
         logged = set(re.findall(r"\$context\.([\w.]+)", stage["AccessLogSettings"]["Format"]))
