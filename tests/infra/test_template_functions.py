@@ -8,6 +8,7 @@ import pytest
 from retail_pulse import settings
 from retail_pulse.measuring.failures import MAX_MESSAGE_CHARACTERS
 from tests.infra import sam
+from tests.infra.test_template_queue import RESERVE_SECONDS
 
 # DynamoDB's limit.
 MAX_ITEM_BYTES = 400 * 1024
@@ -17,9 +18,11 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 def variables(template: sam.Body, name: str) -> dict[str, Any]:
-    """Return the variables of a function that its settings model reads: all but those of Powertools."""
+    """Return the variables of a function that its settings model reads: all but Powertools' and the C library's."""
     found: dict[str, Any] = template["Resources"][name]["Properties"]["Environment"]["Variables"]
-    return {variable: value for variable, value in found.items() if not variable.startswith("POWERTOOLS_")}
+    return {
+        variable: value for variable, value in found.items() if not variable.startswith(("POWERTOOLS_", "RES_OPTIONS"))
+    }
 
 
 def model(name: str) -> Any:
@@ -54,6 +57,14 @@ class TestTheEnvironment:
     def test_names_the_service_for_logs_and_metrics(self, template: sam.Body, name: str) -> None:
         service = template["Resources"][name]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
         assert service == name.removesuffix("Function").lower()
+
+
+def test_a_look_up_in_the_dns_ends_well_within_what_is_left_for_the_last_writes(template: sam.Body) -> None:
+    # What begins before an image's deadline may end that much after it; without the options it is 10 s.
+    options = template["Resources"]["ProcessFunction"]["Properties"]["Environment"]["Variables"]["RES_OPTIONS"]
+    found = dict(option.split(":") for option in options.split())
+    assert set(found) == {"timeout", "attempts"}
+    assert int(found["timeout"]) * int(found["attempts"]) <= RESERVE_SECONDS / 2
 
 
 def test_every_settings_model_has_its_function() -> None:
