@@ -77,6 +77,31 @@ class TestEveryParameter:
             assert unit[1].lower() in PARAMETERS[name]["Description"].lower()
 
 
+@pytest.mark.parametrize("networks", ["", "127.0.0.0/8", "10.0.0.0/8,fd00::/8", "::ffff:10.0.0.0/104"])
+def test_networks_are_blocks_with_commas_between(networks: str) -> None:
+    assert allows(PARAMETERS["AllowedNetworks"], networks)
+
+
+@pytest.mark.parametrize(
+    "networks", ["127.0.0.1", "10.0.0.0/8 fd00::/8", "10.0.0.0/8,", "any/8", "localhost", " ", "/8"]
+)
+def test_what_is_no_list_of_blocks_is_refused_before_a_deployment(networks: str) -> None:
+    # Otherwise it would be the process function that does not start.
+    assert not allows(PARAMETERS["AllowedNetworks"], networks)
+
+
+@pytest.mark.parametrize("stage", ["prod", "dev"])
+@pytest.mark.parametrize("networks", ["", "10.0.0.0/8"])
+def test_production_calls_public_servers_alone(template: sam.Body, stage: str, networks: str) -> None:
+    (rule,) = template["Rules"].values()
+    given = sam.defaults(template) | {"Stage": stage, "AllowedNetworks": networks}
+    (assertion,) = rule["Assertions"]
+    may_be_deployed = not sam.holds(template, rule["RuleCondition"], given) or sam.holds(
+        template, assertion["Assert"], given
+    )
+    assert may_be_deployed == (stage != "prod" or not networks)
+
+
 def test_numbers_in_resources_are_parameters_or_fixed_for_a_reason(template: sam.Body) -> None:
     found = {
         (resource, path[-1]): value
