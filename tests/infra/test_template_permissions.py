@@ -141,6 +141,15 @@ def test_every_access_to_the_table_is_bound_to_its_kinds_of_items(roles: dict[st
     assert unbound == set()
 
 
+def test_a_request_that_names_no_key_is_not_allowed_for_want_of_one(roles: dict[str, sam.Body]) -> None:
+    # `ForAllValues` holds for no value at all, so also where a request does not have the key of the condition.
+    conditions = [found for role in roles.values() for s in statements(role) if (found := s.get("Condition"))]
+    assert len(conditions) == 10
+    for condition in conditions:
+        assert set(condition) == {KEY_CONDITION, "Null"}
+        assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}
+
+
 def test_the_kinds_of_items_are_those_of_the_table(roles: dict[str, sam.Body]) -> None:
     kinds = {grant.keys for role in roles.values() for grant in grants(role) if grant.keys}
     assert {kind.removesuffix("*") for kind in kinds} == {
