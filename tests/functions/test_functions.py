@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from local.image_server import ImageServer
 from local.images import Format, make_image
 from retail_pulse import contract
+from retail_pulse.api import STORAGE_UNAVAILABLE
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.dynamo_errors import ThrottledError
 from retail_pulse.errors import StorageUnavailableError
@@ -97,14 +99,32 @@ def test_a_key_without_the_scope_is_a_403(load: Load, context: Context) -> None:
 
 
 @pytest.mark.parametrize("kind", [StorageUnavailableError, ThrottledError])
-def test_a_job_that_could_not_be_stored_is_a_503(
-    kind: type[StorageUnavailableError], load: Load, context: Context, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("function", "method"), [("submit", "put_chunks"), ("status", "job")])
+def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
+    kind: type[StorageUnavailableError],
+    function: str,
+    method: str,
+    load: Load,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def refuse(*_: object) -> None:
-        raise kind("DynamoDB: busy")
+        raise kind("DynamoDB: AccessDeniedException")
 
-    monkeypatch.setattr(JobsTable, "put_chunks", refuse)
-    assert call(load("submit"), event("submit"), context) == (503, {"error": "DynamoDB: busy"})
+    monkeypatch.setattr(JobsTable, method, refuse)
+    module = load(function)
+    # Lines of the package go straight to the function's own log.
+    logger = logging.getLogger("retail_pulse.api")
+    logger.addHandler(caplog.handler)
+    try:
+        code, answer = call(module, event(function), context)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert (code, answer.get("error", answer.get("detail"))) == (503, STORAGE_UNAVAILABLE)
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert record.__dict__["reason"] == "DynamoDB: AccessDeniedException"
+    assert record.__dict__["request"] == event(function)["requestContext"]["requestId"]
 
 
 def test_an_unforeseen_error_is_a_500_that_tells_nothing(

@@ -44,6 +44,7 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
 
 # The one route whose errors have the contract's shape; those of status are empty, and its handler's.
 SUBMIT_PATH = "/api/submit"
+STORAGE_UNAVAILABLE = "the storage does not answer at this moment, send it again later"
 # What an error repeats of a path at most.
 _PATH_CHARACTERS_SHOWN = 200
 
@@ -94,7 +95,14 @@ class Api:
     def _known(self, error: RetailPulseError) -> Response[str]:
         # An error that is a kind of one in the table is answered as that.
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
-        return self._unforeseen(error) if status is None else self._error_body(status, str(error))
+        if status is None:
+            return self._unforeseen(error)
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            # What AWS said is for whoever runs the service, a client can do nothing with it.
+            request = self.app.current_event["requestContext"]["requestId"]
+            _log.warning("storage unavailable", extra={"request": request, "reason": str(error)})
+            return self._error_body(status, STORAGE_UNAVAILABLE)
+        return self._error_body(status, str(error))
 
     def _unforeseen(self, _: Exception) -> Response[str]:
         self._on_error("unforeseen error")
