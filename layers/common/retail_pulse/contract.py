@@ -124,7 +124,7 @@ class StoreError(BaseModel):
 
 
 class Status(BaseModel):
-    """How a job stands; ``error`` is there when it failed, and lists only stores that failed."""
+    """How a job stands; ``error`` is there when it failed, and lists only stores that failed, as many as fit (6 MB)."""
 
     status: Literal["ongoing", "completed", "failed"]
     job_id: str
