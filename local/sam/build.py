@@ -9,6 +9,7 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from local.sam.environment import environment
 from local.template import FUNCTION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def build() -> None:
         It failed.
     """
     command = ["sam", "build", "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"sam build failed:\n{done.stdout}{done.stderr}")
 

@@ -5,7 +5,6 @@ The emulator makes no routes of an ``HttpApi`` (see `local.http_api`), so the fu
 """
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from local.client import submission
 from local.image_server import ImageServer
 from local.images import Format, make_image
 from local.process import StackProcess
+from local.sam.environment import environment
 from local.template import FUNCTION, LAYER, Template
 from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
@@ -36,22 +36,14 @@ pytestmark = pytest.mark.skipif(shutil.which("sam") is None, reason="there is no
 
 
 def sam(*arguments: str, folder: Path, endpoint_url: str) -> None:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("AWS_") and name not in {"PYTHONPATH", "VIRTUAL_ENV"}
-    }
-    environment |= {
-        "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "SAM_CLI_TELEMETRY": "0",
-    }
     done = subprocess.run(
-        ["sam", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
+        ["sam", *arguments],
+        cwd=folder,
+        env=environment(endpoint_url),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
