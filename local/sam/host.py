@@ -6,6 +6,7 @@ alone, which only containers and this machine reach, and passes them on.
 """
 
 import contextlib
+import errno
 import ipaddress
 import json
 import selectors
@@ -45,13 +46,21 @@ class Relay:
         Where the server listens on 127.0.0.1.
     address
         The address to listen on. Where this machine does not have it (Docker Desktop), there is nothing to do.
+
+    Raises
+    ------
+    OSError
+        It cannot be listened on: another program has the port there.
     """
 
     def __init__(self, port: int, address: str) -> None:
         self._port = port
         self._listener: socket.socket | None = None
-        with contextlib.suppress(OSError):
+        try:
             self._listener = socket.create_server((address, port), backlog=1024)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
 
     def __enter__(self) -> Self:
         if self._listener is not None:
@@ -81,8 +90,12 @@ class Relay:
             threading.Thread(target=self._pass_on, args=(caller,), daemon=True).start()
 
     def _pass_on(self, caller: socket.socket) -> None:
-        with caller, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port)) as server:
-            selector = selectors.DefaultSelector()
+        with (
+            caller,
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self._port)) as server,
+            selectors.DefaultSelector() as selector,
+        ):
             selector.register(caller, selectors.EVENT_READ, server)
             selector.register(server, selectors.EVENT_READ, caller)
             # Either side's end is the other's: HTTP needs no half-closed connections.
