@@ -126,6 +126,8 @@ class StackProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                # An interrupt from the keyboard is for whoever started the stack, and ends it in turn.
+                start_new_session=True,
             )
             self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
             self._reader.start()
@@ -170,6 +172,11 @@ class StackProcess:
     def client(self, service: str) -> Any:
         """Return a boto3 client of this stack, such as ``client("dynamodb")``."""
         return client(service, self.endpoint_url)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the stack has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     @property
     def output(self) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import fcntl
 import os
 import platform
@@ -19,6 +18,7 @@ from local.example import submit_command
 from local.info import StackInfo
 from local.names import API_KEY, REGION, STACK_NAME
 from local.orders import Order
+from local.ports import PortError, listen
 from local.supervisor import StackEndedError, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,20 +115,10 @@ def _parameters(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # A port whose connections have just ended is free; one with a listener is refused all the same.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen(1024)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise CannotServeError(
-                f"port {port} is in use; choose another one: --port N, or make serve PORT=N"
-            ) from None
-        raise CannotServeError(f"port {port}: {error}") from None
-    return listener
+        return listen(port)
+    except PortError as error:
+        raise CannotServeError(f"{error} (--port N, or make serve PORT=N)") from None
 
 
 def _lock(state_dir: Path) -> IO[str]:

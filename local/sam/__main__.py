@@ -3,14 +3,31 @@
 import argparse
 import logging
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local.example import submit_command
+from local.ports import PortError, free_port
 from local.process import StackError
 from local.sam import build, needs
 from local.sam.stage import SamLocalStage, StageError
+
+# What may go wrong: on this machine, in SAM, in Docker, in the embedded stack.
+_ERRORS = (
+    needs.MissingError,
+    build.BuildError,
+    PortError,
+    StackError,
+    StageError,
+    BotoCoreError,
+    ClientError,
+    OSError,
+    subprocess.CalledProcessError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,18 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, lambda *_: asked_to_end.set())
     try:
-        needs.check()
-        print(f"Building for {build.ARCHITECTURE} (sam build)", flush=True)
-        build.build()
-        print("Starting sam local and the embedded stack's table and queue", flush=True)
-        with SamLocalStage(port=options.port) as stage:
-            _announce(stage)
-            asked_to_end.wait()
-            print("Ending", flush=True)
-    except (needs.MissingError, build.BuildError, StackError, StageError) as error:
-        print(f"local.sam: {error}", file=sys.stderr, flush=True)
-        return 1
+        _serve(options.port, asked_to_end)
+    except _ERRORS as error:
+        # Ctrl-C also reaches what is running at the time, such as `sam build`, which then fails.
+        if not asked_to_end.is_set():
+            print(f"local.sam: {_text(error)}", file=sys.stderr, flush=True)
+            return 1
     return 0
+
+
+def _serve(port: int, asked_to_end: threading.Event) -> None:
+    needs.check()
+    # The stage looks too; but the build takes its time.
+    free_port(port)
+    print(f"Building for {build.ARCHITECTURE} (sam build)", flush=True)
+    build.build()
+    if asked_to_end.is_set():
+        return
+    print("Starting sam local and the embedded stack's table and queue", flush=True)
+    with SamLocalStage(port=port, asked_to_end=asked_to_end) as stage:
+        _announce(stage)
+        stage.wait()
+        print("Ending", flush=True)
 
 
 def _announce(stage: SamLocalStage) -> None:
@@ -44,6 +71,14 @@ def _announce(stage: SamLocalStage) -> None:
     print(f"AWS   {stage.stack.endpoint_url}  (table {stage.stack.table_name}, queue {stage.stack.queue_url})")
     print(f"Try   {submit_command(stage.url, key)}")
     print("ready", flush=True)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, PortError):
+        return f"{error} (--port N, or make sam-local SAM_PORT=N)"
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error}\n{error.stderr or ''}".strip()
+    return str(error)
 
 
 if __name__ == "__main__":

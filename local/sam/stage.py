@@ -1,12 +1,14 @@
 """The whole service on `sam local`: the built functions in Lambda containers, the embedded stack's table and queue."""
 
 import contextlib
+import http.client
 import json
-import os
+import select
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -14,25 +16,27 @@ from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 import boto3
-import requests
 from botocore.config import Config
 
 from local.names import AWS_KEY, REGION
+from local.ports import free_port
 from local.process import StackProcess
 from local.sam import build
+from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
 
 # SAM publishes containers on random ports from 5000 to 9000; its own servers stay out of that.
 _END_SECONDS = 20.0
-# The first request also has Docker build an image with the layers.
 _READY_SECONDS = 120.0
 _REPROCESS_SECONDS = 300.0
 _LONGEST_INVOCATION_SECONDS = 150
+_LOOK_AGAIN_SECONDS = 0.2
+_LOG_TAIL_LINES = 25
 
 
 class StageError(RuntimeError):
-    """`sam local` did not come up; the text holds what SAM has printed."""
+    """`sam local` did not come up, or has ended by itself; the text holds the end of what SAM has printed."""
 
 
 class SamLocalStage:
@@ -47,6 +51,8 @@ class SamLocalStage:
         Port of the API on 127.0.0.1; 0 takes a free one.
     takes_events
         Whether the queue and the schedule trigger functions, as on AWS.
+    asked_to_end
+        Is set, by a signal's handler for one, when the stage is to end; the start is then cut short.
 
     Attributes
     ----------
@@ -60,12 +66,18 @@ class SamLocalStage:
     Raises
     ------
     StageError
-        On entering: SAM did not come up.
+        On entering: SAM did not come up, or the stage was asked to end before it did.
+    PortError
+        On entering: another program has the port.
     """
 
-    def __init__(self, *, port: int = 0, takes_events: bool = True) -> None:
+    def __init__(
+        self, *, port: int = 0, takes_events: bool = True, asked_to_end: threading.Event | None = None
+    ) -> None:
         self._port = port
         self._takes_events = takes_events
+        self._asked_to_end = asked_to_end or threading.Event()
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._ends = contextlib.ExitStack()
         self.stack = StackProcess()
         self.host_address = ""
@@ -76,6 +88,8 @@ class SamLocalStage:
 
     def __enter__(self) -> Self:
         with self._ends:
+            # SAM would end over it in some seconds, when the other program has been taken for it.
+            free_port(self._port)
             self.host_address = bridge_address()
             self._folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="retail-pulse-sam-")))
             self._ends.enter_context(self.stack)
@@ -83,10 +97,10 @@ class SamLocalStage:
             self._ends.callback(_remove_containers)
             inside = self._ends.enter_context(self.relay(self.stack.endpoint_url))
             self._arguments = self._common_arguments(inside.url)
-            functions = self._start("start-lambda", _free_port())
-            self.url = self._start("start-api", self._port or _free_port())
-            self._lambda = self._lambda_client(functions)
-            self._wait_until_ready()
+            self._lambda = self._lambda_client(self._start("start-lambda", free_port()))
+            port = self._port or free_port()
+            self.url = self._start("start-api", port)
+            self._wait_until_ready(port)
             if self._takes_events:
                 poller = QueuePoller(self.stack.client("sqs"), self.stack.queue_url, self.invoke)
                 self._ends.enter_context(Repeater(poller.poll, 0))
@@ -98,6 +112,32 @@ class SamLocalStage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ends.close()
+
+    def wait(self) -> None:
+        """Wait until the stage is asked to end.
+
+        Raises
+        ------
+        StageError
+            Something of it has ended by itself.
+        """
+        while not self._asked_to_end.wait(_LOOK_AGAIN_SECONDS):
+            self.check()
+
+    def check(self) -> None:
+        """Look whether everything of the stage still runs.
+
+        Raises
+        ------
+        StageError
+            Something has ended by itself.
+        """
+        for kind, process in self._servers.items():
+            if process.poll() is not None:
+                raise StageError(f"sam local {kind} has ended by itself; the end of its log:\n{self._tail(kind)}")
+        if self.stack.has_ended:
+            self.stack.stop()
+            raise StageError(f"the embedded stack has ended by itself:\n{self.stack.output}")
 
     def relay(self, url: str) -> Relay:
         """Return what makes a server on 127.0.0.1 reachable for the functions, to be entered."""
@@ -124,19 +164,14 @@ class SamLocalStage:
         """
         command = ["sam", "local", "invoke", function, "--event", "-", *self._arguments]
         done = subprocess.run(
-            command, input=json.dumps(event), cwd=build.ROOT, env=self._environment(), capture_output=True, text=True,
-            timeout=_LONGEST_INVOCATION_SECONDS, check=False,
+            command, input=json.dumps(event), cwd=build.ROOT, env=self._environment(),
+            capture_output=True, text=True, timeout=_LONGEST_INVOCATION_SECONDS, check=False,
         )  # fmt: skip
         try:
             last = done.stdout.strip().splitlines()[-1]
         except IndexError:
             raise InvocationError(f"{function}: {done.stderr}") from None
         return _answer(function, last)
-
-    @property
-    def log(self) -> str:
-        """What SAM and the functions have printed so far."""
-        return "".join(path.read_text("utf-8", "replace") for path in sorted(self._folder.glob("*.log")))
 
     def _common_arguments(self, endpoint_url: str) -> list[str]:
         variables = self._folder / "variables.json"
@@ -156,32 +191,39 @@ class SamLocalStage:
         ]  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
-        # What SAM itself asks of AWS (whose account is it?) the embedded stack answers.
-        return {
-            **os.environ,
-            "AWS_ENDPOINT_URL": self.stack.endpoint_url,
-            "AWS_ACCESS_KEY_ID": AWS_KEY,
-            "AWS_SECRET_ACCESS_KEY": AWS_KEY,
-            "AWS_DEFAULT_REGION": REGION,
-            "SAM_CLI_TELEMETRY": "0",
-        }
+        # SAM keeps the locks of its image builds among the temporary files. One that is ended while it builds leaves
+        # its lock behind, and the next one would wait five minutes for it.
+        return environment(self.stack.endpoint_url) | {"TMPDIR": str(self._folder)}
 
     def _start(self, kind: str, port: int) -> str:
         """Start one of SAM's servers; return its URL."""
         command = ["sam", "local", kind, *self._arguments, "--port", str(port), "--warm-containers", "LAZY"]
-        output: IO[bytes] = self._ends.enter_context((self._folder / f"{kind}.log").open("wb"))
-        process = subprocess.Popen(
+        output: IO[bytes] = self._ends.enter_context(self._log(kind).open("wb"))
+        process = self._servers[kind] = subprocess.Popen(
             command, cwd=build.ROOT, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self._ends.callback(_end, process)
         deadline = time.monotonic() + _READY_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return f"http://127.0.0.1:{port}"
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise StageError(f"sam local {kind} did not come up:\n{self.log}")
-            time.sleep(0.2)
+        while not _is_listened_on(port):
+            self._check_start(f"sam local {kind} does not come up", deadline)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        return f"http://127.0.0.1:{port}"
+
+    def _check_start(self, what: str, deadline: float) -> None:
+        self.check()
+        if self._asked_to_end.is_set():
+            raise StageError("asked to end before it was ready")
+        if time.monotonic() > deadline:
+            raise StageError(f"{what}:\n{self._tail(*self._servers)}")
+
+    def _log(self, kind: str) -> Path:
+        return self._folder / f"{kind}.log"
+
+    def _tail(self, *kinds: str) -> str:
+        """Return the end of what SAM's servers and their functions have printed."""
+        logs = (self._log(kind).read_text("utf-8", "replace").splitlines() for kind in kinds)
+        return "\n".join(f"  {line}" for lines in logs for line in lines[-_LOG_TAIL_LINES:])
 
     def _lambda_client(self, url: str) -> Any:
         # An invocation may take as long as the function may; and one that is repeated runs twice.
@@ -191,15 +233,21 @@ class SamLocalStage:
             config=config,
         )  # fmt: skip
 
-    def _wait_until_ready(self) -> None:
-        with requests.Session() as session:
-            session.trust_env = False
+    def _wait_until_ready(self, port: int) -> None:
+        """Have a function answer: the first request also has Docker build an image with the layers."""
+        deadline = time.monotonic() + _READY_SECONDS
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_READY_SECONDS)) as connection:
             try:
-                answer = session.get(f"{self.url}/api/health", timeout=_READY_SECONDS)
-            except requests.RequestException as error:
-                raise StageError(f"the API does not answer: {error}\n{self.log}") from error
-        if answer.status_code != requests.codes.ok:
-            raise StageError(f"GET /api/health answers {answer.status_code}\n{self.log}")
+                connection.request("GET", "/api/health")
+                while not select.select([connection.sock], [], [], _LOOK_AGAIN_SECONDS)[0]:
+                    self._check_start("the API does not answer", deadline)
+                status = connection.getresponse().status
+            except (OSError, http.client.HTTPException) as error:
+                raise StageError(f"the API does not answer: {error}\n{self._tail(*self._servers)}") from error
+        # Whoever has answered: SAM still runs, so it was SAM.
+        self.check()
+        if status != http.HTTPStatus.OK:
+            raise StageError(f"GET /api/health answers {status}\n{self._tail(*self._servers)}")
 
     def _reprocess(self) -> None:
         self.invoke("ReprocessFunction", schedule_event())
@@ -237,19 +285,29 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
+def containers(*functions: str) -> list[str]:
+    """Return the ids of the containers of this checkout's functions, or of some of them, whatever their state."""
+    ids: list[str] = []
+    for name in functions or build.functions():
+        ids += _docker("ps", "--all", "--quiet", "--filter", f"volume={build.FOLDER / name}").split()
+    return ids
+
+
 def _remove_containers() -> None:
-    """Remove the containers of this checkout's functions that SAM has left behind."""
-    for name in build.functions():
-        command = ["docker", "ps", "--all", "--quiet", "--filter", f"volume={build.FOLDER / name}"]
-        left = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-        if left:
-            command = ["docker", "rm", "--force", *left]
-            subprocess.run(command, capture_output=True, check=False)
+    """Remove what SAM has left behind."""
+    if left := containers():
+        _docker("rm", "--force", *left)
 
 
-def _free_port() -> int:
-    """Return a port that nobody listens on; the system gives out high ones, beyond those that SAM takes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _docker(*arguments: str) -> str:
+    command = ["docker", *arguments]
+    # In a session of its own: a second Ctrl-C is not to stop the tidying up.
+    return subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True).stdout
+
+
+def _is_listened_on(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -66,6 +66,11 @@ def test_a_signal_ends_everything_in_order(busy: tuple[StackProcess, set[int]], 
     assert "Traceback" not in stack.output
 
 
+def test_an_interrupt_from_the_keyboard_is_for_whoever_started_the_stack(stack: StackProcess) -> None:
+    # A terminal interrupts its own session alone; the stack is then ended in order.
+    assert os.getsid(stack.pid) == stack.pid
+
+
 def test_nothing_is_left_when_the_launcher_is_killed(busy: tuple[StackProcess, set[int]]) -> None:
     stack, processes = busy
 

@@ -1,16 +1,26 @@
 """What `make sam-local` is made of, as far as it needs no Docker; tests/sam_local has the whole."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.image_server import ImageServer
+from local.ports import PortError
 from local.sam import build, needs
+from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
+from local.sam.stage import SamLocalStage
+from tests.local.waiting import wait_until
 
 
 class FakeQueue:
@@ -33,6 +43,12 @@ class FakeQueue:
         self.deleted += [entry["ReceiptHandle"] for entry in Entries]
 
 
+def put_program(folder: Path, name: str, script: str) -> None:
+    """Write a program that stands for the real one, to be found by PATH."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
 def test_all_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(needs.MissingError) as caught:
@@ -43,12 +59,102 @@ def test_all_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_python_that_does_not_run_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shim = tmp_path / "python3.13"
-    shim.write_text("#!/bin/sh\nexit 127\n")
-    shim.chmod(0o755)
+    put_program(tmp_path, "python3.13", "exit 127")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(needs.MissingError, match=r"python3\.13"):
         needs.check()
+
+
+@pytest.fixture
+def settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine of somebody who works with AWS may have, each of which would lead elsewhere."""
+    for name in ("PROFILE", "SESSION_TOKEN", "CONFIG_FILE", "REGION", "ENDPOINT_URL", "ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.setenv(f"AWS_{name}", "of-the-host")
+    monkeypatch.setenv("PYTHONPATH", "of-the-host")
+    monkeypatch.setenv("VIRTUAL_ENV", "of-the-host")
+
+
+@pytest.mark.usefixtures("settings_of_the_host")
+def test_no_setting_of_the_host_reaches_sam(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///kept")
+
+    variables = environment("http://127.0.0.1:1")
+
+    assert [name for name, value in variables.items() if value == "of-the-host"] == []
+    assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert variables["AWS_DEFAULT_REGION"] == "us-east-1"
+    # What SAM needs of the host stays.
+    assert variables["DOCKER_HOST"] == "unix:///kept"
+    assert "PATH" in variables
+    assert "AWS_ENDPOINT_URL" not in environment()
+
+
+@pytest.mark.usefixtures("settings_of_the_host")
+def test_no_setting_of_the_host_reaches_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put_program(tmp_path, "sam", f"env >'{tmp_path}/variables'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+    build.build()
+
+    assert "of-the-host" not in (tmp_path / "variables").read_text()
+
+
+@contextmanager
+def command(folder: Path, port: int, sam: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run `python -m local.sam` in a session of its own, where programs of a folder stand for what it needs."""
+    for name in ("docker", "python3.13"):
+        put_program(folder, name, "exit 0")
+    put_program(folder, "sam", sam)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "local.sam", "--port", str(port)],
+        cwd=build.ROOT,
+        env={**os.environ, "PATH": f"{folder}:/bin:/usr/bin", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_port_in_use_is_one_line_and_nothing_is_built(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with command(tmp_path, port, "exit 0") as process:
+            output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert output.startswith(f"local.sam: port {port} is in use")
+    assert len(output.splitlines()) == 1
+
+
+def test_a_stage_takes_no_other_program_for_sam() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        stage = SamLocalStage(port=taken.getsockname()[1])
+        with pytest.raises(PortError, match="in use"), stage:
+            pass
+
+
+def test_ctrl_c_while_sam_builds_is_no_error(tmp_path: Path) -> None:
+    building = tmp_path / "building"
+    with command(tmp_path, 0, f"""[ "$1" != build ] || {{ touch '{building}'; sleep 60; }}""") as process:
+        wait_until(building.exists, 30)
+        # A terminal interrupts whatever runs in it: also `sam build`, which then fails.
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert output.splitlines() == [f"Building for {build.ARCHITECTURE} (sam build)"]
+
+
+def test_a_build_that_fails_is_an_error_that_says_why(tmp_path: Path) -> None:
+    with command(tmp_path, 0, """[ "$1" != build ] || { echo no such wheel; exit 1; }""") as process:
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert output.endswith("local.sam: sam build failed:\nno such wheel\n\n")
 
 
 def test_the_poller_deletes_what_process_has_not_refused() -> None:
@@ -88,6 +194,11 @@ def test_a_relay_that_has_no_such_address_does_nothing() -> None:
     # An address for documentation (RFC 5737): no machine has it.
     with Relay(1, "192.0.2.1") as relay:
         assert relay.url.endswith(":1")
+
+
+def test_a_relay_whose_port_is_taken_is_an_error() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken, pytest.raises(OSError, match="in use"):
+        Relay(taken.getsockname()[1], "127.0.0.2")
 
 
 def test_each_function_is_given_what_its_template_declares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The service on `sam local`, built and started once; and an image server that containers reach."""
+"""The service on `sam local`, built and started once a module; and an image server that containers reach."""
 
 from collections.abc import Iterator
 
@@ -8,17 +8,22 @@ from local.client import ApiClient
 from local.image_server import ImageServer
 from local.images import Format, make_image
 from local.sam import build, needs
-from local.sam.host import NAME
+from local.sam.host import NAME, Relay, bridge_address
 from local.sam.stage import SamLocalStage
 
 
-@pytest.fixture(scope="session")
-def stage() -> Iterator[SamLocalStage]:
-    """A stage whose functions run only when a test has them run, or a request."""
+@pytest.fixture(scope="session", autouse=True)
+def what_it_needs() -> None:
     try:
         needs.check()
     except needs.MissingError as error:
         pytest.exit(str(error), returncode=1)
+
+
+# Once a module: two stages of one checkout at once would share the build, and each remove the other's containers.
+@pytest.fixture(scope="module")
+def stage() -> Iterator[SamLocalStage]:
+    """A stage whose functions run only when a test has them run, or a request."""
     build.build()
     with SamLocalStage(takes_events=False) as running:
         yield running
@@ -45,8 +50,8 @@ class ReachableImages:
 
 
 @pytest.fixture
-def images(stage: SamLocalStage) -> Iterator[ReachableImages]:
-    with ImageServer() as server, stage.relay(server.url()):
+def images() -> Iterator[ReachableImages]:
+    with ImageServer() as server, Relay(server.port, bridge_address()):
         yield ReachableImages(server)
 
 
