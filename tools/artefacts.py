@@ -9,19 +9,20 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "layers" / "common" / "retail_pulse"
-# Lambda's limit for a function together with its layers, unpacked.
-MAX_BYTES = 250 * 1024 * 1024
+# Lambda takes 250 MB of a function together with its layers, unpacked. They have 24 MB: a bound far below says that
+# something large has come along, which every cold start pays for, while there is room left to think about it.
+MAX_BYTES = 100 * 1024 * 1024
 # ELF's number of the processor, the two bytes at 18: what a file holds is worth more than what its name says.
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
 FOREIGN_PYTHON = re.compile(r"\.cpython-(?!313-)\d+-")
-NOT_SHIPPED = {"tests", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
+NOT_SHIPPED = {"test", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
 # How a .pyc of CPython 3.13 begins that is read without a look at its source: magic number, then the flags of PEP 552.
 # To be checked by the source's time would not do: that does not outlive the way to Lambda.
 BYTECODE_HEAD = b"\xf3\x0d\x0d\x0a" + (1).to_bytes(4, "little")
@@ -77,15 +78,21 @@ class Build:
     def _import_faults(self, name: str, folder: Path) -> Iterator[str]:
         """Look for what a handler imports, and what that imports of our own, inside the artefact alone."""
         places = [folder, *(layer / "python" for layer in self.layers.values())]
-        waiting, seen = ["app"], set()
+        waiting, seen = ["app"], {"app"}
         while waiting:
             module = waiting.pop()
-            seen.add(module)
             found = _source_of(module, places)
             if found is None:
                 yield f"{name}: nothing in the artefact is {module}"
-            elif module == "app" or module.startswith("retail_pulse"):
-                waiting += sorted(imports_of(found) - seen - set(waiting))
+            elif module == "app" or _is_our_own(module):
+                wanted = set()
+                for imported, names in imports_of(found).items():
+                    modules = _modules_among(imported, names, places)
+                    wanted |= {imported} | {f"{imported}.{each}" for each in modules}
+                    for each in _unbound(imported, names - modules, places):
+                        yield f"{name}: {imported} has no {each}"
+                waiting += sorted(wanted - seen)
+                seen |= wanted
 
     def _faults_of_the_package(self) -> Iterator[str]:
         carriers = [folder / "python" / "retail_pulse" for folder in self.layers.values()]
@@ -134,27 +141,66 @@ def _layer_faults(name: str, folder: Path) -> Iterator[str]:
         yield f"{name} holds {', '.join(outside)} outside python/, where no function looks"
     if (folder / "python" / "python").exists():
         yield f"{name} has its python/ folder doubled"
-    # What other packages ship with themselves is their business.
-    for path in _files(folder / "python" / "retail_pulse"):
+    for path in _files(folder):
         if NOT_SHIPPED & set(path.relative_to(folder).parts):
             yield f"{name} ships {path.relative_to(folder)}"
 
 
-def imports_of(source: Path) -> set[str]:
-    """Return the modules that a source imports, wherever in it, but for the standard library and type checking."""
+def imports_of(source: Path) -> dict[str, set[str]]:
+    """Return the modules that a source imports, each with the names that it takes from them.
+
+    Wherever in the source they stand; but not the standard library, nor what is for type checking alone.
+    """
+    found: dict[str, set[str]] = {}
+    waiting: list[ast.AST] = [ast.parse(source.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.setdefault(alias.name, set())
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.setdefault(node.module, set()).update(alias.name for alias in node.names)
+        else:
+            waiting += _children(node)
+    return {name: taken for name, taken in found.items() if name.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def _names_of(source: Path) -> set[str]:
+    """Return the names that a module binds."""
     names: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(source.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            waiting += node.orelse
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-        else:
-            waiting += ast.iter_child_nodes(node)
-    return {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif not isinstance(node, ast.Lambda):
+            waiting += _children(node)
+    return names
+
+
+def _children(node: ast.AST) -> Iterable[ast.AST]:
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        return node.orelse
+    return ast.iter_child_nodes(node)
+
+
+def _is_our_own(module: str) -> bool:
+    return module.partition(".")[0] == PACKAGE.name
+
+
+def _modules_among(module: str, names: set[str], places: Sequence[Path]) -> set[str]:
+    """Return which of the names that are taken from a module of our own are modules themselves."""
+    return {name for name in names if _is_our_own(module) and _source_of(f"{module}.{name}", places)}
+
+
+def _unbound(module: str, names: set[str], places: Sequence[Path]) -> list[str]:
+    """Return which of the names that are taken from a module of our own it does not bind."""
+    source = _source_of(module, places) if _is_our_own(module) else None
+    return sorted(names - _names_of(source)) if source else []
 
 
 def _source_of(module: str, places: Sequence[Path]) -> Path | None:

@@ -109,14 +109,16 @@ def test_a_missing_package_is_found(built: Path) -> None:
     assert faults(built) == ["0 layers carry retail_pulse, not one"]
 
 
-def test_caches_and_tests_of_our_own_are_found(built: Path) -> None:
-    for name in (".mypy_cache", "tests"):
-        folder = built / "Common" / "python" / "retail_pulse" / name
-        folder.mkdir()
+def test_caches_and_tests_are_found_also_of_other_packages(built: Path) -> None:
+    ours, other = built / "Common" / "python" / "retail_pulse", built / "Packages" / "python" / "PIL"
+    for folder in (ours / ".mypy_cache", ours / "tests", other / "test", other / "_data" / "tests"):
+        folder.mkdir(parents=True)
         (folder / "kept.json").touch()
     assert sorted(faults(built)) == [
         "Common ships python/retail_pulse/.mypy_cache/kept.json",
         "Common ships python/retail_pulse/tests/kept.json",
+        "Packages ships python/PIL/_data/tests/kept.json",
+        "Packages ships python/PIL/test/kept.json",
     ]
 
 
@@ -159,7 +161,8 @@ def test_a_function_of_more_than_its_handler_is_found(built: Path) -> None:
     assert faults(built) == ["Submit holds app.py, notes.txt, not app.py alone"]
 
 
-def test_what_is_larger_than_lambda_takes_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_leaves_no_room_below_the_limit_of_lambda_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert artefacts.MAX_BYTES <= 250 * 1024 * 1024 / 2
     monkeypatch.setattr(artefacts, "MAX_BYTES", 1000)
     (fault,) = faults(built)
     assert fault.endswith("bytes, more than 1,000")
@@ -172,13 +175,34 @@ def test_the_command_prints_sizes_and_tells_by_its_status(built: Path, capsys: p
     assert capsys.readouterr().err.startswith("wrong: ")
 
 
+def imports(built: Path, handler: str, **modules: str) -> list[str]:
+    """Write a handler and modules of the package; return what is wrong with their imports."""
+    (built / "Submit" / "app.py").write_text(handler)
+    for name, text in modules.items():
+        (built / "Common" / "python" / "retail_pulse" / f"{name}.py").write_text(text)
+    return sorted(fault for fault in faults(built) if fault.startswith("Submit: "))
+
+
 def test_an_import_that_the_artefact_lacks_is_found_wherever_it_stands(built: Path) -> None:
-    (built / "Submit" / "app.py").write_text("def handler():\n    from retail_pulse.claims import x\n    import yaml\n")
-    (built / "Common" / "python" / "retail_pulse" / "claims.py").write_text("from retail_pulse import gone\nimport six")
-    assert sorted(fault for fault in faults(built) if "artefact" in fault) == [
+    handler = "def handler():\n    from retail_pulse.claims import x\n    import yaml\n"
+    assert imports(built, handler, claims="import six\nx = 1\n") == [
         "Submit: nothing in the artefact is six",
         "Submit: nothing in the artefact is yaml",
     ]
+
+
+def test_a_module_that_is_taken_from_the_package_by_its_name_is_followed(built: Path) -> None:
+    found = imports(built, "from retail_pulse import aws\n", aws="from retail_pulse import items\n", items="import six")
+    assert found == ["Submit: nothing in the artefact is six"]
+
+
+def test_a_name_that_is_neither_a_module_nor_bound_in_one_is_found(built: Path) -> None:
+    found = imports(
+        built,
+        "from retail_pulse import gone\nfrom retail_pulse.claims import here, there, Kind, moved\n",
+        claims="from json import dumps as here\nif here:\n    there: int = 1\nclass Kind:\n    moved = 2\n",
+    )
+    assert found == ["Submit: retail_pulse has no gone", "Submit: retail_pulse.claims has no moved"]
 
 
 def test_an_import_for_type_checking_alone_is_none(built: Path) -> None:
