@@ -44,6 +44,11 @@ class TestEveryStage:
         assert parameters(stage, "global")["stack_name"] == f"retail-pulse-{tagged}"
         assert stage in {tagged, "default"}
 
+    def test_tags_its_stack_as_the_template_tags_what_it_makes(self, stage: str) -> None:
+        # What the template gives no tags, such as log groups, has those of the stack.
+        pairs = [part.split("=", maxsplit=1) for part in shlex.split(parameters(stage, "deploy")["tags"])]
+        assert sorted(pairs) == [["Project", "retail-pulse"], ["Stage", overrides(stage)["Stage"]]]
+
     def test_lints_what_it_validates(self, stage: str) -> None:
         assert parameters(stage, "validate")["lint"] is True
 

@@ -17,7 +17,7 @@ NAMES = {
     "AWS::Scheduler::Schedule": "Name",
     "AWS::SQS::Queue": "QueueName",
 }
-# What takes no tags; or, like log groups and event sources, only with more permissions for whoever deploys.
+# What takes no tags; or, like log groups and event sources, has the stack's alone, which samconfig.toml names.
 UNTAGGED = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::LayerVersion",
@@ -26,7 +26,7 @@ UNTAGGED = {
     "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
 }
-# SAM makes it for the schedule, and hands it no tags.
+# SAM makes it for the schedule, and hands it no tags: it has the stack's too.
 UNTAGGED_BY_SAM = {"ReprocessFunctionScheduleRole"}
 
 
