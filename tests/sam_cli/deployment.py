@@ -32,7 +32,13 @@ CLIENT = "acme"
 STORE = "S00339218"
 _JOB_SECONDS = 30.0
 
-pytestmark = pytest.mark.skipif(shutil.which("sam") is None, reason="there is no SAM CLI (`sam`) on PATH")
+
+def check_needs() -> None:
+    """End the run where something is missing: one that has tried nothing should not look like one that has."""
+    if shutil.which("sam") is None:
+        pytest.exit("sam deploy needs the SAM CLI (`sam` on PATH)", returncode=1)
+    if not BUILT.exists():
+        pytest.exit("sam deploy needs a build: `make build` makes one", returncode=1)
 
 
 def sam(*arguments: str, folder: Path, endpoint_url: str) -> None:
@@ -50,6 +56,7 @@ def sam(*arguments: str, folder: Path, endpoint_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[StackProcess]:
+    check_needs()
     with StackProcess() as running:
         yield running
 
@@ -98,7 +105,9 @@ class Deployed:
     """
 
     def __init__(self, emulator: StackProcess, name: str) -> None:
-        described = emulator.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+        self._name = name
+        self._cloudformation = emulator.client("cloudformation")
+        described = self._cloudformation.describe_stack_resources(StackName=name)["StackResources"]
         self.resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described}
         self._lambda = emulator.client("lambda")
         self._dynamodb = emulator.client("dynamodb")
@@ -155,6 +164,11 @@ class Deployed:
         """Every item of the table, as comparable texts."""
         return sorted(map(json.dumps, self._dynamodb.scan(TableName=self.resources["JobsTable"])["Items"]))
 
+    def tags(self) -> dict[str, str]:
+        """The stack's own tags, which CloudFormation hands on."""
+        (stack,) = self._cloudformation.describe_stacks(StackName=self._name)["Stacks"]
+        return {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
+
     def is_protected(self) -> bool:
         table = self._dynamodb.describe_table(TableName=self.resources["JobsTable"])["Table"]
         return bool(table["DeletionProtectionEnabled"])
@@ -172,6 +186,7 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackPr
         assert before.perimeters(job_id) == [420]
         assert before.environment("SubmitFunction")["POWERTOOLS_LOG_LEVEL"] == "INFO"
         assert before.is_protected()
+        assert before.tags() == {"Project": "retail-pulse", "Stage": "prod"}
         items = before.items()
 
         # Those of dev for the same stack: an update changes what is named alone, and dev names what prod leaves out.
@@ -188,7 +203,6 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackPr
         assert after.run_job(image) != job_id
 
 
-@pytest.mark.skipif(not BUILT.exists(), reason="there is no build: `sam build` makes one")
 def test_what_sam_build_made_is_deployed(emulator: StackProcess, tmp_path: Path) -> None:
     stack = parameters("dev", "global")["stack_name"]
     deploy(emulator, BUILT, tmp_path, "dev", stack)

@@ -1,0 +1,33 @@
+"""`make test-sam-cli` where something is missing that it needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sam_cli import deployment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_without_the_sam_cli_it_fails_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/sam_cli/deployment.py"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "sam deploy needs the SAM CLI" in done.stdout + done.stderr
+
+
+def test_without_a_build_it_fails_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sam").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(deployment, "BUILT", tmp_path / "template.yaml")
+
+    with pytest.raises(pytest.exit.Exception, match="make build") as caught:
+        deployment.check_needs()
+
+    assert caught.value.returncode == 1
