@@ -40,7 +40,7 @@ serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_D
 sam-local: setup  ## Serve the built functions by the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
 
-validate: setup  ## Have the SAM CLI validate and lint the template for every stage of samconfig.toml
+validate: setup  ## Have the SAM CLI validate and lint the template, by each section of samconfig.toml; parameters are for tests/infra
 	for stage in default dev prod; do sam validate --lint --config-env $$stage || exit 1; done
 
 build: setup  ## `sam build`, and the check of what came out, with its sizes: make build [ARCHITECTURE=arm64]; needs python3.13

@@ -1,5 +1,6 @@
 """samconfig.toml: stages that deploy what was built, with parameters that the template has."""
 
+import re
 import shlex
 import tomllib
 from typing import Any
@@ -62,6 +63,9 @@ class TestEveryStage:
             for part in shlex.split(parameters(stage, "build").get("parameter_overrides", ""))
         )
         assert built.get("Architecture") == overrides(stage).get("Architecture")
+        # `make build`, which the workflow deploys, has a default of its own.
+        (made,) = re.findall(r"^ARCHITECTURE \?= (\w+)$", (sam.ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        assert made == overrides(stage).get("Architecture", PARAMETERS["Architecture"]["Default"])
 
 
 def test_the_linters_rules_of_the_check_do_not_stop_sam_validate() -> None:

@@ -24,7 +24,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def steps(path: Path) -> Iterator[dict[str, Any]]:
     for job in load(path)["jobs"].values():
-        yield from job["steps"]
+        yield from job.get("steps", [])
 
 
 def commands(path: Path) -> Iterator[str]:
@@ -40,6 +40,30 @@ def test_every_make_target_that_is_called_is_in_the_makefile(path: Path) -> None
     called = [target for command in commands(path) for target in re.findall(r"\bmake ([a-z-]+)", command)]
     assert set(called) <= TARGETS
     assert called or path.name == "dependabot.yml"
+
+
+@every_workflow
+def test_workflows_run_make_targets_alone_but_for_the_deployment(path: Path) -> None:
+    assert [each for each in commands(path) if not re.match(r"(make [a-z]|sam deploy )", each)] == []
+
+
+def test_a_deployment_waits_for_all_that_ci_runs_on_its_own_commit() -> None:
+    jobs = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
+
+    assert jobs["deploy"]["needs"] == "ci"
+    # A path, not a name with a version: the file as it is at the tag.
+    assert jobs["ci"] == {"uses": "./.github/workflows/ci.yml"}
+    # YAML 1.1 takes the key `on` for true.
+    assert "workflow_call" in load(ROOT / ".github" / "workflows" / "ci.yml")[True]  # type: ignore[index]
+
+
+def test_the_sam_cli_is_the_one_that_was_tried() -> None:
+    tried = re.findall(r"tried with ([\d.]+)", (ROOT / "docs" / "sam-local.md").read_text(encoding="utf-8"))
+    set_up = [
+        step["with"]["version"] for path in WORKFLOWS for step in steps(path) if "setup-sam@" in step.get("uses", "")
+    ]
+    assert len(set_up) == 2
+    assert set(set_up) == set(tried)
 
 
 @every_workflow
