@@ -1,23 +1,48 @@
 """AWS SDK clients that reach the local stack and nothing else."""
 
+import os
+from functools import cache
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from local.names import AWS_KEY, REGION
 
+# A profile that the host names need not exist, and its files may hold anything: neither is looked at.
+_NOTHING_OF_THE_HOST = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
-def client(service: str, endpoint_url: str) -> Any:
+
+def client(service: str, endpoint_url: str, **settings: Any) -> Any:
     """Return a boto3 client of the stack at an address.
 
     Settings of the host (profiles, regions, proxies) do not count: its requests stay on this machine.
+
+    Parameters
+    ----------
+    service
+        Name of the service, such as ``dynamodb``.
+    endpoint_url
+        The address.
+    **settings
+        Settings of botocore's `Config` that differ from those used here.
     """
-    return boto3.client(
+    chosen: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}, "proxies": {}} | settings
+    return _session().client(
         service,  # type: ignore[call-overload]  # the stubs want a literal
         endpoint_url=endpoint_url,
         region_name=REGION,
         aws_access_key_id=AWS_KEY,
         aws_secret_access_key=AWS_KEY,
-        config=Config(retries={"mode": "standard", "max_attempts": 3}, proxies={}),
+        config=Config(**chosen),
     )
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session(botocore_session=botocore.session.Session(session_vars=_NOTHING_OF_THE_HOST))

@@ -15,10 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-
-from local.names import AWS_KEY, REGION
+from local.clients import client
 from local.ports import free_port
 from local.process import StackProcess
 from local.sam import build
@@ -26,7 +23,6 @@ from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
 
-# SAM publishes containers on random ports from 5000 to 9000; its own servers stay out of that.
 _END_SECONDS = 20.0
 _READY_SECONDS = 120.0
 _REPROCESS_SECONDS = 300.0
@@ -97,6 +93,7 @@ class SamLocalStage:
             self._ends.callback(_remove_containers)
             inside = self._ends.enter_context(self.relay(self.stack.endpoint_url))
             self._arguments = self._common_arguments(inside.url)
+            # SAM publishes containers on random ports from 5000 to 9000; free ones of the system lie above.
             self._lambda = self._lambda_client(self._start("start-lambda", free_port()))
             port = self._port or free_port()
             self.url = self._start("start-api", port)
@@ -227,11 +224,7 @@ class SamLocalStage:
 
     def _lambda_client(self, url: str) -> Any:
         # An invocation may take as long as the function may; and one that is repeated runs twice.
-        config = Config(read_timeout=_LONGEST_INVOCATION_SECONDS, retries={"max_attempts": 0}, proxies={})
-        return boto3.client(
-            "lambda", endpoint_url=url, region_name=REGION, aws_access_key_id=AWS_KEY, aws_secret_access_key=AWS_KEY,
-            config=config,
-        )  # fmt: skip
+        return client("lambda", url, read_timeout=_LONGEST_INVOCATION_SECONDS, retries={"max_attempts": 0})
 
     def _wait_until_ready(self, port: int) -> None:
         """Have a function answer: the first request also has Docker build an image with the layers."""
