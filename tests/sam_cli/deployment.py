@@ -70,6 +70,8 @@ def for_the_emulator(stage: str, folder: Path) -> Path:
     # Defaults, so that the stage's own overrides stay those of samconfig.toml: the images are on this machine.
     template.body["Parameters"]["AllowedNetworks"]["Default"] = "127.0.0.0/8"
     template.body["Parameters"]["AllowedPorts"]["Default"] = "1-65535"
+    # Which is what they refuse in production.
+    del template.body["Rules"]
     for _, properties in template.resources(FUNCTION):
         properties["CodeUri"] = put(function_bundle(template.folder / properties["CodeUri"]), folder)
     for _, properties in template.resources(LAYER):
