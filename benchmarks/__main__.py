@@ -73,9 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
             failed.append(name)
         else:
             _print(console, measurements[name].section)
+            if not chosen.quick:
+                _keep({name: measurements[name]})
         console.print(f"took {time.monotonic() - begin:.0f} s")
-    if not chosen.quick:
-        _keep(measurements)
 
     console.rule("[bold]figures", align="left")
     figures = [figure for measurement in measurements.values() for figure in measurement.section.figures]

@@ -13,8 +13,7 @@ from benchmarks.served_images import served_images, urls
 from benchmarks.usage import MEGABYTES_A_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
 
 STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
-# Small, so that the run is short: what is counted does not depend on it, and a download takes its 100 ms.
-IMAGE_BYTES = 5_000
+IMAGE_BYTES = 100_000
 DOWNLOAD_SECONDS = 0.1
 # How often a client looks at its job until it has ended.
 _LOOKS = 5
@@ -220,11 +219,13 @@ def _at_rest(prices: Prices) -> Table:
         "its schedule": prices.cost("scheduler_invocation", looks),
         "its queries": prices.cost("dynamodb_read_unit", looks * 8 * 0.5),
         "its log": prices.cost("logs_gb", looks * _LOOK_LOG_BYTES / 10**9),
+        "its traces": prices.cost("trace", looks),
         "its two metrics": prices.cost("metric_month", 2),
         f"alarms: {alarms}": prices.cost("alarm_month", alarms),
     }
     rows = [[name, f"{cost:.2f}"] for name, cost in lines.items()]
     rows.append(["**together**", f"**{sum(lines.values()):.2f}**"])
+    rows.append(["once jobs come: five more metrics", f"{prices.cost('metric_month', 5):.2f}"])
     return Table("USD for a month at rest", ["", "USD"], rows)
 
 

@@ -16,7 +16,7 @@ _PACE = (
     "Processors that are shared do not run at one pace: on these machines the same code took up to twice as long from "
     "one day to another. Ratios are of runs in turns and stand above that. For figures that are times of a processor, "
     "the last column says what they come to at the pace of the machine on which they were set: every section begins "
-    f"with plain downloads (`requests.get`, Pillow, 100 KB), which took {REFERENCE_MS} ms of a processor there, and "
+    f"with plain downloads (`requests.get`, 100 KB), which took {REFERENCE_MS} ms of a processor there, and "
     "its last line says how fast this machine was by that (1 is as fast). Whether a figure is met is said of what was "
     "measured."
 )

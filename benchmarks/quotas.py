@@ -17,7 +17,7 @@ from benchmarks.report import Section, Settings, Table
 from benchmarks.served_images import served_images, urls
 from benchmarks.usage import billed_seconds
 from retail_pulse.chunks import Scope
-from retail_pulse.items import job_item
+from retail_pulse.items import DUE_SHARDS, job_item
 from retail_pulse.jobs import Job, JobStatus
 
 _DATA: Mapping[str, Any] = json.loads(Path(__file__).with_name("quotas.json").read_text(encoding="utf-8"))
@@ -39,24 +39,26 @@ class Counted:
     ----------
     write_units, read_units
         Of the table and its indexes.
-    row_write_units, index_write_units
-        Those of the visit rows, and of the indexes, among them.
+    row_write_units, by_client_write_units, by_due_write_units
+        Those of the visit rows, and of each index, among them.
     chunk_write_units
         What submit writes of them before the job is accepted.
     chunks, api_requests
         As they are counted.
-    seconds
-        Of the process function, at the memory that it has: an upper bound, see the bill.
+    seconds, all_seconds
+        Of the process function, and of all functions, at the memory that they have: upper bounds, see the bill.
     """
 
     write_units: float
     read_units: float
     row_write_units: float
-    index_write_units: float
+    by_client_write_units: float
+    by_due_write_units: float
     chunk_write_units: float
     chunks: float
     api_requests: float
     seconds: float
+    all_seconds: float
 
     @classmethod
     def of(cls, run: JobsRun) -> "Counted":
@@ -64,16 +66,25 @@ class Counted:
         images = run.usage.images
         calls = run.counts.dynamodb
         chunks = calls["BatchWriteItem", "CHUNK"]
-        memory = memory_megabytes(template(), FUNCTIONS["process"])
+        seconds = {
+            name: sum(billed_seconds(each, memory_megabytes(template(), logical_id)) for each in run.of(name)) / images
+            for name, logical_id in FUNCTIONS.items()
+        }
+
+        def of_index(name: str) -> float:
+            return sum(each.units_of_index.get(name, 0) for each in calls.values()) / images
+
         return cls(
             write_units=run.usage.write_units / images,
             read_units=run.usage.read_units / images,
             row_write_units=calls["BatchWriteItem", "CLIENT"].write_units / images,
-            index_write_units=sum(each.index_write_units for each in calls.values()) / images,
+            by_client_write_units=of_index("by_client"),
+            by_due_write_units=of_index("by_due"),
             chunk_write_units=chunks.write_units / images,
             chunks=chunks.items / images,
             api_requests=run.usage.api_requests / images,
-            seconds=sum(billed_seconds(each, memory) for each in run.of("process")) / images,
+            seconds=seconds["process"],
+            all_seconds=sum(seconds.values()),
         )
 
     def loads(self, images_a_second: float) -> dict[str, float]:
@@ -85,10 +96,11 @@ class Counted:
             "new_table_writes": self.write_units * images_a_second,
             "new_table_reads": self.read_units * images_a_second,
             "store_partition": self.row_write_units * images_a_second,
-            "client_partition": self.index_write_units * images_a_second,
+            "client_partition": self.by_client_write_units * images_a_second,
+            "due_partition": self.by_due_write_units * images_a_second / DUE_SHARDS,
             "in_flight": at_once * _BATCH_CHUNKS,
             "mapping": at_once,
-            "concurrency": at_once,
+            "concurrency": self.all_seconds * images_a_second,
             "api": self.api_requests * images_a_second,
             "schedule": 1 / _SCHEDULE_SECONDS,
         }
@@ -127,7 +139,8 @@ def _text(counted: Counted, loads: Mapping[int, Mapping[str, float]]) -> str:
     return (
         f"Counted, an image in jobs of {_JOB_IMAGES:,} (4 a visit, URLs of 70 bytes, a client that looks five times) "
         f"takes {number(counted.write_units)} write units ({number(counted.row_write_units)} of them for visit rows, "
-        f"{number(counted.index_write_units)} in indexes), {number(counted.read_units)} read units, "
+        f"{number(counted.by_client_write_units + counted.by_due_write_units)} in indexes), "
+        f"{number(counted.read_units)} read units, "
         f"{number(counted.chunks)} messages, {number(counted.api_requests)} requests and "
         f"{1000 * counted.seconds:.1f} ms of the process function. The loads are means over a day: a headroom of 9× is "
         f"a peak of nine times the mean. Quotas are defaults as of {_DATA['as_of']}, from the pages that "

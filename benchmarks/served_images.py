@@ -2,7 +2,7 @@
 
 import math
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
@@ -40,12 +40,18 @@ def served_images(size: int, wait: float) -> Iterator[str]:
         process.join(10)
 
 
+def pictures(size: int) -> list[bytes]:
+    """Make four images, three formats among them, each of at least so many bytes."""
+    # Enough pixels for their noise to fill the file: a smaller picture would be padded with a long header.
+    side = max(480, math.isqrt(2 * size))
+    return [
+        make_image(kind, side + number, side, bytes_at_least=size, seed=number) for number, kind in enumerate(_FORMATS)
+    ]
+
+
 def _serve(parent: Connection, size: int, wait: float) -> None:
     with ImageServer() as server:
-        # Enough pixels for their noise to fill the file: a smaller picture would be padded with a long header.
-        side = max(480, math.isqrt(2 * size))
-        for number, kind in enumerate(_FORMATS):
-            content = make_image(kind, side + number, side, bytes_at_least=size, seed=number)
+        for number, content in enumerate(pictures(size)):
             server.script(f"/{number}", Answer(body=content, content_type=DEFAULT_TYPE, wait=wait))
         parent.send(server.url(""))
         try:
@@ -54,6 +60,13 @@ def _serve(parent: Connection, size: int, wait: float) -> None:
             return
 
 
-def urls(base: str, count: int, length: int = 70) -> list[str]:
-    """Return different URLs of one length; the query, which the server leaves alone, tells them apart."""
-    return [f"{base}/{number % len(_FORMATS)}?{number:08d}".ljust(length, "x") for number in range(count)]
+def urls(base: str | Sequence[str], count: int, length: int = 70) -> list[str]:
+    """Return different URLs of one length, of several bases in turn.
+
+    The query, which the servers leave alone, tells them apart.
+    """
+    bases = [base] if isinstance(base, str) else base
+    return [
+        f"{bases[number % len(bases)]}/{number % len(_FORMATS)}?{number:08d}".ljust(length, "x")
+        for number in range(count)
+    ]

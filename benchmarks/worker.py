@@ -1,14 +1,17 @@
 """The worker loop: how long 1,000 images take, what they cost a processor, and how that scales."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.aws_stand_in.process import AwsStandIn
-from benchmarks.deployment import template
-from benchmarks.functions import Functions, Invocation, job_body
+from benchmarks.deployment import memory_megabytes, template
+from benchmarks.functions import FUNCTIONS, Functions, Invocation, job_body
+from benchmarks.internet import HOSTS, Line, internet
+from benchmarks.prices import Prices
 from benchmarks.profiling import sampled
 from benchmarks.report import Figure, Plot, Section, Settings, Table
-from benchmarks.served_images import served_images, urls
+from benchmarks.served_images import pictures, served_images, urls
+from benchmarks.usage import MEGABYTES_A_PROCESSOR, billed_seconds
 
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _IMAGES = 1000
@@ -16,49 +19,76 @@ _IMAGE_BYTES = 100_000
 _DOWNLOAD_SECONDS = 0.1
 _NO_DELAY = {"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}
 _PROFILE_SECONDS = 10
+# Ten chunks of 50.
+_BATCH_IMAGES = 500
+# What a line of 20 Mbit/s brings.
+_LINE_BYTES_A_SECOND = 2_500_000
 
 
 def measure(settings: Settings) -> Section:
     """Measure the worker loop."""
-    found = template().parameters
-    threads = int(found["ProcessThreads"])
-    delay = (float(found["DelayMinSeconds"]) + float(found["DelayMaxSeconds"])) / 2
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
         jobs = _jobs(base, _IMAGES, 3 if settings.quick else 7)
+    afar = _from_afar(jobs, settings)
     profile, peak = _profile(settings)
-    ideal = (delay + _DOWNLOAD_SECONDS) * _IMAGES / threads
-    wall = statistics.median(sum(each.seconds for each in job) for job in jobs)
-    cpu = statistics.median(_cpu(job) for job in jobs)
+    threads = int(template().parameters["ProcessThreads"])
+    ideal = (_delay_seconds() + _DOWNLOAD_SECONDS) * _IMAGES / threads
+    cpu = statistics.median(map(_cpu, jobs))
+    text = f"{_how(threads)}\n\n{_why(threads, cpu / _IMAGES, peak)}"
     return Section(
         "The worker loop",
-        f"Jobs of {_IMAGES:,} images of {_IMAGE_BYTES / 1000:.0f} KB (JPEG, PNG, WebP) from a server on this machine "
-        f"that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS, with the delays as "
-        f"configured (their mean is {delay:g} s), through the deployed handler with {threads} threads, warm, in a "
-        "process of its own; storage is the stand-in for AWS. Wall and processor time are those of the handler's "
-        "calls, the SQS batches of one job added up; processor time counts every thread of the process, and the "
-        "system's part of it. Points of the plots are the best of two jobs: the ones that the machine disturbed "
-        "least.\n\n"
-        "Why these values. Delays hold no thread, so a job is faster than the bound, which has every thread sleep "
-        "through its image's delay. Threads cost little processor time, and more of them help as long as they wait: "
-        f"with {threads} a batch of 500 images waits about as long for its downloads as the share of a processor that "
-        f"{found['ProcessMemoryMegabytes']} MB buy works on it. Large chunks are cheaper in every respect, since a "
-        "call of the SDK costs the better part of a millisecond: 50 images are what the saving expression has room "
-        "for. The batch is the largest that SQS gives without waiting for more messages. Less memory is cheaper, as "
-        f"the bill shows, and slower; the process had {peak / 1e6:.0f} MB at most here, submit and status in it, and "
-        f"{found['ProcessMemoryMegabytes']} MB leave room for formats of which more is kept.",
+        text if profile else f"{text}\n\nThere is no profile: py-spy may not look into processes here.",
         figures=[
             Figure(
                 f"wall time of {_IMAGES:,} images with their delays in one worker of {threads} threads, against "
                 "(mean delay + download) * 1000 / 100",
-                wall / ideal, 1.25,
+                statistics.median(map(_seconds, jobs)) / ideal, 1.25,
             ),
             Figure("images per vCPU-second of the whole worker loop, 100 KB each, storage included",
                    _IMAGES / cpu, 1000, at_least=True, at_pace=_IMAGES / cpu / settings.pace),
         ],
-        tables=[] if profile is None else [profile],
+        tables=[afar] if profile is None else [afar, profile],
         # The curves take some minutes.
         plots=[] if settings.quick else _curves(),
     )  # fmt: skip
+
+
+def _delay_seconds() -> float:
+    found = template().parameters
+    return (float(found["DelayMinSeconds"]) + float(found["DelayMaxSeconds"])) / 2
+
+
+def _memory() -> int:
+    return memory_megabytes(template(), FUNCTIONS["process"])
+
+
+def _how(threads: int) -> str:
+    return (
+        f"Jobs of {_IMAGES:,} images of {_IMAGE_BYTES / 1000:.0f} KB (JPEG, PNG, WebP) from a server on this machine "
+        f"that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS, with the delays as "
+        f"configured (their mean is {_delay_seconds():g} s), through the deployed handler with {threads} threads, "
+        "warm, in a process of its own; storage is the stand-in for AWS. Wall and processor time are those of the "
+        "handler's calls, the SQS batches of one job added up; processor time counts every thread of the process, and "
+        "the system's part of it. Points of the plots are the best of two jobs: the ones the machine disturbed least."
+    )
+
+
+def _why(threads: int, cpu_seconds: float, peak: int) -> str:
+    share, batch = _memory() / MEGABYTES_A_PROCESSOR, cpu_seconds * _BATCH_IMAGES
+    return (
+        f"Why these values. A batch of {_BATCH_IMAGES} images takes {batch:.2f} s of a processor here. "
+        f"{_memory()} MB are {share:.2f} of one, so that it takes {batch / share:.1f} s there; beside it, "
+        f"{threads} threads wait {_BATCH_IMAGES / threads * _DOWNLOAD_SECONDS:.1f} s for its downloads. "
+        "What Lambda bills for that is in the "
+        "plot by threads, as an upper bound: fewer threads wait longer, more of them get into each other's way. Where "
+        "servers take a second instead of a tenth, waiting is the most of it, and half as many threads would cost "
+        "twice as much. Delays hold no thread, so a job is faster than the bound, which has every thread sleep through "
+        "its image's delay. Large chunks are cheaper in every respect, since a call of the SDK costs about a "
+        "millisecond: 50 images are what the saving expression has room for. The batch is the largest that SQS gives "
+        "without waiting for more messages. Less memory is cheaper, as the bill shows, and slower; the process had "
+        f"{peak / 1e6:.0f} MB at most here, submit and status in it, and {_memory()} MB leave room for formats of "
+        "which more is kept."
+    )
 
 
 def _curves() -> list[Plot]:
@@ -74,7 +104,11 @@ def _curves() -> list[Plot]:
             by_size[size] = _jobs(base, _IMAGES, 2)
     with served_images(5000, 0) as base:
         by_job = {size: _jobs(base, size, 1, _NO_DELAY) for size in (100, 1000, 10_000, 60_000)}
-    threads = {"wall time": _curve(by_threads, wall=True), "processor time": _curve(by_threads)}
+    threads = {
+        "wall time": _curve(by_threads, _seconds),
+        "processor time": _curve(by_threads, _cpu),
+        f"billed at {_memory()} MB, at most": _curve(by_threads, _billed),
+    }
     of_jobs = [(float(size), 1000 * _cpu(jobs[0]) / size) for size, jobs in by_job.items()]
     what, unit = "Processor time of an image, by ", "ms an image"
     return [
@@ -85,8 +119,37 @@ def _curves() -> list[Plot]:
     ]
 
 
+def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Table:
+    """Return what the same job takes from servers as those of the internet, beside the ones without TLS."""
+    line = Line(_DOWNLOAD_SECONDS, _LINE_BYTES_A_SECOND)
+    with internet(pictures(_IMAGE_BYTES), line) as bases:
+        far = _jobs(bases, _IMAGES, 2 if settings.quick else 5)
+    prices = Prices.load()
+
+    def row(name: str, jobs: Sequence[Sequence[Invocation]]) -> list[str]:
+        billed = statistics.median(map(_billed, jobs)) * _memory() / 1024 * 10**6 / _IMAGES
+        return [
+            name,
+            f"{statistics.median(map(_seconds, jobs)):.2f} s",
+            f"{statistics.median(map(_cpu, jobs)) / _IMAGES * 1000:.2f} ms",
+            f"{prices.cost('lambda_arm_gb_second', billed):.4f}",
+        ]
+
+    return Table(
+        f"A job of {_IMAGES:,} images by where they come from",
+        ["from", "wall time", "processor time an image", "USD of process's time a million images, at most"],
+        [
+            row("one server without TLS, any bandwidth", near),
+            row(
+                f"{len(HOSTS)} hosts over TLS 1.3, {_LINE_BYTES_A_SECOND / 1e6:g} MB/s a connection, connections kept",
+                far,
+            ),
+        ],
+    )
+
+
 def _jobs(
-    base: str, images: int, rounds: int, parameters: Mapping[str, str] | None = None
+    base: str | Sequence[str], images: int, rounds: int, parameters: Mapping[str, str] | None = None
 ) -> Sequence[Sequence[Invocation]]:
     """Return the process function's invocations of some jobs, after one that warms it up."""
     body = job_body(urls(base, images), _STORES)
@@ -108,17 +171,23 @@ def _cpu(job: Sequence[Invocation]) -> float:
     return sum(each.cpu_seconds for each in job)
 
 
-def _curve(jobs: Mapping[int, Sequence[Sequence[Invocation]]], *, wall: bool = False) -> list[tuple[float, float]]:
+def _seconds(job: Sequence[Invocation]) -> float:
+    return sum(each.seconds for each in job)
+
+
+def _billed(job: Sequence[Invocation]) -> float:
+    return sum(billed_seconds(each, _memory()) for each in job)
+
+
+def _curve(
+    jobs: Mapping[int, Sequence[Sequence[Invocation]]], of: Callable[[Sequence[Invocation]], float]
+) -> list[tuple[float, float]]:
     """Return the best job of each, by what was varied: the best is the one that the machine disturbed least."""
-    seconds = {
-        value: min(sum(each.seconds for each in job) if wall else _cpu(job) for job in several)
-        for value, several in jobs.items()
-    }
-    return [(float(value), taken) for value, taken in seconds.items()]
+    return [(float(value), min(of(job) for job in several)) for value, several in jobs.items()]
 
 
 def _per_image(jobs: Mapping[int, Sequence[Sequence[Invocation]]]) -> list[tuple[float, float]]:
-    return [(value, 1000 * seconds / _IMAGES) for value, seconds in _curve(jobs)]
+    return [(value, 1000 * seconds / _IMAGES) for value, seconds in _curve(jobs, _cpu)]
 
 
 def _profile(settings: Settings) -> tuple[Table | None, int]:

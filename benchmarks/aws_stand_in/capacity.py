@@ -24,8 +24,9 @@ _ELEMENT_BYTES = 1
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A secondary index: its key's attributes, and those that it holds beside the table's own key."""
+    """A secondary index: its name, its key's attributes, and those that it holds beside the table's own key."""
 
+    name: str
     key: tuple[str, ...]
     projected: frozenset[str]
 
@@ -94,9 +95,9 @@ def read_units(item: Item | None) -> int:
     return max(1, math.ceil(size(item or {}) / READ_UNIT_BYTES))
 
 
-def index_write_units(indexes: Sequence[Index], before: Item | None, after: Item | None) -> int:
-    """Return the units of what a write does to all indexes."""
-    return sum(index.write_units(before, after) for index in indexes)
+def index_write_units(indexes: Sequence[Index], before: Item | None, after: Item | None) -> dict[str, int]:
+    """Return the units of what a write does to each index, by its name."""
+    return {index.name: index.write_units(before, after) for index in indexes}
 
 
 def stored_bytes(indexes: Sequence[Index], item: Item) -> int:

@@ -30,15 +30,22 @@ class Counts:
         Requests; a batch is one.
     items
         Items read or written.
-    write_units, index_write_units, read_units
-        Consumed; those of the indexes are not part of the table's.
+    write_units, read_units
+        Consumed of the table.
+    units_of_index
+        Write units consumed of each index, by its name.
     """
 
     calls: int = 0
     items: int = 0
     write_units: int = 0
-    index_write_units: int = 0
     read_units: int = 0
+    units_of_index: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def index_write_units(self) -> int:
+        """Write units of all indexes."""
+        return sum(self.units_of_index.values())
 
 
 @dataclass(slots=True)
@@ -137,7 +144,7 @@ class Tables:
         for index in request.get("GlobalSecondaryIndexes", ()):
             index_key = tuple(part["AttributeName"] for part in index["KeySchema"])
             projected = {*key, *index_key, *index["Projection"].get("NonKeyAttributes", ())}
-            indexes.append(Index(index_key, frozenset(projected)))
+            indexes.append(Index(index["IndexName"], index_key, frozenset(projected)))
         self._tables[request["TableName"]] = _Table(key, indexes)
         return {"TableDescription": {"TableName": request["TableName"], "TableStatus": "ACTIVE"}}
 
@@ -172,7 +179,7 @@ class Tables:
                 # A write that is refused consumes what the item that is there would.
                 self._take(capacity.write_units(before, None))
                 self._count_call(call, key)
-                self._count_write(call, key, capacity.write_units(before, None), 0)
+                self._count_write(call, key, capacity.write_units(before, None), {})
                 wants_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before is not None
                 raise RefusedError(
                     "ConditionalCheckFailedException",
@@ -257,11 +264,12 @@ class Tables:
         counts.items += 1
         counts.read_units += capacity.read_units(item)
 
-    def _count_write(self, call: str, key: Item, units: int, index_units: int) -> None:
+    def _count_write(self, call: str, key: Item, units: int, index_units: Mapping[str, int]) -> None:
         counts = self.counts[call, _kind(key)]
         counts.items += 1
         counts.write_units += units
-        counts.index_write_units += index_units
+        for name, of_index in index_units.items():
+            counts.units_of_index[name] = counts.units_of_index.get(name, 0) + of_index
 
 
 def _kind(item: Mapping[str, Any]) -> str:

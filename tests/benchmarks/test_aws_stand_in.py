@@ -258,11 +258,11 @@ def test_the_larger_item_counts_and_nothing_is_free() -> None:
 
 
 def test_an_index_pays_for_what_it_holds_alone() -> None:
-    index = Index(("due",), frozenset({"pk", "due", "status"}))
+    index = Index("by_due", ("due",), frozenset({"pk", "due", "status"}))
     item = {"pk": {"S": "a"}, "due": {"N": "5"}, "status": {"S": "ongoing"}, "other": {"S": "x" * 5000}}
     later, ended = item | {"due": {"N": "6"}}, {name: value for name, value in item.items() if name != "due"}
     units = [
-        index_write_units([index], before, after)
+        index_write_units([index], before, after)["by_due"]
         for before, after in [
             (None, item),
             (item, item | {"other": {"S": "y"}}),
@@ -287,7 +287,8 @@ def test_calls_and_units_are_counted_by_kind_also_where_a_condition_fails(aws: A
     # The update that is refused pays for the item that it finds.
     assert update.write_units == 2 * batch.write_units
     assert counts["BatchGetItem", "CHUNK"].read_units == batch.write_units // 4 + 1 + 1
-    assert (counts["PutItem", "JOB"].write_units, counts["PutItem", "JOB"].index_write_units) == (1, 2)
+    put = counts["PutItem", "JOB"]
+    assert (put.write_units, put.units_of_index, put.index_write_units) == (1, {"by_client": 1, "by_due": 1}, 2)
 
 
 # ------------------------------------------------------------------ refusals and time

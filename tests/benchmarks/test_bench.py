@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import page, plots, record
+from benchmarks import pace, page, plots, record
 from benchmarks.page import BEGIN, END, PageError, number, update
 from benchmarks.record import Measurement, Run
 from benchmarks.report import Figure, Plot, Section, Settings, Table
-from benchmarks.running import pace_now
 
 RUN = Run("make bench", "2 × a processor", "CPython 3.13.0", "2026-11-25", 0.25, 0.5)
 CURVE = Plot("threads", "Images a second", "threads", "1/s", {"100 KB": [(1, 10.0), (2, 19.5)]}, log_x=True)
@@ -63,8 +62,20 @@ def test_every_module_that_measures_is_listed() -> None:
     assert measuring == set(command.MODULES)
 
 
-def test_the_pace_is_that_of_plain_downloads() -> None:
-    assert 0.01 < pace_now() < 100
+def test_the_pace_is_half_where_a_plain_download_takes_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads: list[str] = []
+    monkeypatch.setattr(pace, "plain_download", downloads.append)
+    monkeypatch.setattr("time.process_time", lambda: len(downloads) * 2 * pace.REFERENCE_MS / 1000)
+    assert pace.measure_pace() == pytest.approx(0.5)
+
+
+def test_every_module_has_its_section_on_the_pages() -> None:
+    assert record.load().keys() == set(command.MODULES)
+
+
+def test_the_profile_of_the_worker_is_on_its_page() -> None:
+    tables = record.load()["worker"].section.tables
+    assert any(table.title.startswith("Where the worker's processor time goes") for table in tables)
 
 
 def test_what_was_measured_reads_back_as_it_was_kept(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from benchmarks import quotas
 from benchmarks.quotas import Counted, first_to_break, headroom
 
 COUNTED = Counted(
-    write_units=0.5, read_units=0.04, row_write_units=0.25, index_write_units=0.004, chunk_write_units=0.1, chunks=0.02,
-    api_requests=0.006, seconds=0.005,
+    write_units=0.5, read_units=0.04, row_write_units=0.25, by_client_write_units=0.002, by_due_write_units=0.002,
+    chunk_write_units=0.1, chunks=0.02,
+    api_requests=0.006, seconds=0.005, all_seconds=0.006,
 )  # fmt: skip
 
 
@@ -23,7 +24,8 @@ def test_every_quota_and_every_growth_names_its_page_at_aws() -> None:
 def test_loads_are_those_of_a_second() -> None:
     loads = COUNTED.loads(1000)
     assert loads["table_writes"] == 500
-    assert loads["concurrency"] == pytest.approx(5)
+    assert (loads["mapping"], loads["concurrency"]) == pytest.approx((5, 6))
+    assert (loads["client_partition"], loads["due_partition"]) == pytest.approx((2, 0.25))
     assert loads["in_flight"] == pytest.approx(50)
 
 
