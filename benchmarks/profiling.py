@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.report import Table
+
 # What a stack belongs to: the first line of which a part occurs in one of its frames. The order matters: botocore's own
 # requests go through urllib3 too.
 _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
@@ -31,10 +33,13 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("download: the request and its head (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
     ("download: the rest", ("measuring/fetch.py", "measuring/")),
     ("threads, delays and their order", ("image_pool.py", "concurrent/futures")),
+    ("validating the body (pydantic)", ("retail_pulse/contract.py",)),
+    ("cutting into chunks", ("retail_pulse/chunks.py",)),
     ("log and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
     ("use case", ("retail_pulse/",)),
 )
 OTHER = "everything else"
+NO_PROFILE = "There is no profile: py-spy may not look into processes here."
 
 
 def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] | None:
@@ -70,6 +75,18 @@ def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] |
         if spy.returncode or not stacks.exists():
             return None
         return sort(stacks.read_text(encoding="utf-8").splitlines())
+
+
+def profile(title: str, samples: Counter[str]) -> Table:
+    """Return the shares of samples, the largest first."""
+    total = samples.total()
+    rows = [[name, f"{number / total:.0%}"] for name, number in samples.most_common()]
+    return Table(
+        f"Where {title} processor time goes (py-spy, {total:,} samples of the interpreter; the system's part of "
+        "sending and receiving is not in it)",
+        ["part", "share"],
+        rows,
+    )
 
 
 def sort(stacks: Sequence[str]) -> Counter[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.aws_stand_in.process import ANSWER_SECONDS, AwsStandIn
 from benchmarks.functions import Functions, Invocation, job_body
+from benchmarks.profiling import NO_PROFILE, profile, sampled
 from benchmarks.report import Figure, Plot, Section, Settings, Table
 from benchmarks.served_images import urls
 
@@ -19,6 +20,8 @@ _EVENT_BYTES = 6 * 1024 * 1024
 _EVENT_OVERHEAD_BYTES = 4096
 # A new on-demand table takes 4,000 write units a second:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+# As long as the calls that are sampled, and more: what comes after them waits for an answer.
+_PROFILE_SECONDS = 6
 _THROTTLES = (4000, 1000, 500, 100)
 
 
@@ -33,6 +36,7 @@ def measure(settings: Settings) -> Section:
         validations = [functions.validate(_body_of(_BODY_BYTES)) for _ in range(rounds)]
         sizes = (1000, 10_000, 60_000) if settings.quick else (100, 1000, 5000, 10_000, 20_000, 40_000, 60_000)
         curve = {size: _median(functions, size, rounds) for size in sizes}
+        samples = sampled(functions.pid, lambda: [functions.submit(body) for _ in range(rounds)], _PROFILE_SECONDS)
         throttled = [_throttled(aws, functions, body, rate) for rate in _THROTTLES[:: 3 if settings.quick else 1]]
     wall = statistics.median(call.seconds for call in calls)
     cpu = statistics.median(call.cpu_seconds for call in calls)
@@ -47,7 +51,7 @@ def measure(settings: Settings) -> Section:
         "what is above that is waiting for AWS, and for a processor where the machine has other work.\n\n"
         f"The largest job that fits into one call (6 MB, the body's quotes escaped) has {largest_job():,} such images; "
         "a client sends more than that as several jobs. A table that takes too little is given up after 12 s with 503: "
-        "there is no job then, and the client submits again.",
+        "there is no job then, and the client submits again." + ("" if samples else f"\n\n{NO_PROFILE}"),
         figures=[
             Figure(
                 f"submit of {_IMAGES:,} images in one call, AWS answering in 5 ms, median", wall * 1000, 300, "ms",
@@ -71,7 +75,8 @@ def measure(settings: Settings) -> Section:
                         _THROTTLES[:: 3 if settings.quick else 1], throttled, strict=True
                     )
                 ],
-            )
+            ),
+            *([profile("submit's", samples)] if samples else []),
         ],
         plots=[
             Plot(

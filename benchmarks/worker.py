@@ -8,7 +8,7 @@ from benchmarks.deployment import memory_megabytes, template
 from benchmarks.functions import FUNCTIONS, Functions, Invocation, job_body
 from benchmarks.internet import HOSTS, Line, internet
 from benchmarks.prices import Prices
-from benchmarks.profiling import sampled
+from benchmarks.profiling import NO_PROFILE, profile, sampled
 from benchmarks.report import Figure, Plot, Section, Settings, Table
 from benchmarks.served_images import pictures, served_images, urls
 from benchmarks.usage import MEGABYTES_A_PROCESSOR, billed_seconds
@@ -30,14 +30,14 @@ def measure(settings: Settings) -> Section:
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
         jobs = _jobs(base, _IMAGES, 3 if settings.quick else 7)
     afar = _from_afar(jobs, settings)
-    profile, peak = _profile(settings)
+    shares, peak = _profile(settings)
     threads = int(template().parameters["ProcessThreads"])
     ideal = (_delay_seconds() + _DOWNLOAD_SECONDS) * _IMAGES / threads
     cpu = statistics.median(map(_cpu, jobs))
     text = f"{_how(threads)}\n\n{_why(threads, cpu / _IMAGES, peak)}"
     return Section(
         "The worker loop",
-        text if profile else f"{text}\n\nThere is no profile: py-spy may not look into processes here.",
+        text if shares else f"{text}\n\n{NO_PROFILE}",
         figures=[
             Figure(
                 f"wall time of {_IMAGES:,} images with their delays in one worker of {threads} threads, against "
@@ -47,7 +47,7 @@ def measure(settings: Settings) -> Section:
             Figure("images per vCPU-second of the whole worker loop, 100 KB each, storage included",
                    _IMAGES / cpu, 1000, at_least=True, at_pace=_IMAGES / cpu / settings.pace),
         ],
-        tables=[afar] if profile is None else [afar, profile],
+        tables=[afar, *([shares] if shares else [])],
         # The curves take some minutes.
         plots=[] if settings.quick else _curves(),
     )  # fmt: skip
@@ -206,13 +206,4 @@ def _profile(settings: Settings) -> tuple[Table | None, int]:
 
         samples = sampled(functions.pid, run, _PROFILE_SECONDS if not settings.quick else 5)
         peak = functions.peak_bytes()
-    if not samples:
-        return None, peak
-    total = samples.total()
-    table = Table(
-        f"Where the worker's processor time goes (py-spy, {total:,} samples of the interpreter, images of "
-        f"{_IMAGE_BYTES / 1000:.0f} KB; the system's part of sending and receiving is not in it)",
-        ["part", "share"],
-        [[name, f"{number / total:.0%}"] for name, number in samples.most_common()],
-    )
-    return table, peak
+    return profile("the worker's", samples) if samples else None, peak

@@ -23,7 +23,11 @@ from retail_pulse.measuring.retry_after import retry_after
 from retail_pulse.measuring.size import SizeReader
 from retail_pulse.outcomes import Measured
 
-_BLOCK_BYTES = 64 * 1024
+# Each block costs the layers of HTTP some microseconds: blocks of 64 KB cost a third more for an image of 8 MB, larger
+# ones next to nothing less. With 100 threads it is 25 MB at most.
+_BLOCK_BYTES = 256 * 1024
+# Most bytes that gzip gives at once.
+_INFLATED_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What is undone although it was not asked for: one layer, which multiplies a block once.
 _GZIP = frozenset({"gzip", "x-gzip"})
@@ -114,7 +118,7 @@ class Fetcher:
         encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
         if encoding != "identity" and encoding not in _GZIP:
             raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"sent with Content-Encoding {encoding[:40]}, unasked")
-        return self._read(response, Gunzip(_BLOCK_BYTES) if encoding in _GZIP else None)
+        return self._read(response, Gunzip(_INFLATED_BYTES) if encoding in _GZIP else None)
 
     def _get(self, url: str) -> requests.Response:
         connect = seconds_left(self._limits.connect_seconds) or self._limits.connect_seconds
