@@ -5,36 +5,18 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands import running
 
 
-@contextmanager
-def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the demo in a session of its own, with a folder of its own for whatever is temporary."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "local.demo"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+def demo(folder: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """Start the demo, with a folder of its own for whatever is temporary."""
+    return running("local.demo", TMPDIR=str(folder))
 
 
 def test_it_shows_measured_images_and_failing_stores(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
 from local.sam.stage import SamLocalStage
+from tests.commands import running
 from tests.local.waiting import wait_until
 
 
@@ -114,21 +115,8 @@ def command(folder: Path, port: int, sam: str) -> Iterator["subprocess.Popen[str
     for name in ("docker", "python3.13"):
         put_program(folder, name, "exit 0")
     put_program(folder, "sam", sam)
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "local.sam", "--port", str(port)],
-        cwd=build.ROOT,
-        env={**os.environ, "PATH": f"{folder}:/bin:/usr/bin", "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    with running("local.sam", "--port", str(port), PATH=f"{folder}:/bin:/usr/bin") as process:
+        yield process
 
 
 def test_a_port_in_use_is_one_line_and_nothing_is_built(tmp_path: Path) -> None:

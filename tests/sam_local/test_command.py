@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ import pytest
 
 from benchmarks.memory import tree
 from local.client import ApiClient
-from local.process import ROOT
 from local.sam.stage import containers
+from tests.commands import running
 from tests.local.waiting import wait_until
 from tests.sam_local.conftest import ReachableImages
 
@@ -59,25 +58,9 @@ class Command:
 
 @contextmanager
 def sam_local(folder: Path) -> Iterator[Command]:
-    """Start the command in a session of its own, with a folder of its own for whatever is temporary."""
-    paths = f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'common'}"
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "local.sam", "--port", "0"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            yield Command(process)
-        finally:
-            # It tidies up by itself, also after a test that has failed.
-            if process.poll() is None:
-                process.terminate()
-                process.wait(SECONDS)
+    """Start the command, with a folder of its own for whatever is temporary."""
+    with running("local.sam", "--port", "0", TMPDIR=str(folder)) as process:
+        yield Command(process)
 
 
 def test_a_job_of_the_printed_command_ends_and_ctrl_c_ends_everything(
