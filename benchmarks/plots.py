@@ -33,6 +33,10 @@ def draw(plot: Plot, folder: Path) -> Path:
         axes.set_ylim(bottom=0)
         if plot.log_x:
             axes.set_xscale("log")
+            # What was measured, instead of powers of ten.
+            measured = sorted({x for points in plot.series.values() for x, _ in points})
+            axes.set_xticks(measured, [f"{x:,.0f}" for x in measured])
+            axes.minorticks_off()
         if len(plot.series) > 1:
             axes.legend()
         canvas.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

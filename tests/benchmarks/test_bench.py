@@ -150,6 +150,13 @@ def test_equal_points_make_equal_plots(tmp_path: Path) -> None:
     assert b"<dc:date>" not in first
 
 
+def test_a_logarithmic_axis_names_what_was_measured(tmp_path: Path) -> None:
+    large = Plot("size", "By size", "bytes", "ms", {"ours": [(5000, 1.0), (1_000_000, 2.0)]}, log_x=True)
+    drawn = plots.draw(large, tmp_path).read_text("utf-8")
+    assert ">5,000<" in drawn
+    assert ">1,000,000<" in drawn
+
+
 def test_the_command_ends_with_a_line_a_figure_and_keeps_the_results(
     measured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
