@@ -29,7 +29,7 @@ BYTECODE_HEAD = b"\xf3\x0d\x0d\x0a" + (1).to_bytes(4, "little")
 BYTECODE_ENDING = ".cpython-313.pyc"
 # Where Lambda unpacks layers.
 MOUNT = "/opt"
-SERVICE_CLIENT = re.compile(r"""\bcreate_client\(\s*["']([\w-]+)""")
+SERVICE_CLIENT = re.compile(r"""\.client\(\s*["']([\w-]+)""")
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"

@@ -1,6 +1,6 @@
 """What the fork server imports once for all workers: the packages of the functions, and nothing that reads settings."""
 
-import botocore.session
+import boto3
 import pydantic
 import requests
 from aws_lambda_powertools import event_handler, utilities
@@ -11,6 +11,6 @@ from retail_pulse.measuring import fetch
 from tests.faults import worker
 
 __all__ = [
-    "Image", "botocore", "contract", "dynamo", "event_handler", "fetch", "image_pool", "processing", "pydantic",
+    "Image", "boto3", "contract", "dynamo", "event_handler", "fetch", "image_pool", "processing", "pydantic",
     "queue", "reprocessing", "requests", "submission", "utilities", "worker",
 ]  # fmt: skip

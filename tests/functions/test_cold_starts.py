@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from types import ModuleType
 
-import botocore.session
+import boto3
 import pytest
 import requests
 
@@ -34,7 +34,7 @@ def test_an_invocation_makes_neither_a_client_nor_an_adapter_nor_a_second_connec
         assert submit.handler(event("submit") | {"body": body}, context)["statusCode"] == 201
         sent = messages(environment)
         with monkeypatch.context() as patch:
-            patch.setattr(botocore.session.Session, "create_client", fail)
+            patch.setattr(boto3.Session, "client", fail)
             patch.setattr(requests.adapters.HTTPAdapter, "__init__", fail)
             assert process.handler(sent, context) == {"batchItemFailures": []}
 

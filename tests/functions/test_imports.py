@@ -26,9 +26,13 @@ packages = {{name for name in packages if not name.startswith("_")}}
 print(json.dumps([sorted(packages), sorted(new & set({HEAVY!r}))]))
 """
 
-# What botocore and Powertools bring along, of which a handler has no choice.
-AWS = {"aws_lambda_powertools", "botocore", "certifi", "dateutil", "jmespath", "six", "typing_extensions", "urllib3"}
-AWS_HEAVY = {"xml.etree"}
+# What boto3 and Powertools bring along; a handler has no choice.
+AWS = {
+    "aws_lambda_powertools", "boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six",
+    "typing_extensions", "urllib3",
+}  # fmt: skip
+# boto3 imports S3 transfers, which import multiprocessing.
+AWS_HEAVY = {"multiprocessing", "xml.etree"}
 HTTP_HEAVY = {"asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.data_classes"}
 ALLOWED = {
     "authorize": (AWS, AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes"}),

@@ -1,9 +1,9 @@
-"""Clients of AWS services, made once a function at its cold start."""
+"""AWS clients, created once per function at cold start."""
 
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import botocore.session
+import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -12,13 +12,9 @@ if TYPE_CHECKING:
 
 
 @cache
-def _session() -> botocore.session.Session:
-    """Make the one session: it keeps what it has parsed of the services' descriptions.
-
-    boto3's clients are these. Its session would import resources and the transfers of S3 as well, a seventh of a cold
-    start, for nothing that is used here.
-    """
-    return botocore.session.get_session()
+def _session() -> boto3.Session:
+    """Return the session that all clients share: it keeps the service descriptions that it has parsed."""
+    return boto3.Session()
 
 
 def _config(connections: int, attempts: int) -> Config:
@@ -45,9 +41,9 @@ def dynamodb(connections: int = 16, attempts: int = 5) -> "DynamoDBClient":
     attempts
         How often a call is made at most. The waits in between are drawn from up to 1, 2, 4, … seconds.
     """
-    return cast("DynamoDBClient", _session().create_client("dynamodb", config=_config(connections, attempts)))
+    return _session().client("dynamodb", config=_config(connections, attempts))
 
 
 def sqs(connections: int = 16) -> "SQSClient":
     """Make an SQS client for up to so many threads."""
-    return cast("SQSClient", _session().create_client("sqs", config=_config(connections, attempts=5)))
+    return _session().client("sqs", config=_config(connections, attempts=5))
