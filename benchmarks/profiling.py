@@ -34,7 +34,7 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("download: the rest", ("measuring/fetch.py", "measuring/")),
     ("threads, delays and their order", ("image_pool.py", "concurrent/futures")),
     ("validating the body (pydantic)", ("retail_pulse/contract.py",)),
-    ("cutting into chunks", ("retail_pulse/chunks.py",)),
+    ("cutting into chunks", ("retail_pulse/domain/chunks.py",)),
     ("log and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
     ("use case", ("retail_pulse/",)),
 )

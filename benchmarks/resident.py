@@ -12,7 +12,7 @@ from benchmarks.downloads import LIMITS, LOOPBACK
 from benchmarks.report import Figure, Section, Settings, Table
 from benchmarks.served_images import served_images, urls
 from local.image_server import DEFAULT_TYPE, Answer, ImageServer
-from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.bombs import bombs
 

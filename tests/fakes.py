@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from retail_pulse.chunks import Chunk, ChunkKey, Pointer
-from retail_pulse.claims import Claim
-from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
+from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.idempotency import Claim
+from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.visits import VisitRow
 from retail_pulse.image_pool import AfterFailure, ImagePool, PooledImage
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.measuring.failures import MeasuringError
-from retail_pulse.outcomes import Failure, Measured, Outcome
-from retail_pulse.retries import Tries
-from retail_pulse.visits import VisitRow
 
 
 class Killed(BaseException):

@@ -4,19 +4,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from retail_pulse.chunks import Pointer
+from retail_pulse.domain.chunks import Pointer
+from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.jobs import Job, LookPolicy
+from retail_pulse.domain.outcomes import Measured, Outcome
+from retail_pulse.domain.retries import RetryPolicy
+from retail_pulse.domain.visits import Visit
 from retail_pulse.image_pool import ImagePool
-from retail_pulse.jobs import Job, LookPolicy
-from retail_pulse.measuring.failures import MeasuringError
-from retail_pulse.outcomes import Measured, Outcome
 from retail_pulse.processing import BatchReport, Delivery, Processing
 from retail_pulse.reading import Position, Reading
 from retail_pulse.reprocessing import Reprocessing, ReprocessReport
-from retail_pulse.retries import RetryPolicy
 from retail_pulse.retrying import Retrying
 from retail_pulse.stores import Store
 from retail_pulse.submission import Submission
-from retail_pulse.visits import Visit
 from tests.fakes import FakeTable, Killed, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

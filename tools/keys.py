@@ -14,8 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import clients
 from local.names import STACK_NAME
-from retail_pulse.errors import RetailPulseError
-from retail_pulse.keys import (
+from retail_pulse.domain.api_keys import (
     DEFAULT_SCOPES,
     ApiKey,
     KeyScope,
@@ -25,6 +24,7 @@ from retail_pulse.keys import (
     new_key,
     new_key_id,
 )
+from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.keys_table import KeysTable
 
 if TYPE_CHECKING:

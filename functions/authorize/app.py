@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event i
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse import aws
-from retail_pulse.keys import KeyRefusedError, admit
+from retail_pulse.domain.api_keys import KeyRefusedError, admit
 from retail_pulse.keys_table import KeysTable
 from retail_pulse.settings import AuthorizeSettings
 from retail_pulse.telemetry import make_logger

@@ -6,15 +6,15 @@ from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse import aws
+from retail_pulse.domain.errors import InvalidPointerError
+from retail_pulse.domain.jobs import LookPolicy
+from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.errors import InvalidPointerError
 from retail_pulse.image_pool import ImagePool
-from retail_pulse.jobs import LookPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.measuring.policy import CallPolicy
 from retail_pulse.processing import Delivery, Processing
 from retail_pulse.queue import PointerQueue, decode
-from retail_pulse.retries import RetryPolicy
 from retail_pulse.settings import ProcessSettings
 from retail_pulse.stores import StoreMaster
 from retail_pulse.telemetry import Metrics, MetricUnit, make_logger

@@ -6,8 +6,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse import aws
+from retail_pulse.domain.jobs import LookPolicy
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.jobs import LookPolicy
 from retail_pulse.queue import PointerQueue
 from retail_pulse.reprocessing import Reprocessing
 from retail_pulse.settings import ReprocessSettings

@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from retail_pulse import aws, description
 from retail_pulse.answers import details_answer, job_id_from, results_answer, status_answer
 from retail_pulse.api import Api, json_answer
+from retail_pulse.domain.api_keys import KeyScope
+from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
+from retail_pulse.domain.jobs import JobStatus
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.errors import InvalidRequestError, JobNotFoundError
-from retail_pulse.jobs import JobStatus
-from retail_pulse.keys import KeyScope
 from retail_pulse.reading import Position, Reading
 from retail_pulse.settings import StatusSettings
 from retail_pulse.stores import StoreMaster

@@ -10,12 +10,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from retail_pulse import aws
 from retail_pulse.answers import job_id_from, retry_answer
 from retail_pulse.api import SUBMIT_PATH, Api, json_answer
-from retail_pulse.claims import IdempotencyKey
 from retail_pulse.contract import SubmissionLimits, parse_submission
+from retail_pulse.domain.api_keys import KeyScope
+from retail_pulse.domain.idempotency import IdempotencyKey
+from retail_pulse.domain.jobs import LookPolicy
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.garbage import collect_seldom
-from retail_pulse.jobs import LookPolicy
-from retail_pulse.keys import KeyScope
 from retail_pulse.queue import PointerQueue
 from retail_pulse.retrying import Retrying
 from retail_pulse.settings import SubmitSettings

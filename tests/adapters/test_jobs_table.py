@@ -11,13 +11,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from retail_pulse.chunks import Chunk, ChunkKey, Scope, cut
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
+from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.visits import Visit
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus
-from retail_pulse.measuring.failures import FailureCode
-from retail_pulse.outcomes import Failure, Measured
-from retail_pulse.visits import Visit
 from tests.adapters.conftest import TABLE, create_table
 from tests.fakes import FakeTable
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from retail_pulse.errors import StorageUnavailableError
+from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError, KeyScope, hash_key
+from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.items import KEY_GRACE_SECONDS
-from retail_pulse.keys import ApiKey, KeyNotFoundError, KeyScope, hash_key
 from retail_pulse.keys_table import KeysTable
 from tests.adapters.conftest import TABLE
 

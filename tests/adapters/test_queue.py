@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from retail_pulse.chunks import Pointer, Scope
-from retail_pulse.errors import InvalidPointerError, StorageUnavailableError
-from retail_pulse.keys import InvalidClientError, check_client
+from retail_pulse.domain.api_keys import InvalidClientError, check_client
+from retail_pulse.domain.chunks import Pointer, Scope
+from retail_pulse.domain.errors import InvalidPointerError, StorageUnavailableError
 from retail_pulse.queue import PointerQueue, decode, encode
 
 POINTERS = [Pointer("me", 123, "n", number, 1, Scope.ALL) for number in range(23)]

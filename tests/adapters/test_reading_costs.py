@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retail_pulse.chunks import Scope, cut
+from retail_pulse.domain.chunks import Scope, cut
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.jobs import Job, JobStatus
+from retail_pulse.domain.outcomes import Failure
+from retail_pulse.domain.visits import Visit
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.jobs import Job, JobStatus
-from retail_pulse.measuring.failures import FailureCode
-from retail_pulse.outcomes import Failure
 from retail_pulse.reading import Position, Reading
-from retail_pulse.visits import Visit
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

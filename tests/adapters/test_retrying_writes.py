@@ -8,14 +8,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from retail_pulse.chunks import Chunk, ChunkKey, Scope, cut
-from retail_pulse.claims import Claim
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.idempotency import Claim
+from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.visits import Visit
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening
-from retail_pulse.measuring.failures import FailureCode
-from retail_pulse.outcomes import Failure, Measured
-from retail_pulse.retries import Tries
-from retail_pulse.visits import Visit
 from tests.adapters.conftest import TABLE, create_table
 from tests.fakes import FakeTable
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retail_pulse.errors import RetailPulseError
+from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.stores import Store, StoreMaster, StoreMasterError
 
 HEADER = "AreaCode,StoreName,StoreID\n"

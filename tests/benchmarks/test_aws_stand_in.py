@@ -16,14 +16,14 @@ from benchmarks.aws_stand_in.capacity import Index, index_write_units, read_unit
 from benchmarks.aws_stand_in.expressions import ExpressionError, parse_condition, parse_update
 from benchmarks.aws_stand_in.process import AwsStandIn
 from benchmarks.deployment import create_queue, create_table
-from retail_pulse.chunks import ChunkKey, Pointer, Scope, cut
-from retail_pulse.claims import Claim
+from retail_pulse.domain.chunks import ChunkKey, Pointer, Scope, cut
+from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.domain.idempotency import Claim
+from retail_pulse.domain.jobs import ChunkVerdict, JobStatus, Reopening
+from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.dynamo import JobsTable
-from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
-from retail_pulse.jobs import ChunkVerdict, JobStatus, Reopening
 from retail_pulse.queue import PointerQueue
-from retail_pulse.retries import Tries
-from retail_pulse.visits import Visit, VisitRow
 from tests.adapters.test_jobs_table import (
     BAD,
     EXPIRES,

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Measured
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.outcomes import Measured
 from tests.faults.steps import step_of
 
 # By kind: how likely one is at a request that it can hit.

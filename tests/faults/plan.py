@@ -19,7 +19,7 @@ from local.image_server import (
     unavailable,
 )
 from local.images import Format, make_image
-from retail_pulse.measuring.failures import FailureCode
+from retail_pulse.domain.failures import FailureCode
 from tests.faults.injection import KILLER
 from tests.faults.worker import Call
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from retail_pulse.keys import ApiKey, KeyScope, hash_key, new_key
+from retail_pulse.domain.api_keys import ApiKey, KeyScope, hash_key, new_key
 from retail_pulse.keys_table import KeysTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event

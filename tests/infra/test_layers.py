@@ -64,6 +64,6 @@ def test_the_common_layer_is_the_package_with_its_bytecode_and_no_links(tmp_path
     compiled = {Path(importlib.util.source_from_cache(str(path))) for path in built.rglob("*.pyc")}
     assert {path.relative_to(built) for path in compiled} == sources
     assert (
-        b"/opt/python/retail_pulse/jobs.py"
+        b"/opt/python/retail_pulse/domain/jobs.py"
         in Path(importlib.util.cache_from_source(str(built / "jobs.py"))).read_bytes()
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retail_pulse import settings
-from retail_pulse.measuring.failures import MAX_MESSAGE_CHARACTERS
+from retail_pulse.domain.failures import MAX_MESSAGE_CHARACTERS
 from tests.infra import sam
 from tests.infra.test_template_queue import RESERVE_SECONDS
 

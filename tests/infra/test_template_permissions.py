@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from retail_pulse import items
-from retail_pulse.chunks import ChunkKey
-from retail_pulse.visits import VisitRow
+from retail_pulse.domain.chunks import ChunkKey
+from retail_pulse.domain.visits import VisitRow
 from tests.infra import sam
 
 

@@ -9,7 +9,7 @@ from benchmarks.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
 from local.image_server import ImageServer, stalled
 from local.process import StackProcess
-from retail_pulse.chunks import Pointer, Scope
+from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.queue import encode
 from tests.local.waiting import wait_until
 

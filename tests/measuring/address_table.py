@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.measuring.policy import CallPolicy
 from tests.measuring.cases import PUBLIC, Case, own, recorded

@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
-from retail_pulse.errors import SettingsError
-from retail_pulse.measuring.failures import FailureCode
+from retail_pulse.domain.errors import SettingsError
+from retail_pulse.domain.failures import FailureCode
 from retail_pulse.measuring.fetch import Fetcher
 from retail_pulse.measuring.policy import CallPolicy
 from retail_pulse.settings import ProcessSettings

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.compression import Gunzip
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
 
 BLOCK = 1_000
 CONTENT = random.Random(1).randbytes(3_000) + bytes(50_000)

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 import retail_pulse.measuring.tiff as tiff_module
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import deadline
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.size import SizeReader
 from retail_pulse.measuring.tiff import KeptBytes, TiffReader
 from retail_pulse.measuring.whole import MAX_STEPS

@@ -5,9 +5,9 @@ import io
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.size import SizeReader
-from retail_pulse.outcomes import Measured
 from tests.measuring.corpus import HEIGHT, WIDTH, CorpusFile, corpus, cuts, heif
 
 FILES = list(corpus())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, HostileServer, fetcher, one_by_one
 
 ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE

@@ -176,7 +176,7 @@ def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClien
 
     # THEN the running containers have its folders, and none of the checkout
     (container, *_) = containers("StatusFunction")
-    script = "import retail_pulse.jobs as j; print(j.__file__, j.__cached__); import requests; print(requests.__file__)"
+    script = "import retail_pulse.domain.jobs as j; print(j.__file__, j.__cached__); import requests; print(requests.__file__)"
     environment = ["--env", "PYTHONPATH=/opt/python", "--env", "PYTHONDONTWRITEBYTECODE=1"]
     shown = subprocess.run(
         ["docker", "exec", *environment, container, "python3.13", "-c", script],
@@ -185,7 +185,7 @@ def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClien
         check=True,
     ).stdout
     assert shown.splitlines() == [
-        "/opt/python/retail_pulse/jobs.py /opt/python/retail_pulse/__pycache__/jobs.cpython-313.pyc",
+        "/opt/python/retail_pulse/domain/jobs.py /opt/python/retail_pulse/__pycache__/jobs.cpython-313.pyc",
         "/opt/python/requests/__init__.py",
     ]
 

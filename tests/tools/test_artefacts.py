@@ -131,7 +131,7 @@ def test_bytecode_of_another_python_is_found(built: Path) -> None:
     cache = built / "Common" / "python" / "retail_pulse" / "__pycache__"
     (cache / f"jobs{BYTECODE_ENDING}").rename(cache / "jobs.cpython-311.pyc")
     assert faults(built) == [
-        "Common ships python/retail_pulse/jobs.py without bytecode",
+        "Common ships python/retail_pulse/domain/jobs.py without bytecode",
         "Common ships python/retail_pulse/__pycache__/jobs.cpython-311.pyc, which belongs to no module",
     ]
 
@@ -140,14 +140,16 @@ def test_bytecode_that_is_checked_against_its_source_is_found(built: Path) -> No
     bytecode = built / "Common" / "python" / "retail_pulse" / "__pycache__" / f"jobs{BYTECODE_ENDING}"
     bytecode.write_bytes(BYTECODE_HEAD[:4] + bytes(4) + bytecode.read_bytes()[8:])
     (fault,) = faults(built)
-    assert fault.startswith("Common: the bytecode of python/retail_pulse/jobs.py is not of Python 3.13, or is checked")
+    assert fault.startswith(
+        "Common: the bytecode of python/retail_pulse/domain/jobs.py is not of Python 3.13, or is checked"
+    )
 
 
 def test_bytecode_that_names_the_machine_that_built_it_is_found(built: Path) -> None:
     bytecode = built / "Common" / "python" / "retail_pulse" / "__pycache__" / f"jobs{BYTECODE_ENDING}"
-    bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + b"/builds/7/retail_pulse/jobs.py")
+    bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + b"/builds/7/retail_pulse/domain/jobs.py")
     assert faults(built) == [
-        "Common: the bytecode of python/retail_pulse/jobs.py does not name /opt/python/retail_pulse/jobs.py"
+        "Common: the bytecode of python/retail_pulse/domain/jobs.py does not name /opt/python/retail_pulse/domain/jobs.py"
     ]
 
 
@@ -184,7 +186,7 @@ def imports(built: Path, handler: str, **modules: str) -> list[str]:
 
 
 def test_an_import_that_the_artefact_lacks_is_found_wherever_it_stands(built: Path) -> None:
-    handler = "def handler():\n    from retail_pulse.claims import x\n    import yaml\n"
+    handler = "def handler():\n    from retail_pulse.domain.idempotency import x\n    import yaml\n"
     assert imports(built, handler, claims="import six\nx = 1\n") == [
         "Submit: nothing in the artefact is six",
         "Submit: nothing in the artefact is yaml",
@@ -199,10 +201,10 @@ def test_a_module_that_is_taken_from_the_package_by_its_name_is_followed(built: 
 def test_a_name_that_is_neither_a_module_nor_bound_in_one_is_found(built: Path) -> None:
     found = imports(
         built,
-        "from retail_pulse import gone\nfrom retail_pulse.claims import here, there, Kind, moved\n",
+        "from retail_pulse import gone\nfrom retail_pulse.domain.idempotency import here, there, Kind, moved\n",
         claims="from json import dumps as here\nif here:\n    there: int = 1\nclass Kind:\n    moved = 2\n",
     )
-    assert found == ["Submit: retail_pulse has no gone", "Submit: retail_pulse.claims has no moved"]
+    assert found == ["Submit: retail_pulse has no gone", "Submit: retail_pulse.domain.idempotency has no moved"]
 
 
 def test_an_import_for_type_checking_alone_is_none(built: Path) -> None:

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_pulse import items
-from retail_pulse.chunks import Chunk, Scope, cut
-from retail_pulse.measuring.failures import FailureCode
-from retail_pulse.outcomes import Failure, Measured
-from retail_pulse.visits import Visit
+from retail_pulse.domain.chunks import Chunk, Scope, cut
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.visits import Visit
 
 HARD = Failure(FailureCode.NOT_AN_IMAGE, "no", may_pass=False)
 SOFT = Failure(FailureCode.TIMEOUT, "slow", may_pass=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import retail_pulse
 from retail_pulse.contract import MAX_BRACKETS, SubmissionLimits, parse_submission
-from retail_pulse.errors import BodyTooLargeError, InvalidRequestError
+from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
 
 LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
 VISIT = {"store_id": "S00339218", "image_url": ["https://a.example/1.jpg"], "visit_time": "time of store visit"}

@@ -6,7 +6,7 @@ import pytest
 
 from local.image_server import ImageServer, cut_after
 from local.images import Format, make_image
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.measuring.policy import CallPolicy
 

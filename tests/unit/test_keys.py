@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retail_pulse import items
-from retail_pulse.keys import (
+from retail_pulse.domain.api_keys import (
     ApiKey,
     InvalidClientError,
     InvalidScopeError,
@@ -28,7 +28,7 @@ from retail_pulse.keys import (
     new_key,
     new_key_id,
 )
-from retail_pulse.visits import VisitRow
+from retail_pulse.domain.visits import VisitRow
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.READ}), NOW)

@@ -5,10 +5,10 @@ import ipaddress
 import pytest
 
 from local.images import Format, make_image
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.addresses import is_allowed
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.size import SizeReader
-from retail_pulse.outcomes import Measured
 
 FORMATS = [Format.JPEG, Format.PNG, Format.GIF, Format.BMP, Format.TIFF, Format.WEBP]
 

@@ -11,19 +11,19 @@ import pytest
 from local.gateway import LAMBDA_BYTES
 from retail_pulse.answers import results_answer, status_answer
 from retail_pulse.api import json_answer
-from retail_pulse.chunks import Scope
-from retail_pulse.claims import IdempotencyKey
-from retail_pulse.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
+from retail_pulse.domain.chunks import Scope
+from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.idempotency import IdempotencyKey
+from retail_pulse.domain.jobs import Job, JobStatus, LookPolicy
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.retries import RetryPolicy
+from retail_pulse.domain.visits import Visit
 from retail_pulse.image_pool import ImagePool
-from retail_pulse.jobs import Job, JobStatus, LookPolicy
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Failure, Measured
 from retail_pulse.processing import BatchReport, Delivery, Processing
 from retail_pulse.reading import Position, Reading
-from retail_pulse.retries import RetryPolicy
 from retail_pulse.stores import Store
 from retail_pulse.submission import MAX_CHUNKS, Submission
-from retail_pulse.visits import Visit
 from tests.fakes import FakeQueue, FakeTable, Killed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -4,19 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from retail_pulse.claims import IdempotencyKey
-from retail_pulse.errors import (
+from retail_pulse.domain.errors import (
     IdempotencyMismatchError,
     JobIsOpenError,
     JobNotFoundError,
     NothingToRetryError,
     StorageUnavailableError,
 )
-from retail_pulse.jobs import JobStatus
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Failure, Measured
-from retail_pulse.retries import RetryPolicy
-from retail_pulse.visits import Visit
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.idempotency import IdempotencyKey
+from retail_pulse.domain.jobs import JobStatus
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.retries import RetryPolicy
+from retail_pulse.domain.visits import Visit
 from tests.fakes import Killed
 from tests.world import GOOD, STALL, World, down
 
@@ -316,7 +316,7 @@ def test_a_submission_that_died_is_made_by_the_next_try_once(write: int, moment:
 
 
 def test_names_are_visible_ascii() -> None:
-    from retail_pulse.errors import InvalidRequestError
+    from retail_pulse.domain.errors import InvalidRequestError
 
     for name in ("", "a b", "ä", "x" * 256, "a\n"):
         with pytest.raises(InvalidRequestError, match="Idempotency-Key"):

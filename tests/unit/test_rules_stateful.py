@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from retail_pulse.claims import IdempotencyKey
-from retail_pulse.errors import JobIsOpenError, NothingToRetryError, StorageUnavailableError
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Failure, Measured, Outcome
-from retail_pulse.retries import RetryPolicy
-from retail_pulse.visits import Visit
+from retail_pulse.domain.errors import JobIsOpenError, NothingToRetryError, StorageUnavailableError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.idempotency import IdempotencyKey
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.retries import RetryPolicy
+from retail_pulse.domain.visits import Visit
 from tests.fakes import Killed
 from tests.faults.checker import Contents, History, Truth, check
 from tests.world import STALL, STORES, World

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.jobs import JobStatus
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.retries import RetryPolicy, Tries
+from retail_pulse.domain.visits import Visit
 from retail_pulse.image_pool import ImagePool
-from retail_pulse.jobs import JobStatus
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Failure, Measured
-from retail_pulse.retries import RetryPolicy, Tries
-from retail_pulse.visits import Visit
 from tests.world import GOOD, START, World, down
 
 BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)

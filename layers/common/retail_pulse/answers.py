@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from retail_pulse.errors import JobNotFoundError
-from retail_pulse.jobs import MAX_JOB_ID, Job
-from retail_pulse.outcomes import Failure, Measured
+from retail_pulse.domain.errors import JobNotFoundError
+from retail_pulse.domain.jobs import MAX_JOB_ID, Job
+from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.visits import rfc3339
 from retail_pulse.reading import FailedStore, JobProgress, ResultPage, ResultRow
-from retail_pulse.visits import rfc3339
 
 
 def job_id_from(text: str | None) -> int:

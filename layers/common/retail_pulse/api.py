@@ -10,7 +10,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from retail_pulse.errors import (
+from retail_pulse.domain.api_keys import KeyScope, allows, check_client
+from retail_pulse.domain.errors import (
     BodyTooLargeError,
     ForbiddenError,
     IdempotencyMismatchError,
@@ -22,8 +23,7 @@ from retail_pulse.errors import (
     StorageUnavailableError,
     UnsupportedEncodingError,
 )
-from retail_pulse.keys import KeyScope, allows, check_client
-from retail_pulse.measuring.failures import printable
+from retail_pulse.domain.failures import printable
 
 _log = logging.getLogger(__name__)
 

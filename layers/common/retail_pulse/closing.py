@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from retail_pulse.jobs import Job, JobStatus, LookPolicy
+from retail_pulse.domain.jobs import Job, JobStatus, LookPolicy
 
 
 class ClosingStore(Protocol):

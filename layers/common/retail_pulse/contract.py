@@ -19,9 +19,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, from_json
 
-from retail_pulse.errors import BodyTooLargeError, InvalidRequestError
-from retail_pulse.measuring.failures import FailureCode, printable
-from retail_pulse.visits import Visit
+from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
+from retail_pulse.domain.failures import FailureCode, printable
+from retail_pulse.domain.visits import Visit
 
 STORE_ID_BYTES = 64
 VISIT_TIME_BYTES = 128

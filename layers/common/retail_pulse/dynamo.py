@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retail_pulse import items
 from retail_pulse.backoff import full_jitter
-from retail_pulse.chunks import Chunk, ChunkKey
-from retail_pulse.claims import Claim
+from retail_pulse.domain.chunks import Chunk, ChunkKey
+from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
+from retail_pulse.domain.idempotency import Claim
+from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
+from retail_pulse.domain.outcomes import Outcome
+from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.visits import VisitRow, rfc3339
 from retail_pulse.dynamo_errors import ConditionFailedError, ThrottledError, storage
-from retail_pulse.errors import JobIdTakenError, StorageUnavailableError
-from retail_pulse.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.outcomes import Outcome
-from retail_pulse.retries import Tries
-from retail_pulse.visits import VisitRow, rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

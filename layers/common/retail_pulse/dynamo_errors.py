@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retail_pulse.errors import StorageUnavailableError
+from retail_pulse.domain.errors import StorageUnavailableError
 
 if TYPE_CHECKING:
     from retail_pulse.items import Item

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 
 _Tag = TypeVar("_Tag")
 

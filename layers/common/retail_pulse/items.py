@@ -14,14 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from retail_pulse.chunks import Chunk, ChunkKey, Scope
-from retail_pulse.claims import Claim
-from retail_pulse.jobs import Job, JobStatus
-from retail_pulse.keys import ApiKey, KeyScope
-from retail_pulse.measuring.failures import FailureCode
-from retail_pulse.outcomes import Failure, Measured, Outcome
-from retail_pulse.retries import Tries
-from retail_pulse.visits import VisitPart, VisitRow, rfc3339, utc_of
+from retail_pulse.domain.api_keys import ApiKey, KeyScope
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.idempotency import Claim
+from retail_pulse.domain.jobs import Job, JobStatus
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.visits import VisitPart, VisitRow, rfc3339, utc_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from retail_pulse import items
+from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError
+from retail_pulse.domain.visits import rfc3339
 from retail_pulse.dynamo_errors import ConditionFailedError, storage
-from retail_pulse.keys import ApiKey, KeyNotFoundError
-from retail_pulse.visits import rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

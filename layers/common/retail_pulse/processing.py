@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from retail_pulse.chunks import Chunk, ChunkKey, Image, Pointer
 from retail_pulse.closing import ClosingStore, close
-from retail_pulse.errors import StorageUnavailableError
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Image, Pointer
+from retail_pulse.domain.errors import StorageUnavailableError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.jobs import ChunkVerdict, Job, LookPolicy
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.retries import RetryPolicy, Tries
+from retail_pulse.domain.visits import VisitRow
 from retail_pulse.image_pool import AfterFailure, ImagePool, PooledImage
-from retail_pulse.jobs import ChunkVerdict, Job, LookPolicy
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
-from retail_pulse.outcomes import Failure, Measured, Outcome
-from retail_pulse.retries import RetryPolicy, Tries
 from retail_pulse.sending import PointerSender
-from retail_pulse.visits import VisitRow
 
 _log = logging.getLogger(__name__)
 

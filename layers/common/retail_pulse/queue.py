@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retail_pulse.chunks import Pointer, Scope
-from retail_pulse.errors import InvalidPointerError, StorageUnavailableError
+from retail_pulse.domain.chunks import Pointer, Scope
+from retail_pulse.domain.errors import InvalidPointerError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Protocol
 
-from retail_pulse.chunks import Chunk, ChunkKey, Image
-from retail_pulse.errors import InvalidRequestError, JobNotFoundError
-from retail_pulse.jobs import Job
-from retail_pulse.measuring.failures import FailureCode
-from retail_pulse.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Image
+from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.jobs import Job
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.stores import Store
 
 _URL_CHARACTERS_SHOWN = 200

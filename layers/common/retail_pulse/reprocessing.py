@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from retail_pulse.closing import ClosingStore, close
-from retail_pulse.errors import StorageUnavailableError
-from retail_pulse.jobs import Job, LookPolicy
+from retail_pulse.domain.errors import StorageUnavailableError
+from retail_pulse.domain.jobs import Job, LookPolicy
 from retail_pulse.retrying import ReopeningStore
 from retail_pulse.sending import PointerSender, send_or_hurry
 

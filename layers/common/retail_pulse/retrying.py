@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from retail_pulse.errors import JobIsOpenError, JobNotFoundError, NothingToRetryError
-from retail_pulse.jobs import Job, LookPolicy, Reopening
+from retail_pulse.domain.errors import JobIsOpenError, JobNotFoundError, NothingToRetryError
+from retail_pulse.domain.jobs import Job, LookPolicy, Reopening
 from retail_pulse.sending import HurryingStore, PointerSender, send_or_hurry
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from retail_pulse.chunks import Pointer
-from retail_pulse.errors import StorageUnavailableError
-from retail_pulse.jobs import Job
+from retail_pulse.domain.chunks import Pointer
+from retail_pulse.domain.errors import StorageUnavailableError
+from retail_pulse.domain.jobs import Job
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self, get_type_hints
 
-from retail_pulse.errors import SettingsError
+from retail_pulse.domain.errors import SettingsError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

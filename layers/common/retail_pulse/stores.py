@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from retail_pulse.errors import RetailPulseError
+from retail_pulse.domain.errors import RetailPulseError
 
 ID_COLUMN: Final = "StoreID"
 NAME_COLUMN: Final = "StoreName"

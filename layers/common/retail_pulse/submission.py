@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from retail_pulse.chunks import Chunk, Scope, cut
-from retail_pulse.claims import LIFETIME, Claim, IdempotencyKey
-from retail_pulse.errors import (
+from retail_pulse.domain.chunks import Chunk, Scope, cut
+from retail_pulse.domain.errors import (
     IdempotencyMismatchError,
     InvalidRequestError,
     JobIdTakenError,
     StorageUnavailableError,
 )
-from retail_pulse.jobs import Job, JobStatus, job_id_at
+from retail_pulse.domain.idempotency import LIFETIME, Claim, IdempotencyKey
+from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
+from retail_pulse.domain.visits import Visit
 from retail_pulse.sending import PointerSender, send_or_hurry
-from retail_pulse.visits import Visit
 
 _NONCE_BYTES = 12
 # 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.

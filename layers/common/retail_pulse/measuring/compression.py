@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 
 # Members follow each other in one stream (RFC 1952, section 2.2). Real servers send one. Each costs a decoder of its
 # own, and of empty ones, which have 20 bytes, millions fit into a body.

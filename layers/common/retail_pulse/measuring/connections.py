@@ -22,8 +22,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import DeadlineSocket, DeadlineTLSSocket, seconds_left
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.policy import CallPolicy
 from retail_pulse.measuring.responses import BoundedResponse
 

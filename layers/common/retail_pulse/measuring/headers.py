@@ -7,7 +7,7 @@ ends within its header.
 import re
 import struct
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.whole import AtLeast, Walker
 
 

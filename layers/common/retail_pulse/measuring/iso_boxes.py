@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.whole import Size, Walker
 
 # That of a phone's picture in 48 tiles has 5 KB.

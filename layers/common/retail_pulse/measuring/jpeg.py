@@ -2,7 +2,7 @@
 
 import re
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.whole import MarkBehind, Walker
 
 # Markers by their second byte (ITU-T T.81, table B.1).

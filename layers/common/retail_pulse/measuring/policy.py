@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.addresses import Network, is_allowed
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
 
 # What a client may submit (`contract.URL_BYTES`), so that a redirect is given no more.
 _URL_BYTES = 2048

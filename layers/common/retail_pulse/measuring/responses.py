@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 
 # Servers themselves send 8 to 32 KB at most; with 100 threads it is 6.5 MB in all.
 MAX_HEAD_BYTES = 64 * 1024

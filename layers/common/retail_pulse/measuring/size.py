@@ -7,13 +7,13 @@ again until the size is in it: 16 MB of it for a JPEG with as many comments, 64 
 import struct
 from collections.abc import Callable
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.headers import GifReader, PngReader, bmp_reader, webp_reader
 from retail_pulse.measuring.iso_boxes import IsoReader
 from retail_pulse.measuring.jpeg import JpegReader
 from retail_pulse.measuring.tiff import TiffReader
 from retail_pulse.measuring.whole import FormatReader
-from retail_pulse.outcomes import Measured
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32

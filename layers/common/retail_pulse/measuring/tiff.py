@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import seconds_left
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.whole import Size
 
 # What is kept of a file in memory; beyond it lies on disk.

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 
 # Real files have some thousand segments, chunks or frames; of the smallest ones, millions fit into a file.
 MAX_STEPS = 100_000

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from retail_pulse.errors import RetailPulseError
+from retail_pulse.domain.errors import RetailPulseError
 
 # A fixed prefix lets secret scanners find a key that was committed by mistake; the checksum at the end, as GitHub's
 # tokens have it, keeps them from taking anything else for one:

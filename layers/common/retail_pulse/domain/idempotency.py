@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from retail_pulse.errors import InvalidRequestError
+from retail_pulse.domain.errors import InvalidRequestError
 
 # Within it, the same key and body give the same job; the client may use the key anew after it.
 LIFETIME = timedelta(hours=24)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retail_pulse.measuring.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 
 
 @dataclass(frozen=True, slots=True)

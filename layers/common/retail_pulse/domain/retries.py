@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retail_pulse.measuring.failures import MeasuringError
+from retail_pulse.domain.failures import MeasuringError
 
 
 @dataclass(frozen=True, slots=True)

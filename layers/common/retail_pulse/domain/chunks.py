@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
-from retail_pulse.outcomes import Failure, Measured, Outcome
-from retail_pulse.retries import Tries
-from retail_pulse.visits import Visit, VisitPart, VisitRow
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.visits import Visit, VisitPart, VisitRow
 
 # What a part and a text take beside themselves where they are stored as JSON: brackets and numbers, quotes and a comma.
 _PART_OVERHEAD_BYTES = 48

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from retail_pulse.chunks import Chunk, ChunkKey, Pointer, Scope
-from retail_pulse.outcomes import Failure
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer, Scope
+from retail_pulse.domain.outcomes import Failure
 
 # Ids count milliseconds from here, with 12 random bits behind: below 2^53 (exact in every JSON reader) until 2094.
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
