@@ -2,7 +2,7 @@
 
 from benchmarks.report import Figure, Section, Settings, Table
 from retail_pulse.domain.failures import MeasuringError
-from retail_pulse.measuring.size import SizeReader
+from retail_pulse.measuring.formats.size import SizeReader
 from tests.measuring.corpus import HEIGHT, WIDTH, corpus, cuts
 
 _BLOCK = 65_536

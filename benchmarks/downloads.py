@@ -10,8 +10,8 @@ from PIL import Image
 from benchmarks.pace import plain_download
 from benchmarks.report import Figure, Section, Settings, Table, interleaved
 from benchmarks.served_images import served_images, urls
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
-from retail_pulse.measuring.policy import CallPolicy
 
 # What a download may cost here: more than any of these takes.
 LIMITS = FetchLimits(5, 20, 60, 20_000_000, 100_000, 3)

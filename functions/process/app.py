@@ -11,8 +11,8 @@ from retail_pulse.domain.jobs import LookPolicy
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.dynamo import JobsTable
 from retail_pulse.image_pool import ImagePool
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
-from retail_pulse.measuring.policy import CallPolicy
 from retail_pulse.processing import Delivery, Processing
 from retail_pulse.queue import PointerQueue, decode
 from retail_pulse.settings import ProcessSettings

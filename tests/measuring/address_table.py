@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
-from retail_pulse.measuring.policy import CallPolicy
 from tests.measuring.cases import PUBLIC, Case, own, recorded
 from tests.measuring.network import SimulatedNetwork
 

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from local.images import Format, make_image
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
-from retail_pulse.measuring.policy import CallPolicy
 
 PICTURE = make_image(Format.PNG, 20, 27)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"

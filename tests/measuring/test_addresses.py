@@ -6,8 +6,8 @@ import pytest
 
 from retail_pulse.domain.errors import SettingsError
 from retail_pulse.domain.failures import FailureCode
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
-from retail_pulse.measuring.policy import CallPolicy
 from retail_pulse.settings import ProcessSettings
 from tests.infra import sam
 from tests.measuring import address_table

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.compression import Gunzip
+from retail_pulse.measuring.download.gunzip import Gunzip
 
 BLOCK = 1_000
 CONTENT = random.Random(1).randbytes(3_000) + bytes(50_000)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from retail_pulse.domain.failures import MAX_MESSAGE_CHARACTERS, MeasuringError
 from retail_pulse.domain.outcomes import Measured
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
-from retail_pulse.measuring.policy import CallPolicy
 from tests.measuring.address_table import REFUSALS
 from tests.measuring.cases import Case
 from tests.measuring.hostile_server import HEAD, PATIENT, PICTURE, fetcher

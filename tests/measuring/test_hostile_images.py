@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-import retail_pulse.measuring.tiff as tiff_module
+import retail_pulse.measuring.formats.tiff as tiff_module
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import deadline
-from retail_pulse.measuring.size import SizeReader
-from retail_pulse.measuring.tiff import KeptBytes, TiffReader
-from retail_pulse.measuring.whole import MAX_STEPS
+from retail_pulse.measuring.formats.size import SizeReader
+from retail_pulse.measuring.formats.tiff import KeptBytes, TiffReader
+from retail_pulse.measuring.formats.walker import MAX_STEPS
 from tests.measuring.bombs import MB, bombs
 from tests.measuring.corpus import corpus, tiff
 

@@ -7,7 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
-from retail_pulse.measuring.size import SizeReader
+from retail_pulse.measuring.formats.size import SizeReader
 from tests.measuring.corpus import HEIGHT, WIDTH, CorpusFile, corpus, cuts, heif
 
 FILES = list(corpus())

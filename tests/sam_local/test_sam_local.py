@@ -176,7 +176,7 @@ def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClien
 
     # THEN the running containers have its folders, and none of the checkout
     (container, *_) = containers("StatusFunction")
-    script = "import retail_pulse.domain.jobs as j; print(j.__file__, j.__cached__); import requests; print(requests.__file__)"
+    script = "import retail_pulse.domain.jobs as j, requests; print(j.__file__, j.__cached__); print(requests.__file__)"
     environment = ["--env", "PYTHONPATH=/opt/python", "--env", "PYTHONDONTWRITEBYTECODE=1"]
     shown = subprocess.run(
         ["docker", "exec", *environment, container, "python3.13", "-c", script],

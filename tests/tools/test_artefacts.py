@@ -149,7 +149,8 @@ def test_bytecode_that_names_the_machine_that_built_it_is_found(built: Path) -> 
     bytecode = built / "Common" / "python" / "retail_pulse" / "__pycache__" / f"jobs{BYTECODE_ENDING}"
     bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + b"/builds/7/retail_pulse/domain/jobs.py")
     assert faults(built) == [
-        "Common: the bytecode of python/retail_pulse/domain/jobs.py does not name /opt/python/retail_pulse/domain/jobs.py"
+        "Common: the bytecode of python/retail_pulse/domain/jobs.py does not name "
+        "/opt/python/retail_pulse/domain/jobs.py"
     ]
 
 

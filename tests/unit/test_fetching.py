@@ -7,8 +7,8 @@ import pytest
 from local.image_server import ImageServer, cut_after
 from local.images import Format, make_image
 from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
-from retail_pulse.measuring.policy import CallPolicy
 
 LIMITS = FetchLimits(1, 1, 2, 10**6, 10**4, 3)
 POLICY = CallPolicy([ipaddress.ip_network("127.0.0.0/8")], [range(1, 65536)])

@@ -7,8 +7,8 @@ import pytest
 from local.images import Format, make_image
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
-from retail_pulse.measuring.addresses import is_allowed
-from retail_pulse.measuring.size import SizeReader
+from retail_pulse.measuring.download.addresses import is_allowed
+from retail_pulse.measuring.formats.size import SizeReader
 
 FORMATS = [Format.JPEG, Format.PNG, Format.GIF, Format.BMP, Format.TIFF, Format.WEBP]
 

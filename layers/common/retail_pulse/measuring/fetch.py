@@ -16,12 +16,12 @@ from urllib3.util import parse_url
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError, status_may_pass
 from retail_pulse.domain.outcomes import Measured
-from retail_pulse.measuring.compression import Gunzip
-from retail_pulse.measuring.connections import GuardedAdapter
 from retail_pulse.measuring.deadline import deadline, seconds_left
-from retail_pulse.measuring.policy import CallPolicy, check_url
-from retail_pulse.measuring.retry_after import retry_after
-from retail_pulse.measuring.size import SizeReader
+from retail_pulse.measuring.download.connections import GuardedAdapter
+from retail_pulse.measuring.download.gunzip import Gunzip
+from retail_pulse.measuring.download.policy import CallPolicy, check_url
+from retail_pulse.measuring.download.retry_after import retry_after
+from retail_pulse.measuring.formats.size import SizeReader
 
 # Each block costs the layers of HTTP some microseconds: with blocks of 64 KB an image of 8 MB costs a sixth more, with
 # 256 KB a tenth less, at twice the memory. With 100 threads it is 13 MB.

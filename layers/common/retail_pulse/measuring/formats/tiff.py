@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import seconds_left
-from retail_pulse.measuring.whole import Size
+from retail_pulse.measuring.formats.walker import Size
 
 # What is kept of a file in memory; beyond it lies on disk.
 _MEMORY_BYTES = 128 * 1024

@@ -7,7 +7,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.addresses import Network, is_allowed
+from retail_pulse.measuring.download.addresses import Network, is_allowed
 
 # What a client may submit (`contract.URL_BYTES`), so that a redirect is given no more.
 _URL_BYTES = 2048

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
-from retail_pulse.measuring.headers import GifReader, PngReader, bmp_reader, webp_reader
-from retail_pulse.measuring.iso_boxes import IsoReader
-from retail_pulse.measuring.jpeg import JpegReader
-from retail_pulse.measuring.tiff import TiffReader
-from retail_pulse.measuring.whole import FormatReader
+from retail_pulse.measuring.formats.headers import GifReader, PngReader, bmp_reader, webp_reader
+from retail_pulse.measuring.formats.heif import IsoReader
+from retail_pulse.measuring.formats.jpeg import JpegReader
+from retail_pulse.measuring.formats.tiff import TiffReader
+from retail_pulse.measuring.formats.walker import FormatReader
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32

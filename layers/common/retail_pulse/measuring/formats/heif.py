@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.whole import Size, Walker
+from retail_pulse.measuring.formats.walker import Size, Walker
 
 # That of a phone's picture in 48 tiles has 5 KB.
 _MAX_META_BYTES = 256 * 1024

@@ -3,7 +3,7 @@
 import re
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.whole import MarkBehind, Walker
+from retail_pulse.measuring.formats.walker import MarkBehind, Walker
 
 # Markers by their second byte (ITU-T T.81, table B.1).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

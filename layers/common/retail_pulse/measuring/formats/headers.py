@@ -8,7 +8,7 @@ import re
 import struct
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.whole import AtLeast, Walker
+from retail_pulse.measuring.formats.walker import AtLeast, Walker
 
 
 class PngReader(Walker):

@@ -1,0 +1,1 @@
+"""An image over HTTP: who may be called, connections, bounded responses, and one deadline."""
