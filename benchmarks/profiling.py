@@ -17,7 +17,7 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("storage: signing", ("botocore/signers.py", "botocore/auth.py")),
     ("storage: HTTP (botocore, urllib3)", ("botocore/httpsession.py",)),
     ("storage: the rest of the SDK", ("botocore/",)),
-    ("storage: items to and from the domain", ("retail_pulse/items.py", "retail_pulse/dynamo.py")),
+    ("storage: items to and from the domain", ("retail_pulse/storage/items.py", "retail_pulse/storage/jobs_table.py")),
     (
         "download: size and end marks",
         (

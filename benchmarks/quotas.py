@@ -18,7 +18,7 @@ from benchmarks.served_images import served_images, urls
 from benchmarks.usage import billed_seconds
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.jobs import Job, JobStatus
-from retail_pulse.items import DUE_SHARDS, job_item
+from retail_pulse.storage.items import DUE_SHARDS, job_item
 
 _DATA: Mapping[str, Any] = json.loads(Path(__file__).with_name("quotas.json").read_text(encoding="utf-8"))
 DAY_SECONDS = 86_400

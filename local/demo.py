@@ -29,7 +29,7 @@ from local.client import ApiClient
 from local.image_server import ImageServer, held, html
 from local.images import Sample, make_album
 from local.process import StackError, StackProcess
-from retail_pulse.stores import StoreMaster, StoreMasterError
+from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 
 _JOB_SECONDS: Final = 40.0
 _ASK_AGAIN_SECONDS: Final = 0.1

@@ -15,7 +15,7 @@ from retail_pulse.processing import BatchReport, Delivery, Processing
 from retail_pulse.reading import Position, Reading
 from retail_pulse.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.retrying import Retrying
-from retail_pulse.stores import Store
+from retail_pulse.storage.store_master import Store
 from retail_pulse.submission import Submission
 from tests.fakes import FakeTable, Killed, PoolWithoutThreads
 

@@ -25,7 +25,7 @@ from retail_pulse.domain.api_keys import (
     new_key_id,
 )
 from retail_pulse.domain.errors import RetailPulseError
-from retail_pulse.keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import KeysTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,15 +6,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event import APIGatewayAuthorizerEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse import aws
 from retail_pulse.domain.api_keys import KeyRefusedError, admit
-from retail_pulse.keys_table import KeysTable
 from retail_pulse.settings import AuthorizeSettings
+from retail_pulse.storage import clients
+from retail_pulse.storage.api_keys_table import KeysTable
 from retail_pulse.telemetry import make_logger
 
 logger = make_logger()
 settings = AuthorizeSettings.from_environment()
-table = KeysTable(aws.dynamodb(), settings.table_name)
+table = KeysTable(clients.dynamodb(), settings.table_name)
 
 
 @logger.inject_lambda_context

@@ -5,18 +5,18 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse import aws
 from retail_pulse.domain.errors import InvalidPointerError
 from retail_pulse.domain.jobs import LookPolicy
 from retail_pulse.domain.retries import RetryPolicy
-from retail_pulse.dynamo import JobsTable
 from retail_pulse.image_pool import ImagePool
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.processing import Delivery, Processing
-from retail_pulse.queue import PointerQueue, decode
 from retail_pulse.settings import ProcessSettings
-from retail_pulse.stores import StoreMaster
+from retail_pulse.storage import clients
+from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.storage.queue import PointerQueue, decode
+from retail_pulse.storage.store_master import StoreMaster
 from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
 
 # What an invocation needs after its last image: the writes, with the SDK's own repeats.
@@ -38,8 +38,8 @@ fetcher = Fetcher(
     settings.threads,
 )
 processing = Processing(
-    store=JobsTable(aws.dynamodb(), settings.table_name),
-    queue=PointerQueue(aws.sqs(), settings.queue_url),
+    store=JobsTable(clients.dynamodb(), settings.table_name),
+    queue=PointerQueue(clients.sqs(), settings.queue_url),
     knows_store=StoreMaster.load().__contains__,
     pool=ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds),
     retries=RetryPolicy(

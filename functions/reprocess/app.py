@@ -5,12 +5,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse import aws
 from retail_pulse.domain.jobs import LookPolicy
-from retail_pulse.dynamo import JobsTable
-from retail_pulse.queue import PointerQueue
 from retail_pulse.reprocessing import Reprocessing
 from retail_pulse.settings import ReprocessSettings
+from retail_pulse.storage import clients
+from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.storage.queue import PointerQueue
 from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
 
 # What the largest job takes: its claim, and some hundred requests to the queue with the SDK's own repeats.
@@ -20,8 +20,8 @@ logger = make_logger()
 metrics = Metrics()
 settings = ReprocessSettings.from_environment()
 reprocessing = Reprocessing(
-    store=JobsTable(aws.dynamodb(), settings.table_name),
-    queue=PointerQueue(aws.sqs(), settings.queue_url),
+    store=JobsTable(clients.dynamodb(), settings.table_name),
+    queue=PointerQueue(clients.sqs(), settings.queue_url),
     looks=LookPolicy(settings.stall_seconds, settings.automatic_runs),
 )
 

@@ -6,16 +6,17 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse import aws, description
+from retail_pulse import description
 from retail_pulse.answers import details_answer, job_id_from, results_answer, status_answer
 from retail_pulse.api import Api, json_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
-from retail_pulse.dynamo import JobsTable
 from retail_pulse.reading import Position, Reading
 from retail_pulse.settings import StatusSettings
-from retail_pulse.stores import StoreMaster
+from retail_pulse.storage import clients
+from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.storage.store_master import StoreMaster
 from retail_pulse.telemetry import make_logger
 
 _DEFAULT_PAGE = 100
@@ -25,7 +26,7 @@ _KEPT = {"Cache-Control": "public, max-age=3600"}
 
 logger = make_logger()
 settings = StatusSettings.from_environment()
-reading = Reading(JobsTable(aws.dynamodb(), settings.table_name), StoreMaster.load().get)
+reading = Reading(JobsTable(clients.dynamodb(), settings.table_name), StoreMaster.load().get)
 api = Api(on_error=logger.exception)
 
 

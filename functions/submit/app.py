@@ -7,18 +7,18 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse import aws
 from retail_pulse.answers import job_id_from, retry_answer
 from retail_pulse.api import SUBMIT_PATH, Api, json_answer
 from retail_pulse.contract import SubmissionLimits, parse_submission
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import LookPolicy
-from retail_pulse.dynamo import JobsTable
 from retail_pulse.garbage import collect_seldom
-from retail_pulse.queue import PointerQueue
 from retail_pulse.retrying import Retrying
 from retail_pulse.settings import SubmitSettings
+from retail_pulse.storage import clients
+from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.storage.queue import PointerQueue
 from retail_pulse.submission import Submission
 from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
 
@@ -27,8 +27,8 @@ metrics = Metrics()
 settings = SubmitSettings.from_environment()
 # A client waits 30 s at most: a table that is throttled is asked three times for one item, and the whole of the chunks
 # has its own time.
-table = JobsTable(aws.dynamodb(attempts=3), settings.table_name)
-queue = PointerQueue(aws.sqs(), settings.queue_url)
+table = JobsTable(clients.dynamodb(attempts=3), settings.table_name)
+queue = PointerQueue(clients.sqs(), settings.queue_url)
 limits = SubmissionLimits(settings.max_body_bytes, settings.max_job_visits, settings.max_job_images)
 submission = Submission(
     store=table,

@@ -9,7 +9,7 @@ import pytest
 from cfnlint.decode import cfn_yaml
 from moto import mock_aws
 
-from retail_pulse.dynamo import JobsTable
+from retail_pulse.storage.jobs_table import JobsTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

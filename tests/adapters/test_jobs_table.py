@@ -17,7 +17,7 @@ from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
-from retail_pulse.dynamo import JobsTable
+from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE, create_table
 from tests.fakes import FakeTable
 
@@ -173,9 +173,9 @@ class PartlyTaken:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let the clock run as fast as it is asked to wait; returns the clock."""
     clock = [0.0]
-    monkeypatch.setattr("retail_pulse.dynamo.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("retail_pulse.storage.jobs_table.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(
-        "retail_pulse.dynamo.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01)
+        "retail_pulse.storage.jobs_table.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01)
     )
     return clock
 

@@ -14,7 +14,7 @@ from moto import mock_aws
 from retail_pulse.domain.api_keys import InvalidClientError, check_client
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.domain.errors import InvalidPointerError, StorageUnavailableError
-from retail_pulse.queue import PointerQueue, decode, encode
+from retail_pulse.storage.queue import PointerQueue, decode, encode
 
 POINTERS = [Pointer("me", 123, "n", number, 1, Scope.ALL) for number in range(23)]
 

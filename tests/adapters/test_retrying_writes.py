@@ -15,7 +15,7 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Tries
 from retail_pulse.domain.visits import Visit
-from retail_pulse.dynamo import JobsTable
+from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE, create_table
 from tests.fakes import FakeTable
 

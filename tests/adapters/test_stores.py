@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retail_pulse.domain.errors import RetailPulseError
-from retail_pulse.stores import Store, StoreMaster, StoreMasterError
+from retail_pulse.storage.store_master import Store, StoreMaster, StoreMasterError
 
 HEADER = "AreaCode,StoreName,StoreID\n"
 
@@ -41,7 +41,7 @@ class TestTheCommittedFile:
 
     def test_the_copy_beside_the_module_is_the_one_at_the_root(self) -> None:
         root = Path(__file__).parents[2]
-        assert (root / "layers/common/retail_pulse/store_master.csv").resolve() == root / "store_master.csv"
+        assert (root / "layers/common/retail_pulse/storage/store_master.csv").resolve() == root / "store_master.csv"
 
     def test_every_store_is_found_in_its_area(self) -> None:
         stores = StoreMaster.load()

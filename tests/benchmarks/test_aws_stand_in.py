@@ -22,8 +22,8 @@ from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, JobStatus, Reopening
 from retail_pulse.domain.retries import Tries
 from retail_pulse.domain.visits import Visit, VisitRow
-from retail_pulse.dynamo import JobsTable
-from retail_pulse.queue import PointerQueue
+from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.storage.queue import PointerQueue
 from tests.adapters.test_jobs_table import (
     BAD,
     EXPIRES,
@@ -187,7 +187,7 @@ def every_step(client: Any) -> list[Any]:
 def test_every_step_is_answered_as_moto_answers_it(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def take_steps(client: Any) -> list[Any]:
         marks = count()
-        monkeypatch.setattr("retail_pulse.dynamo.secrets.token_urlsafe", lambda _: f"mark {next(marks)}")
+        monkeypatch.setattr("retail_pulse.storage.jobs_table.secrets.token_urlsafe", lambda _: f"mark {next(marks)}")
         return every_step(client)
 
     with mock_aws():

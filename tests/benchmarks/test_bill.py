@@ -121,7 +121,7 @@ def test_samples_are_sorted_by_what_the_code_is_for() -> None:
         f"{worker} 3",
         f"{fetch};Session.get (/x/requests/sessions.py:600);send (/x/urllib3/connection.py:1) 5",
         f"{fetch};Fetcher._read (/x/retail_pulse/measuring/fetch.py:130);read (/x/urllib3/response.py:1) 7",
-        "handler (/x/functions/process/app.py:64);put (/x/retail_pulse/dynamo.py:9);s (/x/botocore/serialize.py:4) 11",
+        "handler (/x/app.py:64);put (/x/retail_pulse/storage/jobs_table.py:9);s (/x/botocore/serialize.py:4) 11",
         "main (/x/y.py:1) 1",
     ]
     assert sort(stacks) == {

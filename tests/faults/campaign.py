@@ -15,7 +15,7 @@ from typing import Any
 
 from local.image_server import ImageServer
 from local.process import StackProcess
-from retail_pulse.stores import StoreMaster
+from retail_pulse.storage.store_master import StoreMaster
 from tests.faults import worker
 from tests.faults.checker import Contents, History, Truth, check
 from tests.faults.injection import Death, Journal

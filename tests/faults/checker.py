@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from retail_pulse import items
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Image
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.visits import VisitRow
+from retail_pulse.storage import items
 from tests.fakes import FakeTable
 
 # Deaths of the workers that held a chunk, from which on an image of it may be given up.

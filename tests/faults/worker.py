@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from retail_pulse.queue import decode
+from retail_pulse.storage.queue import decode
 from tests.faults.injection import Death, FaultyDynamoDB, FaultySQS, Injector, Journal, deadly
 
 ROOT = Path(__file__).parents[2]
@@ -134,14 +134,14 @@ def _submit(orders: Orders, injector: Injector, function: Any, now: Callable[[],
 
 
 def _process(orders: Orders, injector: Injector, function: Any, now: Callable[[], datetime]) -> None:
-    from retail_pulse import aws
+    from retail_pulse.storage import clients
 
     processing = function.processing
     _with_faults(processing._store, processing._queue, injector)
     processing._now = now
     processing._pool._measure = deadly(processing._pool._measure, injector)
     function._LONGEST_IMAGE_MILLISECONDS = _LONGEST_IMAGE_MILLISECONDS
-    sqs = aws.sqs()
+    sqs = clients.sqs()
     while not orders.stop.exists():
         found = sqs.receive_message(
             QueueUrl=orders.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from retail_pulse.domain.api_keys import ApiKey, KeyScope, hash_key, new_key
-from retail_pulse.keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import KeysTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event
 

@@ -15,8 +15,8 @@ from local.images import Format, make_image
 from retail_pulse import contract
 from retail_pulse.api import STORAGE_UNAVAILABLE
 from retail_pulse.domain.errors import StorageUnavailableError
-from retail_pulse.dynamo import JobsTable
-from retail_pulse.dynamo_errors import ThrottledError
+from retail_pulse.storage.errors import ThrottledError
+from retail_pulse.storage.jobs_table import JobsTable
 from tests.functions.conftest import Context, event
 
 Load = Callable[[str], ModuleType]

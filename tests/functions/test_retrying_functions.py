@@ -11,7 +11,7 @@ import pytest
 from local.image_server import ImageServer
 from local.images import Format, make_image
 from retail_pulse import contract
-from retail_pulse.dynamo import JobsTable
+from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event
 

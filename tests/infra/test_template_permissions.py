@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from retail_pulse import items
 from retail_pulse.domain.chunks import ChunkKey
 from retail_pulse.domain.visits import VisitRow
+from retail_pulse.storage import items
 from tests.infra import sam
 
 

@@ -22,7 +22,7 @@ def test_a_layer_holds_the_package_and_the_store_master_that_it_links_to() -> No
     content = layer_bundle(ROOT / "layers" / "common").content
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.read("python/retail_pulse/store_master.csv") == (ROOT / "store_master.csv").read_bytes()
+        assert archive.read("python/retail_pulse/storage/store_master.csv") == (ROOT / "store_master.csv").read_bytes()
         assert "python/retail_pulse/domain/jobs.py" in archive.namelist()
         assert not [name for name in archive.namelist() if "__pycache__" in name]
 

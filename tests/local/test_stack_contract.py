@@ -10,7 +10,7 @@ from local.client import ApiClient, submission
 from local.image_server import ImageServer, stalled
 from local.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
-from retail_pulse.queue import encode
+from retail_pulse.storage.queue import encode
 from tests.local.waiting import wait_until
 
 STORE, OTHER_STORE = "S00339218", "S01408764"

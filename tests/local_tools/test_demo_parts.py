@@ -22,7 +22,7 @@ from local.demo import (
 )
 from local.image_server import ImageServer
 from local.images import Format, Sample
-from retail_pulse.stores import StoreMaster
+from retail_pulse.storage.store_master import StoreMaster
 
 GOOD = ExpectedImage("http://127.0.0.1/a.jpg", 1280, 720)
 BAD = ExpectedImage("http://127.0.0.1/b.jpg", None, None, "http_status")

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_pulse import items
 from retail_pulse.domain.chunks import Chunk, Scope, cut
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
+from retail_pulse.storage import items
 
 HARD = Failure(FailureCode.NOT_AN_IMAGE, "no", may_pass=False)
 SOFT = Failure(FailureCode.TIMEOUT, "slow", may_pass=True)

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retail_pulse import items
 from retail_pulse.domain.api_keys import (
     ApiKey,
     InvalidClientError,
@@ -29,6 +28,7 @@ from retail_pulse.domain.api_keys import (
     new_key_id,
 )
 from retail_pulse.domain.visits import VisitRow
+from retail_pulse.storage import items
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.READ}), NOW)

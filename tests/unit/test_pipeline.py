@@ -22,7 +22,7 @@ from retail_pulse.domain.visits import Visit
 from retail_pulse.image_pool import ImagePool
 from retail_pulse.processing import BatchReport, Delivery, Processing
 from retail_pulse.reading import Position, Reading
-from retail_pulse.stores import Store
+from retail_pulse.storage.store_master import Store
 from retail_pulse.submission import MAX_CHUNKS, Submission
 from tests.fakes import FakeQueue, FakeTable, Killed
 

@@ -36,7 +36,7 @@ _LONGEST_DELAY_SECONDS = 900
 
 
 class OutcomeStore(ClosingStore, Protocol):
-    """What processing needs of the table; see `retail_pulse.dynamo.JobsTable` for what each method promises."""
+    """What processing needs of the table; see `JobsTable` for what each method promises."""
 
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]:
         """Read chunks."""

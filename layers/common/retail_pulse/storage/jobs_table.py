@@ -14,8 +14,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from retail_pulse import items
-from retail_pulse.backoff import full_jitter
 from retail_pulse.domain.chunks import Chunk, ChunkKey
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.idempotency import Claim
@@ -23,7 +21,9 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, nu
 from retail_pulse.domain.outcomes import Outcome
 from retail_pulse.domain.retries import Tries
 from retail_pulse.domain.visits import VisitRow, rfc3339
-from retail_pulse.dynamo_errors import ConditionFailedError, ThrottledError, storage
+from retail_pulse.storage import items
+from retail_pulse.storage.backoff import full_jitter
+from retail_pulse.storage.errors import ConditionFailedError, ThrottledError, storage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -7,10 +7,10 @@ half-way leaves an entry that leads nowhere and is not shown, and never a key th
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from retail_pulse import items
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError
 from retail_pulse.domain.visits import rfc3339
-from retail_pulse.dynamo_errors import ConditionFailedError, storage
+from retail_pulse.storage import items
+from retail_pulse.storage.errors import ConditionFailedError, storage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
