@@ -33,7 +33,7 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("download: the request and its head (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
     ("download: the rest", ("measuring/fetch.py", "measuring/")),
     ("threads, delays and their order", ("image_pool.py", "concurrent/futures")),
-    ("validating the body (pydantic)", ("retail_pulse/contract.py",)),
+    ("validating the body (pydantic)", ("retail_pulse/api/submit_body.py",)),
     ("cutting into chunks", ("retail_pulse/domain/chunks.py",)),
     ("log and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
     ("use case", ("retail_pulse/",)),

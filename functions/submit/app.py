@@ -7,9 +7,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse.answers import job_id_from, retry_answer
-from retail_pulse.api import SUBMIT_PATH, Api, json_answer
-from retail_pulse.contract import SubmissionLimits, parse_submission
+from retail_pulse.api.answers import job_id_from, retry_answer
+from retail_pulse.api.router import SUBMIT_PATH, Api, json_answer
+from retail_pulse.api.submit_body import SubmissionLimits, parse_submission
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import LookPolicy

@@ -6,12 +6,13 @@ import requests
 from aws_lambda_powertools import event_handler, utilities
 from PIL import Image
 
-from retail_pulse import contract, image_pool, processing, reprocessing, submission
+from retail_pulse import image_pool, processing, reprocessing, submission
+from retail_pulse.api import submit_body
 from retail_pulse.measuring import fetch
 from retail_pulse.storage import jobs_table, queue
 from tests.faults import worker
 
 __all__ = [
-    "Image", "boto3", "contract", "jobs_table", "event_handler", "fetch", "image_pool", "processing", "pydantic",
+    "Image", "boto3", "submit_body", "jobs_table", "event_handler", "fetch", "image_pool", "processing", "pydantic",
     "queue", "reprocessing", "requests", "submission", "utilities", "worker",
 ]  # fmt: skip

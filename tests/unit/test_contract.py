@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retail_pulse
-from retail_pulse.contract import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
 
 LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
@@ -140,7 +140,7 @@ def test_a_body_of_more_brackets_than_memory_has_room_for_is_refused(brackets: s
 PEAK = """
 import re, resource, sys
 from pathlib import Path
-from retail_pulse.contract import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from local.gateway import LAMBDA_BYTES
-from retail_pulse.answers import results_answer, status_answer
-from retail_pulse.api import json_answer
+from retail_pulse.api.answers import results_answer, status_answer
+from retail_pulse.api.router import json_answer
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
