@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from benchmarks.report import Section, Settings, Table, interleaved
-from retail_pulse import settings as models
+from retail_pulse.runtime import settings as models
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ("authorize", "submit", "process", "status", "reprocess")

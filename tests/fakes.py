@@ -16,7 +16,7 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, nu
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import Tries
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.image_pool import AfterFailure, ImagePool, PooledImage
+from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
 
 
 class Killed(BaseException):

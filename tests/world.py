@@ -10,13 +10,13 @@ from retail_pulse.domain.jobs import Job, LookPolicy
 from retail_pulse.domain.outcomes import Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.image_pool import ImagePool
-from retail_pulse.processing import BatchReport, Delivery, Processing
-from retail_pulse.reading import Position, Reading
-from retail_pulse.reprocessing import Reprocessing, ReprocessReport
-from retail_pulse.retrying import Retrying
 from retail_pulse.storage.store_master import Store
-from retail_pulse.submission import Submission
+from retail_pulse.use_cases.image_pool import ImagePool
+from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
+from retail_pulse.use_cases.reading import Position, Reading
+from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
+from retail_pulse.use_cases.retrying import Retrying
+from retail_pulse.use_cases.submission import Submission
 from tests.fakes import FakeTable, Killed, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -7,10 +7,10 @@ from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event i
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.api_keys import KeyRefusedError, admit
-from retail_pulse.settings import AuthorizeSettings
+from retail_pulse.runtime.settings import AuthorizeSettings
+from retail_pulse.runtime.telemetry import make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.api_keys_table import KeysTable
-from retail_pulse.telemetry import make_logger
 
 logger = make_logger()
 settings = AuthorizeSettings.from_environment()

@@ -8,16 +8,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from retail_pulse.domain.errors import InvalidPointerError
 from retail_pulse.domain.jobs import LookPolicy
 from retail_pulse.domain.retries import RetryPolicy
-from retail_pulse.image_pool import ImagePool
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
-from retail_pulse.processing import Delivery, Processing
-from retail_pulse.settings import ProcessSettings
+from retail_pulse.runtime.settings import ProcessSettings
+from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue, decode
 from retail_pulse.storage.store_master import StoreMaster
-from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
+from retail_pulse.use_cases.image_pool import ImagePool
+from retail_pulse.use_cases.processing import Delivery, Processing
 
 # What an invocation needs after its last image: the writes, with the SDK's own repeats.
 _RESERVE_SECONDS = 10

@@ -6,12 +6,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.jobs import LookPolicy
-from retail_pulse.reprocessing import Reprocessing
-from retail_pulse.settings import ReprocessSettings
+from retail_pulse.runtime.settings import ReprocessSettings
+from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
-from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
+from retail_pulse.use_cases.reprocessing import Reprocessing
 
 # What the largest job takes: its claim, and some hundred requests to the queue with the SDK's own repeats.
 _LONGEST_JOB_MILLISECONDS = 30_000

@@ -12,12 +12,12 @@ from retail_pulse.api.router import Api, json_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
-from retail_pulse.reading import Position, Reading
-from retail_pulse.settings import StatusSettings
+from retail_pulse.runtime.settings import StatusSettings
+from retail_pulse.runtime.telemetry import make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.store_master import StoreMaster
-from retail_pulse.telemetry import make_logger
+from retail_pulse.use_cases.reading import Position, Reading
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000

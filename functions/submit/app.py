@@ -13,14 +13,14 @@ from retail_pulse.api.submit_body import SubmissionLimits, parse_submission
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import LookPolicy
-from retail_pulse.garbage import collect_seldom
-from retail_pulse.retrying import Retrying
-from retail_pulse.settings import SubmitSettings
+from retail_pulse.runtime.garbage import collect_seldom
+from retail_pulse.runtime.settings import SubmitSettings
+from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
-from retail_pulse.submission import Submission
-from retail_pulse.telemetry import Metrics, MetricUnit, make_logger
+from retail_pulse.use_cases.retrying import Retrying
+from retail_pulse.use_cases.submission import Submission
 
 logger = make_logger()
 metrics = Metrics()

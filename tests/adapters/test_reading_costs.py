@@ -11,8 +11,8 @@ from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure
 from retail_pulse.domain.visits import Visit
-from retail_pulse.reading import Position, Reading
 from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.use_cases.reading import Position, Reading
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

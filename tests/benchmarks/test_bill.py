@@ -115,7 +115,7 @@ def test_a_job_that_is_as_large_as_said_fits_into_one_call() -> None:
 
 
 def test_samples_are_sorted_by_what_the_code_is_for() -> None:
-    worker = "Thread.run (/x/threading.py:9);work (/x/retail_pulse/image_pool.py:89)"
+    worker = "Thread.run (/x/threading.py:9);work (/x/retail_pulse/use_cases/image_pool.py:89)"
     fetch = f"{worker};Fetcher.measure (/x/retail_pulse/measuring/fetch.py:90)"
     stacks = [
         f"{worker} 3",

@@ -6,10 +6,10 @@ import requests
 from aws_lambda_powertools import event_handler, utilities
 from PIL import Image
 
-from retail_pulse import image_pool, processing, reprocessing, submission
 from retail_pulse.api import submit_body
 from retail_pulse.measuring import fetch
 from retail_pulse.storage import jobs_table, queue
+from retail_pulse.use_cases import image_pool, processing, reprocessing, submission
 from tests.faults import worker
 
 __all__ = [

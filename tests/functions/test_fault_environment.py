@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from retail_pulse.settings import ProcessSettings, ReprocessSettings, SubmitSettings
+from retail_pulse.runtime.settings import ProcessSettings, ReprocessSettings, SubmitSettings
 from tests.faults import campaign
 
 

@@ -8,7 +8,7 @@ from retail_pulse.domain.errors import SettingsError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
-from retail_pulse.settings import ProcessSettings
+from retail_pulse.runtime.settings import ProcessSettings
 from tests.infra import sam
 from tests.measuring import address_table
 from tests.measuring.address_table import REFUSALS, STRICTER, all_tried, try_case

@@ -19,11 +19,11 @@ from retail_pulse.domain.jobs import Job, JobStatus, LookPolicy
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.image_pool import ImagePool
-from retail_pulse.processing import BatchReport, Delivery, Processing
-from retail_pulse.reading import Position, Reading
 from retail_pulse.storage.store_master import Store
-from retail_pulse.submission import MAX_CHUNKS, Submission
+from retail_pulse.use_cases.image_pool import ImagePool
+from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
+from retail_pulse.use_cases.reading import Position, Reading
+from retail_pulse.use_cases.submission import MAX_CHUNKS, Submission
 from tests.fakes import FakeQueue, FakeTable, Killed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from retail_pulse import processing
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.domain.errors import JobIsOpenError, NothingToRetryError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
@@ -22,10 +21,11 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, LookPolicy
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit, VisitRow
-from retail_pulse.processing import Delivery, Processing
-from retail_pulse.reprocessing import Reprocessing
-from retail_pulse.retrying import Retrying
-from retail_pulse.submission import Submission
+from retail_pulse.use_cases import processing
+from retail_pulse.use_cases.processing import Delivery, Processing
+from retail_pulse.use_cases.reprocessing import Reprocessing
+from retail_pulse.use_cases.retrying import Retrying
+from retail_pulse.use_cases.submission import Submission
 from tests.exploration import Choices, Shared, Stage, executions
 from tests.fakes import FakeTable, PoolWithoutThreads
 from tests.faults.checker import Contents, History, Truth, check

@@ -9,7 +9,7 @@ from retail_pulse.domain.jobs import JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy, Tries
 from retail_pulse.domain.visits import Visit
-from retail_pulse.image_pool import ImagePool
+from retail_pulse.use_cases.image_pool import ImagePool
 from tests.world import GOOD, START, World, down
 
 BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)

@@ -9,7 +9,7 @@ from retail_pulse.domain.errors import JobNotFoundError
 from retail_pulse.domain.jobs import MAX_JOB_ID, Job
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import rfc3339
-from retail_pulse.reading import FailedStore, JobProgress, ResultPage, ResultRow
+from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
 
 
 def job_id_from(text: str | None) -> int:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from retail_pulse.closing import ClosingStore, close
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.jobs import Job, LookPolicy
-from retail_pulse.retrying import ReopeningStore
-from retail_pulse.sending import PointerSender, send_or_hurry
+from retail_pulse.use_cases.closing import ClosingStore, close
+from retail_pulse.use_cases.retrying import ReopeningStore
+from retail_pulse.use_cases.sending import PointerSender, send_or_hurry
 
 _log = logging.getLogger(__name__)
 

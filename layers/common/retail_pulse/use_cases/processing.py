@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from retail_pulse.closing import ClosingStore, close
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Image, Pointer
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
@@ -22,8 +21,9 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, LookPolicy
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy, Tries
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.image_pool import AfterFailure, ImagePool, PooledImage
-from retail_pulse.sending import PointerSender
+from retail_pulse.use_cases.closing import ClosingStore, close
+from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
+from retail_pulse.use_cases.sending import PointerSender
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from retail_pulse.domain.errors import JobIsOpenError, JobNotFoundError, NothingToRetryError
 from retail_pulse.domain.jobs import Job, LookPolicy, Reopening
-from retail_pulse.sending import HurryingStore, PointerSender, send_or_hurry
+from retail_pulse.use_cases.sending import HurryingStore, PointerSender, send_or_hurry
 
 
 class ReopeningStore(HurryingStore, Protocol):

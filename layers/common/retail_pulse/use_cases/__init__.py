@@ -1,0 +1,1 @@
+"""Use cases: what the service does for its callers, over the ports that each of them declares."""
