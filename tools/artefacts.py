@@ -100,7 +100,7 @@ class Build:
         if len(packages) != 1:
             yield f"{len(packages)} layers carry retail_pulse, not one"
             return
-        stores = packages[0] / "store_master.csv"
+        stores = packages[0] / "storage" / "store_master.csv"
         if stores.is_symlink() or not stores.is_file():
             yield "store_master.csv is no file of its own beside the package"
         elif stores.read_bytes() != (ROOT / "store_master.csv").read_bytes():

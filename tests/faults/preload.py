@@ -13,6 +13,19 @@ from retail_pulse.use_cases import image_pool, processing, reprocessing, submiss
 from tests.faults import worker
 
 __all__ = [
-    "Image", "boto3", "submit_body", "jobs_table", "event_handler", "fetch", "image_pool", "processing", "pydantic",
-    "queue", "reprocessing", "requests", "submission", "utilities", "worker",
+    "Image",
+    "boto3",
+    "event_handler",
+    "fetch",
+    "image_pool",
+    "jobs_table",
+    "processing",
+    "pydantic",
+    "queue",
+    "reprocessing",
+    "requests",
+    "submission",
+    "submit_body",
+    "utilities",
+    "worker",
 ]  # fmt: skip

@@ -59,11 +59,11 @@ def test_the_common_layer_is_the_package_with_its_bytecode_and_no_links(tmp_path
     built = tmp_path / "python" / "retail_pulse"
     assert [path.name for path in tmp_path.iterdir()] == ["python"]
     assert [path for path in built.rglob("*") if path.is_symlink()] == []
-    assert (built / "store_master.csv").read_bytes() == (sam.ROOT / "store_master.csv").read_bytes()
+    assert (built / "storage" / "store_master.csv").read_bytes() == (sam.ROOT / "store_master.csv").read_bytes()
     sources = {path.relative_to(folder / "retail_pulse") for path in (folder / "retail_pulse").rglob("*.py")}
     compiled = {Path(importlib.util.source_from_cache(str(path))) for path in built.rglob("*.pyc")}
     assert {path.relative_to(built) for path in compiled} == sources
     assert (
         b"/opt/python/retail_pulse/domain/jobs.py"
-        in Path(importlib.util.cache_from_source(str(built / "jobs.py"))).read_bytes()
+        in Path(importlib.util.cache_from_source(str(built / "domain" / "jobs.py"))).read_bytes()
     )

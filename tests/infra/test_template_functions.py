@@ -143,7 +143,7 @@ class TestEveryLayer:
 
 
 def test_the_common_layer_carries_the_one_store_master() -> None:
-    carried = sam.ROOT / "layers" / "common" / "retail_pulse" / "store_master.csv"
+    carried = sam.ROOT / "layers" / "common" / "retail_pulse" / "storage" / "store_master.csv"
     assert carried.is_symlink()
     assert carried.resolve() == sam.ROOT / "store_master.csv"
 

@@ -87,14 +87,14 @@ def test_a_package_in_both_layers_is_found(built: Path) -> None:
 
 
 def test_a_store_master_that_is_still_a_link_is_found(built: Path) -> None:
-    stores = built / "Common" / "python" / "retail_pulse" / "store_master.csv"
+    stores = built / "Common" / "python" / "retail_pulse" / "storage" / "store_master.csv"
     stores.unlink()
     stores.symlink_to(ROOT / "store_master.csv")
     assert faults(built) == ["store_master.csv is no file of its own beside the package"]
 
 
 def test_another_store_master_is_found(built: Path) -> None:
-    stores = built / "Common" / "python" / "retail_pulse" / "store_master.csv"
+    stores = built / "Common" / "python" / "retail_pulse" / "storage" / "store_master.csv"
     stores.write_text("AreaCode,StoreName,StoreID\n", encoding="utf-8")
     assert faults(built) == ["store_master.csv is not the one of the checkout"]
 
