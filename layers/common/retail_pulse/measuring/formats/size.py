@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
-from retail_pulse.measuring.formats.headers import GifReader, PngReader, bmp_reader, webp_reader
+from retail_pulse.measuring.formats.gif import GifReader, PngReader, bmp_reader, webp_reader
 from retail_pulse.measuring.formats.heif import IsoReader
 from retail_pulse.measuring.formats.jpeg import JpegReader
 from retail_pulse.measuring.formats.tiff import TiffReader
