@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from retail_pulse.measuring.deadline import DeadlineSocket, deadline
+from retail_pulse.measuring.deadline import deadline
+from retail_pulse.measuring.download.sockets import DeadlineSocket
 
 
 @pytest.mark.parametrize("method", ["send", "sendall"])

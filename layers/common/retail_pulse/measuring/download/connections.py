@@ -23,9 +23,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.deadline import DeadlineSocket, DeadlineTLSSocket, seconds_left
+from retail_pulse.measuring.deadline import seconds_left
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.download.responses import BoundedResponse
+from retail_pulse.measuring.download.sockets import DeadlineSocket, DeadlineTLSSocket
 
 # A name may have any number of addresses; each one tried costs up to the connect timeout.
 _MAX_ADDRESSES_TRIED = 4

@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
-from retail_pulse.measuring.formats.gif import GifReader, PngReader, bmp_reader, webp_reader
+from retail_pulse.measuring.formats.bmp import bmp_reader
+from retail_pulse.measuring.formats.gif import GifReader
 from retail_pulse.measuring.formats.heif import IsoReader
 from retail_pulse.measuring.formats.jpeg import JpegReader
+from retail_pulse.measuring.formats.png import PngReader
 from retail_pulse.measuring.formats.tiff import TiffReader
 from retail_pulse.measuring.formats.walker import FormatReader
+from retail_pulse.measuring.formats.webp import webp_reader
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32

@@ -1,0 +1,49 @@
+"""Sockets that keep their thread's deadline.
+
+A socket's timeout covers one read or write: a server that sends or takes a byte now and then is never late. These
+sockets also check the deadline before each call.
+"""
+
+import socket
+import ssl
+from typing import Any
+
+from retail_pulse.measuring.deadline import seconds_left
+
+
+class _DeadlineMixin:
+    """Shortens the socket's own timeout to what is left, for each read and write."""
+
+    _own_timeout: float | None = None
+
+    def settimeout(self, value: float | None) -> None:
+        self._own_timeout = value
+        super().settimeout(value)  # type: ignore[misc]  # the class beside the mixin is a socket
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
+        received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
+        return received
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
+        sent: int = super().send(*args, **kwargs)  # type: ignore[misc]
+        return sent
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        # One timeout for the whole of it; a TLS socket calls `send` for each part.
+        super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
+        super().sendall(*args, **kwargs)  # type: ignore[misc]
+
+
+class DeadlineSocket(_DeadlineMixin, socket.socket):
+    """A TCP socket that keeps its thread's deadline."""
+
+
+class DeadlineTLSSocket(_DeadlineMixin, ssl.SSLSocket):
+    """A TLS socket that keeps its thread's deadline; for `ssl.SSLContext.sslsocket_class`."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands within what is left; a single timeout, since the handshake is one call."""
+        super().settimeout(seconds_left(self.gettimeout()))
+        super().do_handshake(block)
