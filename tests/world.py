@@ -9,8 +9,8 @@ from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.jobs import Job, LookPolicy
 from retail_pulse.domain.outcomes import Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
+from retail_pulse.domain.stores import Store
 from retail_pulse.domain.visits import Visit
-from retail_pulse.storage.store_master import Store
 from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
 from retail_pulse.use_cases.reading import Position, Reading

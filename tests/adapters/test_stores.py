@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retail_pulse.domain.errors import RetailPulseError
-from retail_pulse.storage.store_master import Store, StoreMaster, StoreMasterError
+from retail_pulse.domain.stores import Store
+from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 
 HEADER = "AreaCode,StoreName,StoreID\n"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retail_pulse.domain.api_keys import InvalidClientError, check_client, hash_key, new_key
 from retail_pulse.domain.jobs import MAX_JOB_ID, job_id_at
-from retail_pulse.domain.visits import rfc3339, utc_of
+from retail_pulse.domain.times import rfc3339, utc_of
 
 times = st.datetimes(datetime(2025, 1, 1), datetime(2090, 1, 1)).map(lambda time: time.replace(tzinfo=UTC))
 

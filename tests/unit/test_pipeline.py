@@ -18,8 +18,8 @@ from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import Job, JobStatus, LookPolicy
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
+from retail_pulse.domain.stores import Store
 from retail_pulse.domain.visits import Visit
-from retail_pulse.storage.store_master import Store
 from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
 from retail_pulse.use_cases.reading import Position, Reading

@@ -8,7 +8,7 @@ from typing import Any
 from retail_pulse.domain.errors import JobNotFoundError
 from retail_pulse.domain.jobs import MAX_JOB_ID, Job
 from retail_pulse.domain.outcomes import Failure, Measured
-from retail_pulse.domain.visits import rfc3339
+from retail_pulse.domain.times import rfc3339
 from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
 
 

@@ -23,7 +23,7 @@ from retail_pulse.domain.errors import (
     StorageUnavailableError,
     UnsupportedEncodingError,
 )
-from retail_pulse.domain.failures import printable
+from retail_pulse.domain.text import printable
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
-from retail_pulse.domain.failures import FailureCode, printable
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.text import printable
 from retail_pulse.domain.visits import Visit
 
 STORE_ID_BYTES = 64

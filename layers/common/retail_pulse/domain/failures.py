@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from retail_pulse.domain.text import printable
+
 MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -61,8 +63,3 @@ class MeasuringError(Exception):
         self.may_pass = may_pass(code) if passing is None else passing
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")
-
-
-def printable(text: str) -> str:
-    """Return the text with everything unprintable (control characters, lone surrogates) replaced by ``?``."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 
@@ -50,28 +49,3 @@ class VisitRow:
     visit_time: str
     perimeter: int
     images: int
-
-
-def utc_of(visit_time: str) -> datetime | None:
-    """Read a visit's time as ISO 8601 or RFC 3339.
-
-    Parameters
-    ----------
-    visit_time
-        Any text; without an offset it is taken as UTC.
-
-    Returns
-    -------
-    datetime or None
-        The time in UTC, or None for any text that does not read as a time of the years 1 to 9999.
-    """
-    try:
-        time = datetime.fromisoformat(visit_time.strip().upper())
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def rfc3339(time: datetime) -> str:
-    """Write a UTC time with milliseconds and ``Z``: of fixed width, so that texts sort as times do."""
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

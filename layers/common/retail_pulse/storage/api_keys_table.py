@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError
-from retail_pulse.domain.visits import rfc3339
+from retail_pulse.domain.times import rfc3339
 from retail_pulse.storage import items
 from retail_pulse.storage.errors import ConditionFailedError, storage
 

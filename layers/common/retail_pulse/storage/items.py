@@ -21,7 +21,8 @@ from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import Tries
-from retail_pulse.domain.visits import VisitPart, VisitRow, rfc3339, utc_of
+from retail_pulse.domain.times import rfc3339, utc_of
+from retail_pulse.domain.visits import VisitPart, VisitRow
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

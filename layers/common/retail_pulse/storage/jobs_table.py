@@ -20,7 +20,8 @@ from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.domain.outcomes import Outcome
 from retail_pulse.domain.retries import Tries
-from retail_pulse.domain.visits import VisitRow, rfc3339
+from retail_pulse.domain.times import rfc3339
+from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
 from retail_pulse.storage.backoff import full_jitter
 from retail_pulse.storage.errors import ConditionFailedError, ThrottledError, storage

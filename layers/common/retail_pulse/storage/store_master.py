@@ -8,11 +8,11 @@ read two different things from it is refused, with the number of the line.
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from retail_pulse.domain.errors import RetailPulseError
+from retail_pulse.domain.stores import Store
 
 ID_COLUMN: Final = "StoreID"
 NAME_COLUMN: Final = "StoreName"
@@ -21,15 +21,6 @@ AREA_COLUMN: Final = "AreaCode"
 
 class StoreMasterError(RetailPulseError):
     """The store master cannot be used; the text names the file, the line and the rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """One store of the store master."""
-
-    store_id: str
-    name: str
-    area_code: str
 
 
 class StoreMaster:

@@ -13,7 +13,7 @@ from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
-from retail_pulse.storage.store_master import Store
+from retail_pulse.domain.stores import Store
 
 _URL_CHARACTERS_SHOWN = 200
 # Lambda takes 6,291,456 bytes of a function's answer, in which the body stands as a text, quoted once more:

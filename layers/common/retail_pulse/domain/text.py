@@ -1,0 +1,6 @@
+"""Text that is safe to print and to log."""
+
+
+def printable(text: str) -> str:
+    """Return the text with everything unprintable (control characters, lone surrogates) replaced by ``?``."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
