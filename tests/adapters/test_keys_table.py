@@ -9,8 +9,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError, KeyScope, hash_key
 from retail_pulse.domain.errors import StorageUnavailableError
+from retail_pulse.storage.api_key_items import KEY_GRACE_SECONDS
 from retail_pulse.storage.api_keys_table import KeysTable
-from retail_pulse.storage.items import KEY_GRACE_SECONDS
 from tests.adapters.conftest import TABLE
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from retail_pulse.domain.chunks import ChunkKey
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.storage import items
+from retail_pulse.storage import api_key_items, items
 from tests.infra import sam
 
 
@@ -157,7 +157,7 @@ def test_the_kinds_of_items_are_those_of_the_table(roles: dict[str, sam.Body]) -
         for key in (
             items.job_key("client", 1),
             items.chunk_key(ChunkKey("nonce", 1)),
-            items.api_key_key("hash"),
+            api_key_items.api_key_key("hash"),
             items.claim_key("client", "name"),
             items.visit_row_key(VisitRow("client", 1, 0, 1, 1, "S00339218", "yesterday", 420, 1)),
         )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError
 from retail_pulse.domain.times import rfc3339
-from retail_pulse.storage import items
+from retail_pulse.storage import api_key_items as items
 from retail_pulse.storage.errors import ConditionFailedError, storage
+from retail_pulse.storage.values import Item, Key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -91,6 +92,6 @@ class KeysTable:
             raise KeyNotFoundError(f"there is no key {key_id}") from None
         return items.api_key_from(answer["Attributes"])
 
-    def _get(self, key: items.Key) -> items.Item | None:
+    def _get(self, key: Key) -> Item | None:
         with storage():
             return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")

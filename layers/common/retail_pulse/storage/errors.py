@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from retail_pulse.domain.errors import StorageUnavailableError
 
 if TYPE_CHECKING:
-    from retail_pulse.storage.items import Item
+    from retail_pulse.storage.values import Item
 else:
     Item = Any
 

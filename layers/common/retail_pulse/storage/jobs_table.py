@@ -25,6 +25,7 @@ from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
 from retail_pulse.storage.backoff import full_jitter
 from retail_pulse.storage.errors import ConditionFailedError, ThrottledError, storage
+from retail_pulse.storage.values import Item, Key, number, number_set
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,7 +107,7 @@ class JobsTable:
                     TableName=self._name,
                     Item=items.claim_item(claim),
                     ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-                    ExpressionAttributeValues={":now": _n(now)},
+                    ExpressionAttributeValues={":now": number(now)},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ConditionFailedError as failure:
@@ -129,8 +130,8 @@ class JobsTable:
                     UpdateExpression="SET job_id = :new",
                     ConditionExpression="job_id = :old AND body_hash = :hash",
                     ExpressionAttributeValues={
-                        ":new": _n(job_id),
-                        ":old": _n(claim.job_id),
+                        ":new": number(job_id),
+                        ":old": number(claim.job_id),
                         ":hash": {"S": claim.body_hash},
                     },
                     ReturnValues="ALL_NEW",
@@ -161,7 +162,7 @@ class JobsTable:
             key,
             f"SET #run = :to, #tries = :none, turn = :zero REMOVE {', '.join(removals)}",
             names,
-            {":to": _n(run), ":read": _n(chunk.run), ":none": {"M": {}}, ":zero": _n(0)},
+            {":to": number(run), ":read": number(chunk.run), ":none": {"M": {}}, ":zero": number(0)},
             condition="#run = :read",
         )
 
@@ -179,7 +180,7 @@ class JobsTable:
             key,
             "SET " + ", ".join(sets),
             {"#run": "run", "#out": "out"},
-            values | {":run": _n(run)},
+            values | {":run": number(run)},
             condition="#run = :run",
         )
 
@@ -211,7 +212,7 @@ class JobsTable:
             key,
             "SET " + ", ".join([*sets, "turn = :next"]) + " REMOVE starts, starting, lease",
             names,
-            values | {":run": _n(chunk.run), ":turn": _n(chunk.turn), ":next": _n(chunk.turn + 1)},
+            values | {":run": number(chunk.run), ":turn": number(chunk.turn), ":next": number(chunk.turn + 1)},
             condition="#run = :run AND turn = :turn",
             signed=True,
         )
@@ -235,14 +236,14 @@ class JobsTable:
         Chunk or None
             The chunk as it is now; None when another worker has the lease or the chunk is at another run.
         """
-        values = {":run": _n(chunk.run), ":starts": _n(starts), ":lease": _n(lease), ":now": _n(now)}
-        values[":own"] = _n(chunk.lease)
+        values = {":run": number(chunk.run), ":starts": number(starts), ":lease": number(lease), ":now": number(now)}
+        values[":own"] = number(chunk.lease)
         sets = "SET starts = :starts, lease = :lease"
         if starting is None:
             update = sets + " REMOVE starting"
         else:
             update = sets + ", starting = :starting"
-            values[":starting"] = _n(starting)
+            values[":starting"] = number(starting)
         return self._update_chunk(
             key,
             update,
@@ -265,13 +266,13 @@ class JobsTable:
             The job as it is now; None when it is no longer at this run.
         """
         sets = zip(("done_chunks", "failed_chunks", "soft_chunks"), numbers(verdicts), strict=True)
-        members = {name: items.number_set(chunks) for name, chunks in sets if chunks}
+        members = {name: number_set(chunks) for name, chunks in sets if chunks}
         return self._update_job(
             client,
             job_id,
             "ADD " + ", ".join(f"{name} :{name}" for name in members),
             {"#run": "run"},
-            {":run": _n(run)} | {f":{name}": value for name, value in members.items()},
+            {":run": number(run)} | {f":{name}": value for name, value in members.items()},
             condition="#run = :run",
         )
 
@@ -288,14 +289,14 @@ class JobsTable:
             ":false": {"BOOL": False},
             ":true": {"BOOL": True},
             ":ended_at": {"S": rfc3339(ended_at)},
-            ":run": _n(job.run),
+            ":run": number(job.run),
         }
         sets = "SET #status = :status, #open = :false, ended_at = :ended_at"
         if due is None:
             update = sets + " REMOVE due, due_shard"
         else:
             update = sets + ", due = :due"
-            values[":due"] = _n(due)
+            values[":due"] = number(due)
         return self._update_job(
             job.client,
             job.job_id,
@@ -323,7 +324,7 @@ class JobsTable:
                 "TableName": self._name,
                 "IndexName": "by_due",
                 "KeyConditionExpression": "due_shard = :shard AND due <= :now",
-                "ExpressionAttributeValues": {":shard": _n(shard), ":now": _n(now)},
+                "ExpressionAttributeValues": {":shard": number(shard), ":now": number(now)},
                 "Limit": _DUE_PAGE,
             }
             while True:
@@ -348,12 +349,12 @@ class JobsTable:
             "SET due = :later, #wait = :wait, seen = :seen",
             {"#run": "run", "#open": "open", "#wait": "wait"},
             {
-                ":later": _n(due),
-                ":wait": _n(wait),
-                ":seen": _n(len(job.done)),
-                ":run": _n(job.run),
+                ":later": number(due),
+                ":wait": number(wait),
+                ":seen": number(len(job.done)),
+                ":run": number(job.run),
                 ":open": {"BOOL": job.open},
-                ":due": _n(job.due or 0),
+                ":due": number(job.due or 0),
             },
             condition="#run = :run AND #open = :open AND due = :due",
             signed=True,
@@ -366,7 +367,7 @@ class JobsTable:
             job.job_id,
             "SET due = :due, #wait = :zero",
             {"#run": "run", "#open": "open", "#wait": "wait"},
-            {":due": _n(due), ":zero": _n(0), ":run": _n(job.run), ":true": {"BOOL": True}},
+            {":due": number(due), ":zero": number(0), ":run": number(job.run), ":true": {"BOOL": True}},
             condition="#run = :run AND #open = :true",
         )
 
@@ -378,18 +379,18 @@ class JobsTable:
         Job or None
             The job as it is now; None when it is open, or at another run.
         """
-        chunks = items.number_set(reopening.chunks)
+        chunks = number_set(reopening.chunks)
         values = {
-            ":run": _n(job.run),
-            ":next": _n(job.run + 1),
+            ":run": number(job.run),
+            ":next": number(job.run + 1),
             ":scope": {"S": reopening.scope},
             ":true": {"BOOL": True},
             ":false": {"BOOL": False},
-            ":automatic": _n(reopening.automatic),
-            ":due": _n(reopening.due),
-            ":shard": _n(items.due_shard(job.job_id)),
-            ":wait": _n(reopening.wait),
-            ":seen": _n(len(job.done - reopening.chunks)),
+            ":automatic": number(reopening.automatic),
+            ":due": number(reopening.due),
+            ":shard": number(items.due_shard(job.job_id)),
+            ":wait": number(reopening.wait),
+            ":seen": number(len(job.done - reopening.chunks)),
             ":chunks": chunks,
             ":status": {"S": reopening.status},
         }
@@ -415,7 +416,7 @@ class JobsTable:
 
     # ---------------------------------------------------------------- requests
 
-    def _get(self, key: items.Key) -> items.Item | None:
+    def _get(self, key: Key) -> Item | None:
         with storage():
             return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")
 
@@ -448,14 +449,14 @@ class JobsTable:
 
     def _update(
         self,
-        key: items.Key,
+        key: Key,
         update: str,
         names: dict[str, str],
         values: dict[str, Any],
         condition: str,
         *,
         signed: bool,
-    ) -> items.Item | None:
+    ) -> Item | None:
         """Update one item and return it as it is now, or None when the condition does not hold.
 
         A signed update leaves a random mark. When its answer is lost, the SDK repeats the request, whose condition the
@@ -483,7 +484,7 @@ class JobsTable:
             is_own = signed and failure.item.get("mark", {}).get("S") == mark
             return failure.item if is_own else None
 
-    def _write(self, values: Sequence[_V], item_of: Callable[[_V], items.Key]) -> None:
+    def _write(self, values: Sequence[_V], item_of: Callable[[_V], Key]) -> None:
         """Store an item for each value. Each batch makes its own: the first ones are on their way meanwhile."""
         until = time.monotonic() + _BATCHES_SECONDS
 
@@ -493,7 +494,7 @@ class JobsTable:
         for _ in self._each_batch(write, values, _WRITE_BATCH):
             pass
 
-    def _read(self, keys: Sequence[items.Key]) -> list[items.Item]:
+    def _read(self, keys: Sequence[Key]) -> list[Item]:
         until = time.monotonic() + _BATCHES_SECONDS
         return [item for page in self._each_batch(partial(self._read_batch, until), keys, _READ_BATCH) for item in page]
 
@@ -502,7 +503,7 @@ class JobsTable:
         batches = [values[start : start + size] for start in range(0, len(values), size)]
         return map(call, batches) if len(batches) == 1 else self._pool.map(call, batches)
 
-    def _write_batch(self, until: float, batch: Sequence[items.Key]) -> None:
+    def _write_batch(self, until: float, batch: Sequence[Key]) -> None:
         requests: Any = [{"PutRequest": {"Item": item}} for item in batch]
         for _ in _attempts("write", until):
             # DynamoDB says so when it took nothing of a batch, and answers with the rest when it took some.
@@ -512,9 +513,9 @@ class JobsTable:
             if not requests:
                 return
 
-    def _read_batch(self, until: float, batch: Sequence[items.Key]) -> list[items.Item]:
+    def _read_batch(self, until: float, batch: Sequence[Key]) -> list[Item]:
         keys: Any = batch
-        found: list[items.Item] = []
+        found: list[Item] = []
         for _ in _attempts("read", until):
             with storage():
                 answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
@@ -534,10 +535,6 @@ def _outcome_sets(outcomes: Mapping[int, Outcome]) -> tuple[list[str], dict[str,
         sets.append(f"#out.{name} = if_not_exists(#out.{name}, :{name})")
         values[f":{name}"] = items.outcome_value(outcome)
     return sets, values
-
-
-def _n(value: int) -> items.Value:
-    return {"N": str(value)}
 
 
 def _attempts(what: str, until: float) -> Iterator[None]:

@@ -1,0 +1,71 @@
+"""API keys as items of the table.
+
+No function may read the directory, which lists the keys: what a key allows is on its own item.
+"""
+
+from retail_pulse.domain.api_keys import ApiKey, KeyScope
+from retail_pulse.domain.times import rfc3339
+from retail_pulse.storage.values import Item, Key, number, time_from
+
+# The partition that lists the API keys. No function may read it: what a key allows is on its own item.
+KEY_DIRECTORY = "KEYS"
+
+
+# An expired API key stays this long, so that it can be listed and its late use be named in the log.
+KEY_GRACE_SECONDS = 90 * 86_400
+
+
+def api_key_key(key_hash: str) -> Key:
+    """Return the key under which an API key's hash lies."""
+    return {"pk": {"S": f"KEY#{key_hash}"}, "sk": {"S": "KEY"}}
+
+
+def key_entry_key(key_id: str) -> Key:
+    """Return the key of an API key's entry in the directory, which is one partition sorted by client."""
+    return {"pk": {"S": KEY_DIRECTORY}, "sk": {"S": key_id}}
+
+
+def api_key_item(key: ApiKey) -> Key:
+    """Write an API key as its item; ``expires_at`` is the table's own end of an item, later than the key's."""
+    item: Key = {
+        **api_key_key(key.hash),
+        "key_id": {"S": key.key_id},
+        "client": {"S": key.client},
+        "scopes": {"SS": sorted(key.scopes)},
+        "created_at": {"S": rfc3339(key.created_at)},
+        **_end_of_key(key),
+    }
+    if key.expires_at is not None:
+        item["valid_until"] = {"S": rfc3339(key.expires_at)}
+    if key.revoked_at is not None:
+        item["revoked_at"] = {"S": rfc3339(key.revoked_at)}
+    return item
+
+
+def api_key_from(item: Item) -> ApiKey:
+    """Read an API key from its item."""
+    return ApiKey(
+        key_id=item["key_id"]["S"],
+        hash=item["pk"]["S"].removeprefix("KEY#"),
+        client=item["client"]["S"],
+        scopes=frozenset(KeyScope(scope) for scope in item["scopes"]["SS"]),
+        created_at=time_from(item["created_at"]),
+        expires_at=time_from(item["valid_until"]) if "valid_until" in item else None,
+        revoked_at=time_from(item["revoked_at"]) if "revoked_at" in item else None,
+    )
+
+
+def key_entry_item(key: ApiKey) -> Key:
+    """Write an API key's entry in the directory: where its item lies."""
+    return {**key_entry_key(key.key_id), "hash": {"S": key.hash}, **_end_of_key(key)}
+
+
+def key_hash_from(entry: Item) -> str:
+    """Read where an API key's item lies from its entry in the directory."""
+    return entry["hash"]["S"]
+
+
+def _end_of_key(key: ApiKey) -> Key:
+    if key.expires_at is None:
+        return {}
+    return {"expires_at": number(int(key.expires_at.timestamp()) + KEY_GRACE_SECONDS)}
