@@ -12,22 +12,22 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from retail_pulse.api import submit_body
+from retail_pulse.api import schemas, submit_body
 
 FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
 
 _BODIES: tuple[type[BaseModel], ...] = (submit_body.SubmitBody,)
 _ANSWERS: tuple[type[BaseModel], ...] = (
-    submit_body.Submitted,
-    submit_body.Error,
-    submit_body.Empty,
-    submit_body.Status,
-    submit_body.JobDetails,
-    submit_body.Reopened,
-    submit_body.ResultList,
-    submit_body.Health,
-    submit_body.Problem,
-    submit_body.Message,
+    schemas.Submitted,
+    schemas.Error,
+    schemas.Empty,
+    schemas.Status,
+    schemas.JobDetails,
+    schemas.Reopened,
+    schemas.ResultList,
+    schemas.Health,
+    schemas.Problem,
+    schemas.Message,
 )
 
 _INTRODUCTION = """\
@@ -109,18 +109,16 @@ def _submit() -> dict[str, Any]:
             "content": {"application/json": {"schema": _ref(submit_body.SubmitBody), "example": example}},
         },
         "responses": {
-            "201": _answer("The job was accepted.", submit_body.Submitted),
-            "400": _answer(
-                "The body or a header breaks a rule; the text names the place and the rule.", submit_body.Error
-            ),
+            "201": _answer("The job was accepted.", schemas.Submitted),
+            "400": _answer("The body or a header breaks a rule; the text names the place and the rule.", schemas.Error),
             "401": _refused("There is no `x-api-key`."),
-            "403": _either("The key is unknown, expired or revoked, or lacks the scope `submit`.", submit_body.Error),
-            "413": _either("The body is too large for this stage, or for API Gateway.", submit_body.Error),
-            "415": _answer("The body is compressed.", submit_body.Error),
-            "422": _answer("The Idempotency-Key was used for another body.", submit_body.Error),
+            "403": _either("The key is unknown, expired or revoked, or lacks the scope `submit`.", schemas.Error),
+            "413": _either("The body is too large for this stage, or for API Gateway.", schemas.Error),
+            "415": _answer("The body is compressed.", schemas.Error),
+            "422": _answer("The Idempotency-Key was used for another body.", schemas.Error),
             "429": _refused("There are too many requests. Send it again later."),
-            "500": _either("It is our fault.", submit_body.Error),
-            "503": _either("The job could not be stored; there is none. Send it again.", submit_body.Error),
+            "500": _either("It is our fault.", schemas.Error),
+            "503": _either("The job could not be stored; there is none. Send it again.", schemas.Error),
         },
     }
 
@@ -133,8 +131,8 @@ def _status() -> dict[str, Any]:
             {"name": "jobid", "in": "query", "required": True, "schema": {"type": "string", "examples": ["123"]}}
         ],
         "responses": {
-            "200": _answer("How the job stands; it is failed only when the whole job has ended.", submit_body.Status),
-            "400": _answer("There is no such job, or it is another client's.", submit_body.Empty),
+            "200": _answer("How the job stands; it is failed only when the whole job has ended.", schemas.Status),
+            "400": _answer("There is no such job, or it is another client's.", schemas.Empty),
             **_problems("read"),
         },
     }
@@ -145,7 +143,7 @@ def _details() -> dict[str, Any]:
         "operationId": "job",
         "summary": "Read a job with its times and counts",
         "parameters": [_JOB_ID],
-        "responses": {"200": _answer("The job.", submit_body.JobDetails), **_problems("read"), "404": _no_job()},
+        "responses": {"200": _answer("The job.", schemas.JobDetails), **_problems("read"), "404": _no_job()},
     }
 
 
@@ -170,7 +168,7 @@ def _results() -> dict[str, Any]:
             },
         ],
         "responses": {
-            "200": _answer("A page of results.", submit_body.ResultList),
+            "200": _answer("A page of results.", schemas.ResultList),
             "400": _problem("A parameter breaks a rule; the text names it."),
             **_problems("read"),
             "404": _no_job(),
@@ -185,7 +183,7 @@ def _retry() -> dict[str, Any]:
         "description": "Opens an ended job for a new run. What was measured stays as it is.",
         "parameters": [_JOB_ID],
         "responses": {
-            "202": _answer("The job is ongoing again.", submit_body.Reopened),
+            "202": _answer("The job is ongoing again.", schemas.Reopened),
             **_problems("submit"),
             "404": _no_job(),
             "409": _problem("A run of the job has not ended, or it has no failed image."),
@@ -200,7 +198,7 @@ def _health() -> dict[str, Any]:
         "summary": "Ask whether the service answers",
         "security": [],
         "responses": {
-            "200": _answer("It does.", submit_body.Health),
+            "200": _answer("It does.", schemas.Health),
             "429": _refused("There are too many requests. Ask again later."),
             "503": _refused("It does not."),
         },
@@ -216,19 +214,19 @@ def _answer(description: str, model: type[BaseModel], content_type: str = "appli
 
 
 def _problem(description: str) -> dict[str, Any]:
-    return _answer(description, submit_body.Problem, "application/problem+json")
+    return _answer(description, schemas.Problem, "application/problem+json")
 
 
 def _refused(description: str) -> dict[str, Any]:
     """Describe an answer of API Gateway's own."""
-    return _answer(description, submit_body.Message)
+    return _answer(description, schemas.Message)
 
 
 def _either(description: str, model: type[BaseModel]) -> dict[str, Any]:
     """Describe an answer that a function gives in its own words, or API Gateway in its."""
-    if model is submit_body.Problem:
+    if model is schemas.Problem:
         return {**_problem(description), "content": _problem(description)["content"] | _refused("")["content"]}
-    schema = {"anyOf": [_ref(model), _ref(submit_body.Message)]}
+    schema = {"anyOf": [_ref(model), _ref(schemas.Message)]}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
@@ -240,10 +238,10 @@ def _problems(scope: str) -> dict[str, Any]:
     """Describe what every route beyond the contract, and status, may answer."""
     return {
         "401": _refused("There is no `x-api-key`."),
-        "403": _either(f"The key is unknown, expired or revoked, or lacks the scope `{scope}`.", submit_body.Problem),
+        "403": _either(f"The key is unknown, expired or revoked, or lacks the scope `{scope}`.", schemas.Problem),
         "429": _refused("There are too many requests. Ask again later."),
-        "500": _either("It is our fault.", submit_body.Problem),
-        "503": _either("The storage did not answer. Ask again.", submit_body.Problem),
+        "500": _either("It is our fault.", schemas.Problem),
+        "503": _either("The storage did not answer. Ask again.", schemas.Problem),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retail_pulse.api import submit_body
+from retail_pulse.api import schemas
 from tests.functions.conftest import Context, event
 from tests.functions.test_retrying_functions import deliver
 
@@ -144,7 +144,7 @@ def test_what_is_accepted_never_fails_later_whatever_its_characters(load: Load, 
     for expected in ("pending", "failed"):
         code, answer = get(status, f"/api/jobs/{job}/results", limit="1000")
         assert code == 200
-        rows = submit_body.ResultList.model_validate(answer).results
+        rows = schemas.ResultList.model_validate(answer).results
         # THEN every text is what it was
         assert [row.visit_time for row in rows if row.image == 0] == [visit["visit_time"] for visit in visits]
         assert [row.store_id for row in rows if row.image == 0] == [visit["store_id"] for visit in visits]
@@ -153,7 +153,7 @@ def test_what_is_accepted_never_fails_later_whatever_its_characters(load: Load, 
         code, answer = get(status, "/api/status", jobid=str(job))
         assert code == 200
         deliver(process, environment, Context())
-    assert submit_body.Status.model_validate(answer).status == "failed"
+    assert schemas.Status.model_validate(answer).status == "failed"
 
 
 # ------------------------------------------------------------------ headers
@@ -219,7 +219,7 @@ NO_PATHS = [
 def test_a_path_that_is_none_is_a_404_that_repeats_it_printably(load: Load) -> None:
     submit, status = load("submit"), load("status")
     for code, answer in (ask for path in NO_PATHS for ask in (post(submit, GOOD, path), get(status, path))):
-        problem = submit_body.Problem.model_validate(answer)
+        problem = schemas.Problem.model_validate(answer)
         assert code == problem.status == 404
         assert problem.detail.startswith(("there is no POST ", "there is no GET ", "there is no such job"))
         assert problem.detail.isprintable()
@@ -232,7 +232,7 @@ def test_a_job_in_a_path_that_is_none_is_a_404(load: Load) -> None:
         answers = [get(status, f"/api/jobs/{job}"), get(status, f"/api/jobs/{job}/results")]
         answers.append(post(submit, "", f"/api/jobs/{job}/retry"))
         for code, answer in answers:
-            assert code == submit_body.Problem.model_validate(answer).status == 404
+            assert code == schemas.Problem.model_validate(answer).status == 404
 
 
 def test_a_method_that_a_path_does_not_have_is_a_404_that_names_both(load: Load) -> None:

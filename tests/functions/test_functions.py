@@ -12,7 +12,7 @@ import pytest
 
 from local.image_server import ImageServer
 from local.images import Format, make_image
-from retail_pulse.api import submit_body
+from retail_pulse.api import schemas
 from retail_pulse.api.router import STORAGE_UNAVAILABLE
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.storage.errors import ThrottledError
@@ -47,7 +47,7 @@ def test_a_job_goes_through_all_functions_to_its_measured_perimeter(
         visit = {"store_id": "S00339218", "image_url": [server.url("/a.png")], "visit_time": "now"}
         code, answer = call(submit, event("submit") | {"body": json.dumps({"count": 1, "visits": [visit]})}, context)
         assert code == 201
-        job_id = submit_body.Submitted.model_validate(answer).job_id
+        job_id = schemas.Submitted.model_validate(answer).job_id
         assert get("/api/status", context, status, jobid=str(job_id)) == (
             200,
             {"status": "ongoing", "job_id": str(job_id)},
@@ -58,10 +58,10 @@ def test_a_job_goes_through_all_functions_to_its_measured_perimeter(
         {"status": "completed", "job_id": str(job_id)},
     )
     _, answer = get(f"/api/jobs/{job_id}/results", context, status)
-    (row,) = submit_body.ResultList.model_validate(answer).results
+    (row,) = schemas.ResultList.model_validate(answer).results
     assert (row.outcome, row.width, row.height, row.perimeter, row.format) == ("measured", 64, 48, 224, "PNG")
     _, answer = get(f"/api/jobs/{job_id}", context, status)
-    assert submit_body.JobDetails.model_validate(answer).images.measured == 1
+    assert schemas.JobDetails.model_validate(answer).images.measured == 1
 
 
 def test_a_failed_job_names_only_the_stores_that_failed(load: Load, environment: str, context: Context) -> None:
@@ -69,7 +69,7 @@ def test_a_failed_job_names_only_the_stores_that_failed(load: Load, environment:
     _, answer = call(submit, event("submit"), context)
     process.handler(messages(environment), context)
     code, answer = get("/api/status", context, status, jobid=str(answer["job_id"]))
-    (failed,) = submit_body.Status.model_validate(answer).error or []
+    (failed,) = schemas.Status.model_validate(answer).error or []
     assert (code, answer["status"], failed.store_id) == (200, "failed", "S00339218")
     assert failed.error.startswith("connect_failed: ")
 
@@ -159,7 +159,7 @@ def test_a_status_of_no_job_is_400_and_empty(load: Load, context: Context, query
 )
 def test_other_refusals_are_problems(load: Load, context: Context, path: str, query: dict[str, str], code: int) -> None:
     found, answer = get(path, context, load("status"), **query)
-    assert found == code == submit_body.Problem.model_validate(answer).status
+    assert found == code == schemas.Problem.model_validate(answer).status
 
 
 def test_health_needs_no_client(load: Load, context: Context) -> None:

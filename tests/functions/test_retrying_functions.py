@@ -10,7 +10,7 @@ import pytest
 
 from local.image_server import ImageServer
 from local.images import Format, make_image
-from retail_pulse.api import submit_body
+from retail_pulse.api import schemas
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event
@@ -66,7 +66,7 @@ def job_body(*urls: str) -> str:
 
 
 def is_problem(answer: Any, status: int, text: str) -> bool:
-    problem = submit_body.Problem.model_validate(answer)
+    problem = schemas.Problem.model_validate(answer)
     return problem.status == status and text in f"{problem.title} {problem.detail}"
 
 
@@ -128,7 +128,7 @@ def test_a_retry_measures_what_had_failed(load: Load, environment: str, context:
         code, answer = post(submit, context, path)
         assert code == 202
         assert (answer["job_id"], answer["run"]) == (str(job_id), 2)
-        submit_body.Reopened.model_validate(answer)
+        schemas.Reopened.model_validate(answer)
         deliver(process, environment, context)
         # Sorted: the images of a chunk are downloaded at the same time, in no order.
         assert sorted(request.path for request in server.requests) == ["/good.png", "/late.png", "/late.png"]
