@@ -68,6 +68,7 @@ bench: setup  ## Measure the figures to hold, and write docs/performance.md: mak
 check: setup  ## Lint, types, template rules, and what is generated against its source
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions layers/common local tools
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules

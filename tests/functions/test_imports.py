@@ -12,7 +12,8 @@ HEAVY = (
     "aws_lambda_powertools.event_handler.openapi.swagger_ui", "aws_lambda_powertools.utilities.batch",
     "aws_lambda_powertools.utilities.data_classes", "aws_lambda_powertools.utilities.parameters",
     "aws_lambda_powertools.utilities.parser", "multiprocessing",
-    "retail_pulse.api.submit_body", "retail_pulse.measuring.fetch", "unittest", "xml.etree",
+    "retail_pulse.api.schemas", "retail_pulse.api.submit_body", "retail_pulse.domain.chunks",
+    "retail_pulse.measuring.fetch", "unittest", "xml.etree",
 )  # fmt: skip
 # Not third-party packages, or what a wheel registers of itself beside its package.
 NO_PACKAGES = {"app", "retail_pulse", "cython_runtime"}
@@ -38,14 +39,19 @@ ALLOWED = {
     "authorize": (AWS, AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes"}),
     "submit": (
         AWS | {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"},
-        AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.api.submit_body"},
+        AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.api.submit_body", "retail_pulse.domain.chunks"},
     ),
     "process": (
         AWS | {"charset_normalizer", "idna", "requests"},
-        AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes", "retail_pulse.measuring.fetch"},
+        AWS_HEAVY
+        | {
+            "aws_lambda_powertools.utilities.data_classes",
+            "retail_pulse.domain.chunks",
+            "retail_pulse.measuring.fetch",
+        },
     ),
-    "status": (AWS, AWS_HEAVY | HTTP_HEAVY),
-    "reprocess": (AWS, AWS_HEAVY),
+    "status": (AWS, AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.domain.chunks"}),
+    "reprocess": (AWS, AWS_HEAVY | {"retail_pulse.domain.chunks"}),
 }
 
 

@@ -1,0 +1,65 @@
+"""The walls between the rooms: `make check` fails on an import that goes the wrong way."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+
+def lint(package_parent: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LINT_IMPORTS, "--no-cache", "--no-logo", ROOT / "pyproject.toml"],
+        cwd=package_parent,
+        env=os.environ | {"PYTHONPATH": str(package_parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "layers" / "common" / "retail_pulse", tmp_path / "retail_pulse", ignore=ignored)
+    return tmp_path
+
+
+def test_make_check_runs_the_linter() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
+    assert "$(BIN)/lint-imports" in recipe
+
+
+def test_the_package_keeps_every_contract(copy: Path) -> None:
+    done = lint(copy)
+    assert done.returncode == 0, done.stdout
+    assert " kept, 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("domain/jobs.py", "from retail_pulse.storage import values", "one way BROKEN"),
+        ("use_cases/reading.py", "from retail_pulse.storage import items", "one way BROKEN"),
+        ("storage/queue.py", "from retail_pulse.api import answers", "one way BROKEN"),
+        ("measuring/fetch.py", "from retail_pulse.runtime import settings", "one way BROKEN"),
+        ("measuring/formats/png.py", "from retail_pulse.measuring.download import policy", "apart BROKEN"),
+        ("domain/chunks.py", "import requests", "no library BROKEN"),
+        ("use_cases/submission.py", "import boto3", "no library BROKEN"),
+        ("newcomer.py", "", "one way BROKEN"),
+    ],
+)
+def test_a_wrong_import_or_a_file_outside_the_rooms_fails(copy: Path, module: str, line: str, contract: str) -> None:
+    path = copy / "retail_pulse" / module
+    path.touch()
+    path.write_text(path.read_text(encoding="utf-8") + f"\n{line}\n", encoding="utf-8")
+
+    done = lint(copy)
+
+    assert done.returncode == 1
+    assert contract in done.stdout, done.stdout + done.stderr
