@@ -208,18 +208,18 @@ def _at_rest(prices: Prices) -> Table:
     """Return what a month costs in which nobody calls, with the template's defaults and no free tier."""
     found = template()
     polls = _IDLE_POLLS_AN_HOUR * _MONTH_HOURS
-    looks = 12 * _MONTH_HOURS
+    sweeps = 12 * _MONTH_HOURS
     memory = memory_megabytes(found, FUNCTIONS["reprocess"]) / 1024
     alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in found.body["Resources"].values())
     # Eight shards of an index, each an eventually consistent read that finds nothing.
     lines = {
         f"SQS: the pollers' {polls:,.0f} requests": prices.cost("sqs_request", polls),
-        f"reprocess: {looks:,} invocations of 0.1 s": prices.cost("lambda_request", looks)
-        + prices.cost("lambda_arm_gb_second", looks * 0.1 * memory),
-        "its schedule": prices.cost("scheduler_invocation", looks),
-        "its queries": prices.cost("dynamodb_read_unit", looks * 8 * 0.5),
-        "its log": prices.cost("logs_gb", looks * _LOOK_LOG_BYTES / 10**9),
-        "its traces": prices.cost("trace", looks),
+        f"reprocess: {sweeps:,} invocations of 0.1 s": prices.cost("lambda_request", sweeps)
+        + prices.cost("lambda_arm_gb_second", sweeps * 0.1 * memory),
+        "its schedule": prices.cost("scheduler_invocation", sweeps),
+        "its queries": prices.cost("dynamodb_read_unit", sweeps * 8 * 0.5),
+        "its log": prices.cost("logs_gb", sweeps * _LOOK_LOG_BYTES / 10**9),
+        "its traces": prices.cost("trace", sweeps),
         "its two metrics": prices.cost("metric_month", 2),
         f"alarms: {alarms}": prices.cost("alarm_month", alarms),
     }

@@ -127,7 +127,7 @@ def run_burst(stack: StackProcess, urls: list[str], count: int) -> Burst:
     )
 
 
-def submit_large_job(client: ApiClient, url: str, count: int, looks: int = 20) -> LargeJob:
+def submit_large_job(client: ApiClient, url: str, count: int, sweeps: int = 20) -> LargeJob:
     """Submit a job of very many images and ask for its status, in turns with that of a job of two."""
     body = submission(*((STORES[0], [f"{url}?{visit}.{image}" for image in range(4)]) for visit in range(count // 4)))
     begin = time.monotonic()
@@ -137,7 +137,7 @@ def submit_large_job(client: ApiClient, url: str, count: int, looks: int = 20) -
     small = client.submit((STORES[0], [f"{url}?1", f"{url}?2"]))
     times: dict[int, list[float]] = {large: [], small: []}
     status = ""
-    for _ in range(looks):
+    for _ in range(sweeps):
         for job in (large, small):
             begin = time.monotonic()
             seen = client.get("/api/status", jobid=job)

@@ -14,7 +14,7 @@ from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
-from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
 
@@ -75,7 +75,9 @@ class FakeTable:
         if now is None or now.run != chunk.run:
             return None
         outcomes = {index: outcome for index, outcome in now.outcomes.items() if index not in images}
-        self.stored[key] = replace(now, run=run, outcomes=outcomes, tries={}, turn=0, starts=0, starting=None, lease=0)
+        self.stored[key] = replace(
+            now, run=run, outcomes=outcomes, attempts={}, turn=0, starts=0, starting=None, lease=0
+        )
         self.faults.after()
         return self.stored[key]
 
@@ -88,21 +90,21 @@ class FakeTable:
         self.faults.after()
         return self.stored[key]
 
-    def hand_on_chunk(
-        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+    def requeue_chunk(
+        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
     ) -> Chunk | None:
         self.faults.before()
         now = self.stored.get(key)
         if now is None or (now.run, now.turn) != (chunk.run, chunk.turn):
             return None
         self.stored[key] = replace(
-            now, outcomes={**outcomes, **now.outcomes}, tries={**now.tries, **tries}, turn=now.turn + 1,
+            now, outcomes={**outcomes, **now.outcomes}, attempts={**now.attempts, **attempts}, turn=now.turn + 1,
             starts=0, starting=None, lease=0,
         )  # fmt: skip
         self.faults.after()
         return self.stored[key]
 
-    def start_alone(
+    def claim_exclusively(
         self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
     ) -> Chunk | None:
         self.faults.before()
@@ -124,8 +126,10 @@ class FakeTable:
         job = self.jobs.get((client, job_id))
         if job is None or job.run != run:
             return None
-        done, failed, soft = numbers(verdicts)
-        self.jobs[client, job_id] = replace(job, done=job.done | done, failed=job.failed | failed, soft=job.soft | soft)
+        done, failed, transient = numbers(verdicts)
+        self.jobs[client, job_id] = replace(
+            job, done=job.done | done, failed=job.failed | failed, transient=job.transient | transient
+        )
         self.faults.after()
         return self.jobs[client, job_id]
 
@@ -147,11 +151,11 @@ class FakeTable:
         now = self.jobs.get((job.client, job.job_id))
         if now is None or (now.run, now.open, now.due) != (job.run, job.open, job.due):
             return None
-        self.jobs[job.client, job.job_id] = replace(now, due=due, wait=wait, seen=len(job.done))
+        self.jobs[job.client, job.job_id] = replace(now, due=due, wait=wait, done_at_sweep=len(job.done))
         self.faults.after()
         return self.jobs[job.client, job.job_id]
 
-    def hurry_job(self, job: Job, due: int) -> None:
+    def mark_due(self, job: Job, due: int) -> None:
         self.faults.before()
         now = self.jobs.get((job.client, job.job_id))
         if now is not None and now.run == job.run and now.open:
@@ -167,8 +171,8 @@ class FakeTable:
             now, run=job.run + 1, scope=reopening.scope, open=True, status=reopening.status,
             automatic=reopening.automatic, due=reopening.due, wait=reopening.wait,
             ended_at=None if reopening.status is JobStatus.ONGOING else now.ended_at,
-            seen=len(job.done - reopening.chunks), done=now.done - reopening.chunks,
-            failed=now.failed - reopening.chunks, soft=now.soft - reopening.chunks,
+            done_at_sweep=len(job.done - reopening.chunks), done=now.done - reopening.chunks,
+            failed=now.failed - reopening.chunks, transient=now.transient - reopening.chunks,
         )  # fmt: skip
         self.faults.after()
         return self.jobs[job.client, job.job_id]

@@ -6,7 +6,7 @@ from itertools import count
 
 from retail_pulse.domain.chunks import Pointer
 from retail_pulse.domain.failures import MeasuringError
-from retail_pulse.domain.jobs import Job, LookPolicy
+from retail_pulse.domain.jobs import Job, SweepPolicy
 from retail_pulse.domain.outcomes import Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.stores import Store
@@ -27,7 +27,7 @@ GOOD = Measured("PNG", 5, 5, 100)
 # Comes to what an image is, by its URL and the seconds from the start, or raises `MeasuringError`.
 Measure = Callable[[str, float], Measured]
 # Whatever waits, waits in the queue: no test sleeps.
-RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, longest_wait_seconds=900, inline_wait_seconds=0)
+RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, max_wait_seconds=900, inline_wait_seconds=0)
 
 
 def good(_url: str, _seconds: float) -> Measured:
@@ -89,7 +89,7 @@ class World:
     measure
         What images are; each call is kept in ``fetched`` with its time.
     retries, automatic_runs
-        See `RetryPolicy` and `LookPolicy`.
+        See `RetryPolicy` and `SweepPolicy`.
     pool
         Makes the pool of a function that measures; the one that it makes by itself has no threads.
     """
@@ -106,15 +106,15 @@ class World:
         self.queue = DelayingQueue(self.now)
         self.fetched: list[tuple[datetime, str]] = []
         self._measure = measure
-        looks = LookPolicy(STALL, automatic_runs)
+        sweeps = SweepPolicy(STALL, automatic_runs)
         self.submission = Submission(
             self.table, self.queue, CHUNK_IMAGES, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
         )
         self.processing = Processing(
-            self.table, self.queue, STORES.__contains__, pool(self.fetch), retries, looks, self.now, lambda: 1.0
+            self.table, self.queue, STORES.__contains__, pool(self.fetch), retries, sweeps, self.now, lambda: 1.0
         )
-        self.reprocessing = Reprocessing(self.table, self.queue, looks, self.now)
-        self.retrying = Retrying(self.table, self.queue, looks, self.now)
+        self.reprocessing = Reprocessing(self.table, self.queue, sweeps, self.now)
+        self.retrying = Retrying(self.table, self.queue, sweeps, self.now)
         self.reading = Reading(self.table, STORES.get, self.now)
         self._ids = count()
 
@@ -147,9 +147,9 @@ class World:
         self.queue.waiting += [(self.clock, by_id[message_id]) for message_id in report.failed_messages]
         return pointers, report
 
-    def look(self) -> ReprocessReport:
+    def sweep(self) -> ReprocessReport:
         """Have reprocess look at what is due."""
-        return self.reprocessing.look()
+        return self.reprocessing.sweep()
 
     def run_out(self) -> None:
         """Deliver messages, each at its time, until there is none left."""

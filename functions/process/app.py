@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.errors import InvalidPointerError
-from retail_pulse.domain.jobs import LookPolicy
+from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
@@ -43,13 +43,13 @@ processing = Processing(
     knows_store=StoreMaster.load().__contains__,
     pool=ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds),
     retries=RetryPolicy(
-        max_tries=settings.image_tries,
+        max_attempts=settings.image_tries,
         give_up_seconds=settings.image_retry_seconds,
         first_wait_seconds=settings.first_wait_seconds,
-        longest_wait_seconds=settings.longest_wait_seconds,
+        max_wait_seconds=settings.longest_wait_seconds,
         inline_wait_seconds=settings.inline_wait_seconds,
     ),
-    looks=LookPolicy(settings.stall_seconds, settings.automatic_runs),
+    sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
 # An image that begins with less time left than this might be cut off half-way.
 _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
@@ -79,9 +79,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             "chunks": len(deliveries),
             "measured": report.measured,
             "failures": report.failures,
-            "tried_again": report.tried_again,
+            "retried": report.retried,
             "dropped": report.dropped,
-            "handed_on": report.handed_on,
+            "requeued": report.requeued,
             "delivered_again": len(failed),
             "unreadable": len(unreadable),
             "closed": [job.job_id for job in report.closed],

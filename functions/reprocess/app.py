@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from retail_pulse.domain.jobs import LookPolicy
+from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.runtime.settings import ReprocessSettings
 from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
@@ -22,7 +22,7 @@ settings = ReprocessSettings.from_environment()
 reprocessing = Reprocessing(
     store=JobsTable(clients.dynamodb(), settings.table_name),
     queue=PointerQueue(clients.sqs(), settings.queue_url),
-    looks=LookPolicy(settings.stall_seconds, settings.automatic_runs),
+    sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
 
 
@@ -30,9 +30,9 @@ reprocessing = Reprocessing(
 @metrics.log_metrics
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Look at the jobs that are due; answers with what that came to, for whoever invokes it by hand."""
-    report = reprocessing.look(lambda: context.get_remaining_time_in_millis() > _LONGEST_JOB_MILLISECONDS)
+    report = reprocessing.sweep(lambda: context.get_remaining_time_in_millis() > _LONGEST_JOB_MILLISECONDS)
     counts = asdict(report)
-    logger.info("looked", extra=counts)
+    logger.info("swept", extra=counts)
     metrics.add_metric("PointersSentAgain", MetricUnit.Count, report.sent)
     metrics.add_metric("JobsOpenedAgain", MetricUnit.Count, report.reopened)
     return counts

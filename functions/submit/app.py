@@ -12,8 +12,8 @@ from retail_pulse.api.router import SUBMIT_PATH, Api, json_answer
 from retail_pulse.api.submit_body import SubmissionLimits, parse_submission
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.jobs import LookPolicy
-from retail_pulse.runtime.garbage import collect_seldom
+from retail_pulse.domain.jobs import SweepPolicy
+from retail_pulse.runtime.garbage import tune_gc
 from retail_pulse.runtime.settings import SubmitSettings
 from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
@@ -38,9 +38,9 @@ submission = Submission(
     retention=timedelta(days=settings.job_retention_days),
     stall=timedelta(seconds=settings.stall_seconds),
 )
-retrying = Retrying(table, queue, LookPolicy(settings.stall_seconds, settings.automatic_runs))
+retrying = Retrying(table, queue, SweepPolicy(settings.stall_seconds, settings.automatic_runs))
 api = Api(on_error=logger.exception)
-collect_seldom()
+tune_gc()
 
 
 @api.app.post(SUBMIT_PATH)

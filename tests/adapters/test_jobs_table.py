@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EXPIRES = 1_800_000_000
 GOOD = Measured("JPEG", 1280, 720, 51_234)
-BAD = Failure(FailureCode.HTTP_STATUS, "404 from http://a.example/ä", may_pass=False)
-SOFT = Failure(FailureCode.TIMEOUT, "too slow", may_pass=True)
+BAD = Failure(FailureCode.HTTP_STATUS, "404 from http://a.example/ä", is_transient=False)
+TRANSIENT = Failure(FailureCode.TIMEOUT, "too slow", is_transient=True)
 JOB = Job(
     client="me", job_id=123, nonce="n", status=JobStatus.ONGOING, open=True, run=1, scope=Scope.ALL, created_at=NOW,
     ended_at=None, visits=2, images=120, chunks=3, due=EXPIRES, expires_at=EXPIRES,
@@ -82,9 +82,9 @@ def test_an_id_is_taken_once_but_the_same_attempt_may_ask_twice(table: JobsTable
 def test_an_image_keeps_the_outcome_that_it_has(table: JobsTable) -> None:
     stored(table)
     table.save_chunk(KEY, 1, {0: GOOD, 1: BAD})
-    saved = table.save_chunk(KEY, 1, {1: GOOD, 2: SOFT})
+    saved = table.save_chunk(KEY, 1, {1: GOOD, 2: TRANSIENT})
     assert saved is not None
-    assert saved.outcomes == {0: GOOD, 1: BAD, 2: SOFT}
+    assert saved.outcomes == {0: GOOD, 1: BAD, 2: TRANSIENT}
 
 
 def test_all_fifty_images_are_saved_in_one_write(table: JobsTable) -> None:
@@ -103,7 +103,7 @@ def test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_makes_no_gho
 
 def test_reopening_removes_the_named_outcomes_and_happens_once(table: JobsTable) -> None:
     chunk = stored(table)
-    table.save_chunk(KEY, 1, {0: GOOD, 1: BAD, 2: SOFT})
+    table.save_chunk(KEY, 1, {0: GOOD, 1: BAD, 2: TRANSIENT})
     reopened = table.reopen_chunk(KEY, chunk, 3, [1, 2])
     assert reopened is not None
     assert (reopened.run, reopened.outcomes) == (3, {0: GOOD})
@@ -115,11 +115,11 @@ def test_reopening_removes_the_named_outcomes_and_happens_once(table: JobsTable)
 
 def test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart(table: JobsTable) -> None:
     table.put_job(JOB)
-    verdicts = [ChunkVerdict(0, failed=False, soft=False), ChunkVerdict(2, failed=True, soft=True)]
+    verdicts = [ChunkVerdict(0, failed=False, transient=False), ChunkVerdict(2, failed=True, transient=True)]
     table.add_chunks("me", 123, 1, verdicts)
     job = table.add_chunks("me", 123, 1, verdicts)
     assert job is not None
-    assert (job.done, job.failed, job.soft) == (frozenset({0, 2}), frozenset({2}), frozenset({2}))
+    assert (job.done, job.failed, job.transient) == (frozenset({0, 2}), frozenset({2}), frozenset({2}))
     assert table.add_chunks("me", 123, 2, verdicts) is None
     assert table.add_chunks("me", 999, 1, verdicts) is None
     assert table.job("me", 999) is None

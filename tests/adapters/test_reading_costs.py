@@ -22,7 +22,7 @@ EXPIRES = 1_800_000_000
 CHUNK_IMAGES = 50
 # Images of a job and a page of its results in the middle.
 SIZES = (100, 60_000)
-BAD = Failure(FailureCode.HTTP_STATUS, "404", may_pass=False)
+BAD = Failure(FailureCode.HTTP_STATUS, "404", is_transient=False)
 
 
 class Reads:

@@ -13,7 +13,7 @@ from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening
 from retail_pulse.domain.outcomes import Failure, Measured
-from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE, create_table
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DUE = int(NOW.timestamp())
 EXPIRES = DUE + 90 * 86_400
 GOOD = Measured("JPEG", 1280, 720, 51_234)
-SOFT = Failure(FailureCode.TIMEOUT, "too slow", may_pass=True)
+TRANSIENT = Failure(FailureCode.TIMEOUT, "too slow", is_transient=True)
 KEY = ChunkKey("n", 0)
 JOB = Job(
     client="me", job_id=123, nonce="n", status=JobStatus.ONGOING, open=True, run=1, scope=Scope.ALL, created_at=NOW,
@@ -59,48 +59,48 @@ def job(table: JobsTable) -> Job:
 
 
 def test_handing_on_saves_and_begins_the_next_turn_once(table: JobsTable, chunk: Chunk) -> None:
-    tries = {1: Tries(2, DUE + 0.25, DUE + 7.5)}
-    handed = table.hand_on_chunk(KEY, chunk, {0: GOOD}, tries)
+    attempts = {1: Attempts(2, DUE + 0.25, DUE + 7.5)}
+    handed = table.requeue_chunk(KEY, chunk, {0: GOOD}, attempts)
     assert handed is not None
-    assert (handed.turn, handed.outcomes, handed.tries) == (1, {0: GOOD}, tries)
+    assert (handed.turn, handed.outcomes, handed.attempts) == (1, {0: GOOD}, attempts)
     assert table.chunks([KEY])[KEY] == handed
     # The same turn again is another worker's, and too late.
-    assert table.hand_on_chunk(KEY, chunk, {2: GOOD}, {}) is None
-    later = table.hand_on_chunk(KEY, handed, {0: SOFT}, {2: Tries(1, DUE, DUE)})
+    assert table.requeue_chunk(KEY, chunk, {2: GOOD}, {}) is None
+    later = table.requeue_chunk(KEY, handed, {0: TRANSIENT}, {2: Attempts(1, DUE, DUE)})
     assert later is not None
-    assert (later.turn, later.outcomes, sorted(later.tries)) == (2, {0: GOOD}, [1, 2])
+    assert (later.turn, later.outcomes, sorted(later.attempts)) == (2, {0: GOOD}, [1, 2])
 
 
 def test_handing_on_frees_a_chunk_that_one_worker_had(table: JobsTable, chunk: Chunk) -> None:
-    started = table.start_alone(KEY, chunk, 1, 2, 5000, 1000)
+    started = table.claim_exclusively(KEY, chunk, 1, 2, 5000, 1000)
     assert started is not None
-    handed = table.hand_on_chunk(KEY, started, {0: GOOD}, {})
+    handed = table.requeue_chunk(KEY, started, {0: GOOD}, {})
     assert handed is not None
     assert (handed.starts, handed.starting, handed.lease) == (0, None, 0)
 
 
 def test_a_run_begins_without_the_tries_and_turns_of_the_last_one(table: JobsTable, chunk: Chunk) -> None:
-    handed = table.hand_on_chunk(KEY, chunk, {0: SOFT}, {1: Tries(2, DUE, DUE)})
+    handed = table.requeue_chunk(KEY, chunk, {0: TRANSIENT}, {1: Attempts(2, DUE, DUE)})
     assert handed is not None
     reopened = table.reopen_chunk(KEY, handed, 2, [0])
     assert reopened is not None
-    assert (reopened.run, reopened.turn, reopened.tries, reopened.outcomes) == (2, 0, {}, {})
-    assert table.hand_on_chunk(KEY, handed, {0: GOOD}, {}) is None
+    assert (reopened.run, reopened.turn, reopened.attempts, reopened.outcomes) == (2, 0, {}, {})
+    assert table.requeue_chunk(KEY, handed, {0: GOOD}, {}) is None
 
 
 def test_a_chunk_is_one_workers_until_its_lease_ends(table: JobsTable, chunk: Chunk) -> None:
-    first = table.start_alone(KEY, chunk, None, 1, 5000, 1000)
+    first = table.claim_exclusively(KEY, chunk, None, 1, 5000, 1000)
     assert first is not None
     assert (first.starts, first.starting, first.lease) == (1, None, 5000)
-    assert table.start_alone(KEY, chunk, None, 1, 6000, 4999) is None
+    assert table.claim_exclusively(KEY, chunk, None, 1, 6000, 4999) is None
     # Who has it goes on, image by image; who comes after the lease takes it over.
-    own = table.start_alone(KEY, first, 0, 2, 5000, 4999)
+    own = table.claim_exclusively(KEY, first, 0, 2, 5000, 4999)
     assert own is not None
     assert (own.starting, own.starts) == (0, 2)
-    other = table.start_alone(KEY, chunk, 0, 3, 9000, 5000)
+    other = table.claim_exclusively(KEY, chunk, 0, 3, 9000, 5000)
     assert other is not None
     assert (other.starts, other.lease) == (3, 9000)
-    assert table.start_alone(ChunkKey("gone", 0), chunk, None, 1, 5000, 1000) is None
+    assert table.claim_exclusively(ChunkKey("gone", 0), chunk, None, 1, 5000, 1000) is None
     assert table.chunks([ChunkKey("gone", 0)]) == {}
 
 
@@ -110,12 +110,12 @@ def test_a_chunk_is_one_workers_until_its_lease_ends(table: JobsTable, chunk: Ch
 def test_a_due_job_is_found_claimed_once_and_due_again_later(table: JobsTable, job: Job) -> None:
     assert list(table.due_jobs(DUE - 1)) == []
     assert list(table.due_jobs(DUE)) == [("me", 123)]
-    table.add_chunks("me", 123, 1, [ChunkVerdict(0, failed=False, soft=False)])
+    table.add_chunks("me", 123, 1, [ChunkVerdict(0, failed=False, transient=False)])
     read = table.job("me", 123)
     assert read is not None
     claimed = table.claim_job(read, DUE + 1800, 1800)
     assert claimed is not None
-    assert (claimed.due, claimed.wait, claimed.seen) == (DUE + 1800, 1800, 1)
+    assert (claimed.due, claimed.wait, claimed.done_at_sweep) == (DUE + 1800, 1800, 1)
     assert table.claim_job(read, DUE + 1800, 1800) is None
     assert list(table.due_jobs(DUE)) == []
 
@@ -127,13 +127,13 @@ def test_the_longest_due_of_a_shard_comes_first(table: JobsTable) -> None:
 
 
 def test_an_open_job_may_be_hurried_and_an_ended_one_may_not(table: JobsTable, job: Job) -> None:
-    table.hurry_job(job, DUE - 60)
+    table.mark_due(job, DUE - 60)
     hurried = table.job("me", 123)
     assert hurried is not None
     assert (hurried.due, hurried.wait) == (DUE - 60, 0)
     table.close_job(job, JobStatus.COMPLETED, NOW, None)
-    table.hurry_job(job, DUE - 60)
-    table.hurry_job(replace(job, job_id=999), DUE - 60)
+    table.mark_due(job, DUE - 60)
+    table.mark_due(replace(job, job_id=999), DUE - 60)
     ended = table.job("me", 123)
     assert ended is not None
     assert ended.due is None
@@ -143,16 +143,16 @@ def test_an_open_job_may_be_hurried_and_an_ended_one_may_not(table: JobsTable, j
 def test_an_ended_job_is_opened_once_with_a_run_of_its_own(table: JobsTable, job: Job) -> None:
     verdicts = [ChunkVerdict(0, False, False), ChunkVerdict(1, True, True), ChunkVerdict(2, True, False)]
     table.add_chunks("me", 123, 1, verdicts)
-    reopening = Reopening(frozenset({1}), Scope.SOFT, JobStatus.FAILED, 1, DUE + 900, 900)
+    reopening = Reopening(frozenset({1}), Scope.TRANSIENT, JobStatus.FAILED, 1, DUE + 900, 900)
     assert table.reopen_job(job, reopening) is None  # it has not ended
     ended = table.close_job(job, JobStatus.FAILED, NOW, DUE + 60)
     assert ended is not None
     assert ended.due == DUE + 60
     opened = table.reopen_job(ended, reopening)
     assert opened is not None
-    assert (opened.run, opened.scope, opened.open, opened.status) == (2, Scope.SOFT, True, JobStatus.FAILED)
-    assert (opened.done, opened.failed, opened.soft) == (frozenset({0, 2}), frozenset({2}), frozenset())
-    assert (opened.automatic, opened.due, opened.wait, opened.seen) == (1, DUE + 900, 900, 2)
+    assert (opened.run, opened.scope, opened.open, opened.status) == (2, Scope.TRANSIENT, True, JobStatus.FAILED)
+    assert (opened.done, opened.failed, opened.transient) == (frozenset({0, 2}), frozenset({2}), frozenset())
+    assert (opened.automatic, opened.due, opened.wait, opened.done_at_sweep) == (1, DUE + 900, 900, 2)
     assert opened.ended_at == NOW
     assert table.reopen_job(ended, reopening) is None
     assert table.job("me", 123) == opened

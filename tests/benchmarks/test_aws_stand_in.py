@@ -20,7 +20,7 @@ from retail_pulse.domain.chunks import ChunkKey, Pointer, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, JobStatus, Reopening
-from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
@@ -154,23 +154,23 @@ def every_step(client: Any) -> list[Any]:
     read = table.chunks([KEY, ChunkKey("gone", 1)])[KEY]
     table.save_chunk(KEY, 1, {0: GOOD})
     table.save_chunk(KEY, 9, {0: GOOD})
-    handed = table.hand_on_chunk(KEY, read, {0: BAD}, {1: Tries(1, 5, 6)})
-    table.hand_on_chunk(KEY, read, {}, {2: Tries(1, 5, 6)})
+    handed = table.requeue_chunk(KEY, read, {0: BAD}, {1: Attempts(1, 5, 6)})
+    table.requeue_chunk(KEY, read, {}, {2: Attempts(1, 5, 6)})
     assert handed is not None
-    table.start_alone(KEY, handed, 1, 2, 5000, 1000)
-    table.start_alone(KEY, handed, None, 2, 5000, 1000)
+    table.claim_exclusively(KEY, handed, 1, 2, 5000, 1000)
+    table.claim_exclusively(KEY, handed, None, 2, 5000, 1000)
     table.reopen_chunk(KEY, handed, 2, [0])
     table.put_visit_rows([(VisitRow("me", 123, 0, 1, 1, "A", "2026-11-23", 420, 3), EXPIRES)])
-    verdicts = [ChunkVerdict(0, failed=False, soft=False), ChunkVerdict(2, failed=True, soft=True)]
+    verdicts = [ChunkVerdict(0, failed=False, transient=False), ChunkVerdict(2, failed=True, transient=True)]
     table.add_chunks("me", 123, 1, verdicts)
     table.add_chunks("me", 123, 2, verdicts)
     ended = table.close_job(JOB, JobStatus.FAILED, NOW, EXPIRES)
     assert ended is not None
-    table.reopen_job(ended, Reopening(frozenset({1}), Scope.SOFT, JobStatus.ONGOING, 1, EXPIRES, 900))
+    table.reopen_job(ended, Reopening(frozenset({1}), Scope.TRANSIENT, JobStatus.ONGOING, 1, EXPIRES, 900))
     reopened = table.job("me", 123)
     assert reopened is not None
     table.claim_job(reopened, EXPIRES + 1, 1800)
-    table.hurry_job(reopened, EXPIRES)
+    table.mark_due(reopened, EXPIRES)
     table.job("me", 999)
     for wrong in ("SET #out.i00 = :one", "SET nothing.i00 = :one", "ADD done_chunks :one"):
         with pytest.raises(ClientError):

@@ -75,12 +75,12 @@ class Truth:
     requests: int
 
     @classmethod
-    def of(cls, tries: Sequence[Outcome]) -> "Truth":
+    def of(cls, attempts: Sequence[Outcome]) -> "Truth":
         """Make it from what each request has come to."""
         return cls(
-            frozenset((each.width, each.height) for each in tries if isinstance(each, Measured)),
-            frozenset(each.code for each in tries if isinstance(each, Failure)),
-            len(tries),
+            frozenset((each.width, each.height) for each in attempts if isinstance(each, Measured)),
+            frozenset(each.code for each in attempts if isinstance(each, Failure)),
+            len(attempts),
         )
 
     def allows(self, outcome: Outcome) -> bool:
@@ -145,8 +145,8 @@ def _check_job(job: Job, contents: Contents, expected_rows: dict[tuple[str, str]
         yield f"done is {sorted(job.done)} of {job.chunks}"
     if job.failed != {chunk.number for chunk in whole if chunk.has_failed}:
         yield f"failed is {sorted(job.failed)}"
-    if job.soft != {chunk.number for chunk in whole if chunk.is_soft}:
-        yield f"soft is {sorted(job.soft)}"
+    if job.transient != {chunk.number for chunk in whole if chunk.has_transient_failure}:
+        yield f"transient is {sorted(job.transient)}"
     if job.status is not (JobStatus.FAILED if any(chunk.has_failed for chunk in whole) else JobStatus.COMPLETED):
         yield f"status is {job.status}"
     if job.images != sum(chunk.size for chunk in whole):
@@ -255,7 +255,7 @@ def _went_back(before: Job, now: Job) -> Sequence[str]:
         back.append("open again in the same run")
     if not before.open and now.status is not before.status:
         back.append(f"{before.status} to {now.status} after its end")
-    for name in ("done", "failed", "soft"):
+    for name in ("done", "failed", "transient"):
         if not getattr(before, name) <= getattr(now, name):
             back.append(f"{name} lost {sorted(getattr(before, name) - getattr(now, name))}")
     return back

@@ -5,12 +5,12 @@ from typing import Any
 
 # By role, what the function of that name asks of AWS, and what it does between.
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "submit": ("claim key", "put chunks", "put job", "read job", "send", "hurry", "reopen job"),
+    "submit": ("claim key", "put chunks", "put job", "read job", "send", "mark due", "reopen job"),
     "process": (
         "read chunks", "reopen chunk", "measure", "save", "hand on", "start alone", "send", "put rows", "add", "close",
         "acknowledge",
     ),
-    "reprocess": ("find due", "read job", "claim job", "close", "reopen job", "send", "hurry"),
+    "reprocess": ("find due", "read job", "claim job", "close", "reopen job", "send", "mark due"),
 }  # fmt: skip
 MOMENTS = ("before", "after")
 
@@ -20,9 +20,9 @@ _UPDATES = (
     ("ended_at = :ended_at", "close"),
     ("starts = :starts", "start alone"),
     ("turn = :next", "hand on"),
-    ("#tries = :none", "reopen chunk"),
+    ("#attempts = :none", "reopen chunk"),
     ("#wait = :wait", "claim job"),
-    ("#wait = :zero", "hurry"),
+    ("#wait = :zero", "mark due"),
     ("#out.", "save"),
     ("SET job_id", "move claim"),
 )

@@ -183,7 +183,7 @@ def _reprocess(orders: Orders, injector: Injector, function: Any, now: Callable[
     reprocessing = function.reprocessing
     _with_faults(reprocessing._store, reprocessing._queue, injector)
     reprocessing._now = now
-    reprocessing._looks = replace(reprocessing._looks, longest_seconds=_LONGEST_WAIT_SECONDS)
+    reprocessing._sweeps = replace(reprocessing._sweeps, max_seconds=_LONGEST_WAIT_SECONDS)
     while not orders.stop.exists():
         function.handler({}, _Context(60))
         time.sleep(_LOOK_SECONDS)

@@ -165,26 +165,26 @@ def make_due(job_id: int) -> None:
     table = JobsTable(boto3.client("dynamodb"), TABLE)
     job = table.job("me", job_id)
     assert job is not None
-    table.hurry_job(job, 0)
+    table.mark_due(job, 0)
 
 
 def test_the_schedule_sends_what_was_lost_and_the_job_ends(load: Load, environment: str, context: Context) -> None:
     submit, process, reprocess = load("submit"), load("process"), load("reprocess")
     job_id = post(submit, context)[1]["job_id"]
     boto3.client("sqs").purge_queue(QueueUrl=environment)
-    assert reprocess.handler(event("reprocess"), context)["looked"] == 0
+    assert reprocess.handler(event("reprocess"), context)["swept"] == 0
     make_due(job_id)
     counts = reprocess.handler(event("reprocess"), context)
-    assert (counts["looked"], counts["sent"], counts["unfinished"]) == (1, 1, False)
+    assert (counts["swept"], counts["sent"], counts["unfinished"]) == (1, 1, False)
     assert deliver(process, environment, context) == 1
-    assert reprocess.handler(event("reprocess"), context)["looked"] == 0
+    assert reprocess.handler(event("reprocess"), context)["swept"] == 0
 
 
 def test_a_schedule_without_time_says_that_it_is_unfinished(load: Load, context: Context) -> None:
     make_due(post(load("submit"), context)[1]["job_id"])
     context.milliseconds = 10_000
     counts = load("reprocess").handler(event("reprocess"), context)
-    assert (counts["looked"], counts["unfinished"]) == (0, True)
+    assert (counts["swept"], counts["unfinished"]) == (0, True)
 
 
 def test_how_often_a_message_was_delivered_reaches_the_worker(

@@ -5,7 +5,7 @@ import pytest
 from tests.infra import sam
 
 # Sets of chunk numbers on a job's item: they grow with every batch, and would be copied into an index each time.
-SETS = {"done_chunks", "failed_chunks", "soft_chunks"}
+SETS = {"done_chunks", "failed_chunks", "transient_chunks"}
 
 
 @pytest.fixture

@@ -36,4 +36,4 @@ def test_members_without_end_are_given_up(step: int) -> None:
 def test_what_is_no_gzip_is_said_to_be_none(stream: bytes) -> None:
     with pytest.raises(MeasuringError) as caught:
         inflated(stream, 10**6)
-    assert (caught.value.code, caught.value.may_pass) == (FailureCode.CONNECT_FAILED, False)
+    assert (caught.value.code, caught.value.is_transient) == (FailureCode.CONNECT_FAILED, False)

@@ -114,11 +114,11 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
         reader.feed(content)
         with deadline(0), pytest.raises(TimeoutError):
             reader.result()
-        looks: list[None] = []
-        monkeypatch.setattr(tiff_module, "seconds_left", lambda: looks.append(None))
+        sweeps: list[None] = []
+        monkeypatch.setattr(tiff_module, "seconds_left", lambda: sweeps.append(None))
         reader.result()
     # Once a directory, and once a block of 8,192 of both tags' values.
-    assert len(looks) > len(content) / 4 / 8_192
+    assert len(sweeps) > len(content) / 4 / 8_192
 
 
 def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:
@@ -128,7 +128,7 @@ def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:
     first.feed(content)
     with pytest.raises(MeasuringError, match="no room") as caught:
         second.feed(content)
-    assert caught.value.may_pass
+    assert caught.value.is_transient
     first.close()
     second.feed(content)
     assert second.is_whole(len(content))

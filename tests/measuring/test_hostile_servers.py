@@ -233,7 +233,7 @@ def test_a_hostile_answer_has_a_code_and_costs_no_memory(name: str) -> None:
     with answer() as server:
         error, peak = refusal(FETCHER, server)
     assert error.code == code, error.message
-    assert error.may_pass == (name in MAY_PASS)
+    assert error.is_transient == (name in MAY_PASS)
     assert error.message.isprintable()
     assert peak < PEAK_BYTES
 
@@ -244,7 +244,7 @@ def test_a_slow_or_endless_answer_is_ended_by_the_deadline_and_costs_no_memory(n
     with answer() as server:
         error, peak = refusal(HASTY_FETCHER, server)
     assert error.code in codes.split(" or "), error.message
-    assert error.may_pass == (error.code == "timeout")
+    assert error.is_transient == (error.code == "timeout")
     assert peak < PEAK_BYTES
 
 

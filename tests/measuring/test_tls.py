@@ -81,7 +81,7 @@ def test_a_certificate_that_proves_nothing_is_refused(authority: trustme.CA, kin
         pytest.raises(MeasuringError) as caught,
     ):
         fetcher().measure(f"https://images.test:{server.port}/a.png")
-    assert (caught.value.code, caught.value.may_pass) == (FailureCode.TLS_FAILED, False)
+    assert (caught.value.code, caught.value.is_transient) == (FailureCode.TLS_FAILED, False)
     assert caught.value.message == "no secure connection to images.test"
     assert server.heads == []
 

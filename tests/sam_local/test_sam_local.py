@@ -142,13 +142,13 @@ def test_reprocess_by_a_schedule_event_sends_what_was_lost(stage: SamLocalStage,
     stage.stack.client("sqs").purge_queue(QueueUrl=stage.stack.queue_url)
     job = table(stage).job("local", job_id)
     assert job is not None
-    table(stage).hurry_job(job, int(job.created_at.timestamp()))
+    table(stage).mark_due(job, int(job.created_at.timestamp()))
 
     # WHEN the schedule triggers reprocess
     report = stage.invoke("ReprocessFunction", schedule_event())
 
     # THEN the message is sent again
-    assert (report["looked"], report["sent"]) == (1, 1)
+    assert (report["swept"], report["sent"]) == (1, 1)
     assert [json.loads(message["Body"])["job_id"] for message in waiting(stage)] == [job_id]
 
 

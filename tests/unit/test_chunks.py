@@ -9,8 +9,8 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage import items
 
-HARD = Failure(FailureCode.NOT_AN_IMAGE, "no", may_pass=False)
-SOFT = Failure(FailureCode.TIMEOUT, "slow", may_pass=True)
+HARD = Failure(FailureCode.NOT_AN_IMAGE, "no", is_transient=False)
+TRANSIENT = Failure(FailureCode.TIMEOUT, "slow", is_transient=True)
 GOOD = Measured("JPEG", 30, 20, 1000)
 
 urls = st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=30)
@@ -56,12 +56,12 @@ def chunk_with(outcomes: dict[int, Failure | Measured]) -> Chunk:
 
 
 def test_rows_are_made_of_wholly_measured_visits_alone() -> None:
-    (row,) = chunk_with({0: GOOD, 1: SOFT, 2: GOOD}).measured_rows("c", 7)
+    (row,) = chunk_with({0: GOOD, 1: TRANSIENT, 2: GOOD}).measured_rows("c", 7)
     assert (row.store_id, row.visit, row.perimeter, row.images) == ("B", 1, 100, 1)
     assert not list(chunk_with({0: GOOD}).measured_rows("c", 7))
 
 
 def test_a_run_tries_again_what_its_scope_includes() -> None:
-    chunk = chunk_with({0: HARD, 1: SOFT, 2: GOOD})
+    chunk = chunk_with({0: HARD, 1: TRANSIENT, 2: GOOD})
     assert chunk.reopened_by(Scope.ALL) == [0, 1]
-    assert chunk.reopened_by(Scope.SOFT) == [1]
+    assert chunk.reopened_by(Scope.TRANSIENT) == [1]

@@ -23,4 +23,4 @@ def test_a_body_that_ends_before_its_length_is_truncated(sent: int) -> None:
         with pytest.raises(MeasuringError) as caught:
             fetcher.measure(url)
     assert caught.value.code is FailureCode.TRUNCATED
-    assert caught.value.may_pass
+    assert caught.value.is_transient

@@ -15,7 +15,7 @@ from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.jobs import Job, JobStatus, LookPolicy
+from retail_pulse.domain.jobs import Job, JobStatus, SweepPolicy
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.stores import Store
@@ -30,8 +30,8 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
 VISITS = [Visit("A", "2026-11-23", ["good/1", "good/2", "good/3"]), Visit("B", "some time", ["good/4"])]
 
-NO_RETRIES = RetryPolicy(max_tries=1, give_up_seconds=0)
-LOOKS = LookPolicy(stall_seconds=900, automatic_runs=0)
+NO_RETRIES = RetryPolicy(max_attempts=1, give_up_seconds=0)
+SWEEPS = SweepPolicy(stall_seconds=900, automatic_runs=0)
 
 
 class World:
@@ -46,7 +46,7 @@ class World:
         )
         self.pool = ImagePool(self.measure, 4)
         self.processing = Processing(
-            self.table, self.queue, STORES.__contains__, self.pool, NO_RETRIES, LOOKS, lambda: NOW
+            self.table, self.queue, STORES.__contains__, self.pool, NO_RETRIES, SWEEPS, lambda: NOW
         )
         self.reading = Reading(self.table, STORES.get, lambda: NOW)
         self._ids = count()
@@ -112,7 +112,7 @@ def test_a_bug_in_a_library_fails_one_image_alone(world: World) -> None:
     world.deliver()
     failed, measured = world.outcomes(job)
     assert isinstance(failed, Failure)
-    assert (failed.code, failed.may_pass) == (FailureCode.PROCESSING_ERROR, False)
+    assert (failed.code, failed.is_transient) == (FailureCode.PROCESSING_ERROR, False)
     assert isinstance(measured, Measured)
 
 
@@ -190,7 +190,7 @@ def test_a_job_of_more_chunks_than_its_item_can_number_is_refused_before_anythin
 def test_when_time_is_short_nothing_is_begun_and_the_rest_goes_back_to_the_queue(world: World) -> None:
     job = world.submit()
     report = world.deliver(may_start=False)
-    assert report.handed_on == 2
+    assert report.requeued == 2
     assert not world.fetched
     assert world.job(job).open
     world.deliver()
@@ -200,10 +200,10 @@ def test_when_time_is_short_nothing_is_begun_and_the_rest_goes_back_to_the_queue
 def reopened(world: World, job: Job, scope: Scope) -> Job:
     """Open the job again as step 12 does: one write on the job, then the messages."""
     ended = world.job(job)
-    chunks = ended.soft if scope is Scope.SOFT else ended.failed
+    chunks = ended.transient if scope is Scope.TRANSIENT else ended.failed
     again = replace(
         ended, run=ended.run + 1, scope=scope, open=True, status=JobStatus.ONGOING,
-        done=ended.done - chunks, failed=ended.failed - chunks, soft=ended.soft - chunks,
+        done=ended.done - chunks, failed=ended.failed - chunks, transient=ended.transient - chunks,
     )  # fmt: skip
     world.table.jobs["me", job.job_id] = again
     world.queue.sent = [again.pointer_to(chunk) for chunk in sorted(chunks)]
@@ -214,8 +214,8 @@ def test_a_later_run_tries_only_what_its_scope_includes_and_old_messages_are_dro
     job = world.submit([Visit("A", "t", ["good/1", "soft/2", "bad/3"]), Visit("B", "t", ["good/4"])])
     old = list(world.queue.sent)
     world.deliver()
-    assert world.job(job).soft == {0}
-    again = reopened(world, job, Scope.SOFT)
+    assert world.job(job).transient == {0}
+    again = reopened(world, job, Scope.TRANSIENT)
     pending = world.outcomes(job)
     assert pending[1] is None
     assert isinstance(pending[2], Failure)

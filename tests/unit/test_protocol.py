@@ -17,7 +17,7 @@ from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.domain.errors import JobIsOpenError, NothingToRetryError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, LookPolicy
+from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, SweepPolicy
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit, VisitRow
@@ -32,7 +32,7 @@ from tests.faults.checker import Contents, History, Truth, check
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900
-LOOKS = LookPolicy(STALL, automatic_runs=0)
+SWEEPS = SweepPolicy(STALL, automatic_runs=0)
 
 
 @dataclass(eq=False)
@@ -90,7 +90,7 @@ class Scenario:
     submits: int = 0
     retries: bool = False
     late: str = ""
-    tries: int = 1
+    attempts: int = 1
 
 
 DOUBLED = Scenario({"flaky": [0, 5, 0, 7], "good": [3], "other": [4]}, True, copies=2, deliveries=3)
@@ -99,7 +99,7 @@ LATE = {
     step: Scenario({"flaky": [0, 0, 5], "good": [3], "other": [4]}, copies=2, deliveries=2, late=step)
     for step in ("save_chunk", "put_visit_rows", "add_chunks", "close_job")
 }
-HANDED_ON = Scenario({"flaky": [0, 5], "good": [3], "other": [4]}, True, copies=2, deliveries=3, tries=3)
+REQUEUED = Scenario({"flaky": [0, 5], "good": [3], "other": [4]}, True, copies=2, deliveries=3, attempts=3)
 SUBMITTED = Scenario({"flaky": [5], "good": [3], "other": [4]}, submits=2, deliveries=1)
 
 
@@ -135,14 +135,14 @@ class Play:
         )
         self.processing = parts.processing(
             table, queue, lambda _: True, PoolWithoutThreads(self.measure),
-            RetryPolicy(scenario.tries, 10**6, first_wait_seconds=60, inline_wait_seconds=0), LOOKS,
+            RetryPolicy(scenario.attempts, 10**6, first_wait_seconds=60, inline_wait_seconds=0), SWEEPS,
             lambda: self.clock, lambda: 1.0,
         )  # fmt: skip
-        self.retrying = parts.retrying(table, queue, LOOKS, lambda: self.clock)
-        self.reprocessing = Reprocessing(table, queue, LOOKS, lambda: self.clock)
+        self.retrying = parts.retrying(table, queue, SWEEPS, lambda: self.clock)
+        self.reprocessing = Reprocessing(table, queue, SWEEPS, lambda: self.clock)
         self.accepted: set[int] = set()
         self.retried = False
-        self.looks = 0
+        self.sweeps = 0
 
     # ---------------------------------------------------------------- the world
 
@@ -198,7 +198,7 @@ class Play:
             )
         if self.scenario.retries:
             self.stage.add("client", self.retry, lambda: any(not job.open for job in self.real_table.jobs.values()))
-        self.stage.after_each_step = self.look
+        self.stage.after_each_step = self.sweep
         self.stage.play()
         for _ in range(20):
             if not self.real_table.jobs:
@@ -208,13 +208,13 @@ class Play:
                 self.deliver()
             elif any(job.open for job in self.real_table.jobs.values()):
                 self.clock += timedelta(hours=1)
-                self.reprocessing.look()
-                self.looks += 1
+                self.reprocessing.sweep()
+                self.sweeps += 1
             elif self.scenario.retries and not self.retried:
                 self.retry()
             else:
                 break
-            self.look()
+            self.sweep()
         return [*self.violations(), *self.history.violations]
 
     def come_late(self, step: str) -> None:
@@ -226,7 +226,7 @@ class Play:
         self.deliver()
         self.retry()
 
-    def look(self) -> None:
+    def sweep(self) -> None:
         for job in self.real_table.jobs.values():
             chunks = [self.real_table.stored[job.key_of(number)] for number in range(job.chunks)]
             if not job.open and not all(chunk.is_done for chunk in chunks):
@@ -238,7 +238,7 @@ class Play:
         truth = {url: Truth.of([outcome for _, outcome in fetched]) for url, fetched in self.fetches.items()}
         accepted = [("me", job_id) for job_id in self.accepted]
         yield from check(Contents.of_fake(self.real_table), truth, lambda _: True, {}, accepted)
-        if self.looks and self.scenario.needs_no_reprocess:
+        if self.sweeps and self.scenario.needs_no_reprocess:
             yield "only reprocess could end the job"
         if len(self.real_table.jobs) != 1:
             yield f"{len(self.real_table.jobs)} jobs"
@@ -274,8 +274,8 @@ BOUNDS = {
     "a retry, a crash and a preemption": (RETRIED, 1, 1),
     **{f"late before {step}, two preemptions": (scenario, 2, 0) for step, scenario in LATE.items()},
     **{f"late before {step}, a crash and a preemption": (scenario, 1, 1) for step, scenario in LATE.items()},
-    "images tried again, a preemption": (HANDED_ON, 1, 0),
-    "images tried again, two crashes": (HANDED_ON, 0, 2),
+    "images tried again, a preemption": (REQUEUED, 1, 0),
+    "images tried again, two crashes": (REQUEUED, 0, 2),
     "two submissions of one name, two preemptions": (SUBMITTED, 2, 0),
     "two submissions of one name, a crash and a preemption": (SUBMITTED, 1, 1),
 }
@@ -403,7 +403,7 @@ MUTANTS: list[tuple[type[Parts], Scenario, int, int]] = [
     (RowsOfHalfMeasuredVisits, DOUBLED, 0, 0),
     (ChunkKeysWithoutNonce, SUBMITTED, 1, 0),
     (CounterInPlaceOfASet, DOUBLED, 0, 0),
-    (EarlierTurnsAlwaysDropped, HANDED_ON, 0, 1),
+    (EarlierTurnsAlwaysDropped, REQUEUED, 0, 1),
 ]
 
 

@@ -40,7 +40,7 @@ def test_a_job_that_no_message_could_be_sent_of_is_accepted_and_ends_after_the_n
     job = world.submit(SEVEN)
     assert (world.job(job).status, world.queue.waiting) == (JobStatus.ONGOING, [])
     world.queue.refuses = None
-    assert world.look().sent == 3
+    assert world.sweep().sent == 3
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
 
@@ -50,9 +50,9 @@ def test_only_the_chunks_that_are_missing_are_sent_again_and_only_once_they_stal
     job = world.submit(SEVEN)
     lost = world.queue.waiting.pop()
     world.run_out()
-    assert world.look().looked == 0
+    assert world.sweep().swept == 0
     later(world)
-    assert world.look().sent == 1
+    assert world.sweep().sent == 1
     assert world.queue.waiting[0][1].chunk == lost[1].chunk
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
@@ -63,7 +63,7 @@ def test_a_mere_backlog_is_not_doubled() -> None:
     world = World()
     world.submit(SEVEN)
     later(world)
-    report = world.look()
+    report = world.sweep()
     assert (report.waiting, report.sent, len(world.queue.waiting)) == (1, 0, 3)
 
 
@@ -72,11 +72,11 @@ def test_a_job_whose_messages_are_lost_behind_others_is_sent_in_the_end() -> Non
     world.submit(SEVEN)
     world.queue.waiting.clear()
     world.queue.others = 10**6
-    looks = []
+    sweeps = []
     while not world.queue.waiting:
         later(world, 3600)
-        looks.append(world.look().sent)
-    assert looks == [0, 3]
+        sweeps.append(world.sweep().sent)
+    assert sweeps == [0, 3]
 
 
 def test_two_looks_at_once_send_once() -> None:
@@ -90,11 +90,11 @@ def test_two_looks_at_once_send_once() -> None:
     def look_within(now: int) -> object:
         found = list(due(now))
         world.table.due_jobs = lambda now: iter(found)  # type: ignore[method-assign]
-        second.append(world.look())
+        second.append(world.sweep())
         return iter(found)
 
     world.table.due_jobs = look_within  # type: ignore[method-assign, assignment]
-    first = world.look()
+    first = world.sweep()
     assert (first.sent, second[0].sent, len(world.queue.waiting)) == (0, 3, 3)
 
 
@@ -107,11 +107,11 @@ def test_a_look_that_overlaps_after_the_read_is_told_so_by_the_claim() -> None:
 
     def claim_late(job: object, due: int, wait: int) -> object:
         world.table.claim_job = claim  # type: ignore[method-assign]
-        assert world.look().sent == 3
+        assert world.sweep().sent == 3
         return claim(job, due, wait)  # type: ignore[arg-type]
 
     world.table.claim_job = claim_late  # type: ignore[method-assign, assignment]
-    assert (world.look().looked, len(world.queue.waiting)) == (0, 3)
+    assert (world.sweep().swept, len(world.queue.waiting)) == (0, 3)
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
 
@@ -125,7 +125,7 @@ def test_a_job_whose_last_worker_died_before_its_end_is_ended() -> None:
     world.queue.waiting.clear()
     assert (world.job(job).all_done, world.job(job).status) == (True, JobStatus.ONGOING)
     later(world)
-    assert world.look().closed == 1
+    assert world.sweep().closed == 1
     assert world.job(job).status is JobStatus.COMPLETED
 
 
@@ -136,10 +136,10 @@ def test_a_look_whose_time_is_up_leaves_the_rest_to_the_next_one() -> None:
     world.queue.waiting.clear()
     later(world)
     answers = iter([True])
-    report = world.reprocessing.look(lambda: next(answers, False))
-    assert (report.looked, report.unfinished) == (1, True)
-    rest = world.look()
-    assert (rest.looked, rest.unfinished) == (2, False)
+    report = world.reprocessing.sweep(lambda: next(answers, False))
+    assert (report.swept, report.unfinished) == (1, True)
+    rest = world.sweep()
+    assert (rest.swept, rest.unfinished) == (2, False)
 
 
 def test_a_look_that_the_table_refuses_is_repeated_by_the_next_one() -> None:
@@ -148,8 +148,8 @@ def test_a_look_that_the_table_refuses_is_repeated_by_the_next_one() -> None:
     world.queue.waiting.clear()
     later(world)
     world.table.faults.refuse = world.table.faults.writes + 1
-    assert world.look().refused == 1
-    assert world.look().sent == 1
+    assert world.sweep().refused == 1
+    assert world.sweep().sent == 1
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
 
@@ -160,9 +160,9 @@ def test_a_queue_that_refuses_the_look_is_asked_by_the_next_one() -> None:
     world.queue.waiting.clear()
     later(world)
     world.queue.refuses = REFUSED
-    assert world.look().refused == 1
+    assert world.sweep().refused == 1
     world.queue.refuses = None
-    assert world.look().sent == 1
+    assert world.sweep().sent == 1
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
 
@@ -177,7 +177,7 @@ def test_an_ended_job_is_opened_again_for_its_soft_failures_until_they_have_pass
     statuses = [world.job(job).status]
     while world.job(job).due is not None:
         later(world, 1)
-        if world.look().reopened:
+        if world.sweep().reopened:
             statuses.append(world.job(job).status)
             world.run_out()
     # While the schedule's runs go on, the job stays what it was.
@@ -192,7 +192,7 @@ def test_the_schedule_opens_a_job_so_often_and_waits_longer_each_time() -> None:
     world.run_out()
     while (due := world.job(job).due) is not None:
         later(world, due - world.clock.timestamp())
-        world.look()
+        world.sweep()
         world.run_out()
     assert world.fetches_of("soft") == [0, 900, 900 + 1800, 900 + 1800 + 3600]
     assert world.job(job).status is JobStatus.FAILED
@@ -310,7 +310,7 @@ def test_a_submission_that_died_is_made_by_the_next_try_once(write: int, moment:
     job = world.submission.submit("me", [Visit("A", "now", ["a"])], named)
     assert list(world.table.jobs) == [("me", job.job_id)]
     later(world)
-    world.look()
+    world.sweep()
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
 

@@ -76,7 +76,7 @@ class Rules(RuleBasedStateMachine):
     def do(self, action: str) -> None:
         """Have somebody else do something while a worker measures an image."""
         if action == "look":
-            self.world.look()
+            self.world.sweep()
         elif action == "deliver":
             self.world.deliver()
         else:
@@ -170,10 +170,10 @@ class Rules(RuleBasedStateMachine):
         self.world.clock += timedelta(seconds=seconds)
 
     @rule(fault=st.none() | DEATHS, write=st.integers(1, 3))
-    def look(self, fault: str | None, write: int) -> None:
+    def sweep(self, fault: str | None, write: int) -> None:
         self.with_fault(fault, write)
         with contextlib.suppress(Killed):
-            self.world.look()
+            self.world.sweep()
 
     # ---------------------------------------------------------------- what must hold
 
@@ -200,7 +200,7 @@ class Rules(RuleBasedStateMachine):
             if all(not job.open and job.due is None for job in jobs.values()):
                 break
             self.world.clock += timedelta(hours=1)
-            self.world.look()
+            self.world.sweep()
         assert self.violations() == []
 
     def violations(self) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.jobs import JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
-from retail_pulse.domain.retries import RetryPolicy, Tries
+from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.image_pool import ImagePool
 from tests.world import GOOD, START, World, down
@@ -59,7 +59,7 @@ def test_no_try_comes_before_its_time_though_the_message_does() -> None:
     assert (at - START).total_seconds() >= 60
     world.queue.waiting.append((START, pointer))
     _, report = world.deliver()
-    assert (report.measured, report.handed_on, len(world.fetched)) == (0, 1, 1)
+    assert (report.measured, report.requeued, len(world.fetched)) == (0, 1, 1)
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
     assert all(at >= 60 for at in world.fetches_of("a")[1:])
@@ -78,24 +78,24 @@ def test_what_will_not_pass_is_tried_once() -> None:
     world.run_out()
     (outcome,) = world.outcomes(job)
     assert isinstance(outcome, Failure)
-    assert (outcome.may_pass, len(world.fetched)) == (False, 1)
+    assert (outcome.is_transient, len(world.fetched)) == (False, 1)
 
 
 @pytest.mark.parametrize(
-    ("retries", "tries"),
+    ("retries", "attempts"),
     [
         (RetryPolicy(3, 1800, 1, 900, 0), 3),
         (RetryPolicy(100, 10, 1, 900, 0), 4),  # after 0, 1, 3 and 7 seconds; the next one would be after 15
     ],
 )
-def test_an_image_is_given_up_after_its_tries_or_its_time(retries: RetryPolicy, tries: int) -> None:
+def test_an_image_is_given_up_after_its_tries_or_its_time(retries: RetryPolicy, attempts: int) -> None:
     world = World(down(BUSY, 10**6), retries)
     job = world.submit(Visit("A", "now", ["a"]))
     world.run_out()
     (outcome,) = world.outcomes(job)
     assert isinstance(outcome, Failure)
-    assert (outcome.code, outcome.may_pass) == (FailureCode.HTTP_STATUS, True)
-    assert len(world.fetched) == tries
+    assert (outcome.code, outcome.is_transient) == (FailureCode.HTTP_STATUS, True)
+    assert len(world.fetched) == attempts
     assert world.job(job).status is JobStatus.FAILED
 
 
@@ -111,7 +111,7 @@ def test_a_short_wait_is_waited_for_within_the_invocation() -> None:
     world = World(measure, retries, pool=lambda fetch: ImagePool(fetch, 4))
     job = world.submit(Visit("A", "now", ["a"]))
     _, report = world.deliver()
-    assert (report.measured, report.tried_again, report.handed_on) == (1, 1, 0)
+    assert (report.measured, report.retried, report.requeued) == (1, 1, 0)
     assert world.queue.delays == [0]
     assert world.job(job).status is JobStatus.COMPLETED
 
@@ -120,7 +120,7 @@ def test_with_the_time_short_what_is_measured_is_saved_and_the_rest_handed_on() 
     world = World()
     job = world.submit(Visit("A", "now", ["a", "b", "c"]))
     _, report = world.deliver(may_start=lambda: len(world.fetched) < 2)
-    assert (report.measured, report.handed_on, report.failed_messages) == (2, 1, set())
+    assert (report.measured, report.requeued, report.failed_messages) == (2, 1, set())
     measured = {url for _, url in world.fetched}
     assert len(measured) == 2
     world.run_out()
@@ -162,16 +162,21 @@ def test_every_message_at_once_and_late_again_gives_the_same_table(copies: int) 
         (row.perimeter, row.images) for row in once.table.rows.values()
     ]
     ended, twin = once.job(job), often.job(again)
-    assert (twin.status, twin.done, twin.failed, twin.soft) == (ended.status, ended.done, ended.failed, ended.soft)
+    assert (twin.status, twin.done, twin.failed, twin.transient) == (
+        ended.status,
+        ended.done,
+        ended.failed,
+        ended.transient,
+    )
 
 
 def test_the_waits_are_drawn_from_the_upper_half_of_their_bound() -> None:
-    retries = RetryPolicy(12, 1800, first_wait_seconds=2, longest_wait_seconds=10)
+    retries = RetryPolicy(12, 1800, first_wait_seconds=2, max_wait_seconds=10)
     assert [retries.after_failure(None, BUSY, 100, draw) for draw in (0.0, 0.5, 1.0)] == [
-        Tries(1, 100, 100 + wait) for wait in (1, 1.5, 2)
+        Attempts(1, 100, 100 + wait) for wait in (1, 1.5, 2)
     ]
-    assert retries.after_failure(Tries(9, 100, 0), BUSY, 150, 1.0) == Tries(10, 100, 160)
+    assert retries.after_failure(Attempts(9, 100, 0), BUSY, 150, 1.0) == Attempts(10, 100, 160)
     # A table that holds nonsense leads to no huge number.
-    assert RetryPolicy(10**9, 1800, 1).after_failure(Tries(10**6, 100, 0), BUSY, 150, 1.0) == Tries(
+    assert RetryPolicy(10**9, 1800, 1).after_failure(Attempts(10**6, 100, 0), BUSY, 150, 1.0) == Attempts(
         10**6 + 1, 100, 1050
     )

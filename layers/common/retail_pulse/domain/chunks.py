@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
-from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit, VisitPart, VisitRow
 
 # What a part and a text take beside themselves where they are stored as JSON: brackets and numbers, quotes and a comma.
@@ -17,14 +17,14 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Scope(StrEnum):
-    """Which failed images a run tries again: all of them, or the soft ones, whose reason may pass."""
+    """Which failed images a run tries again: all of them, or only transient failures."""
 
     ALL = "all"
-    SOFT = "soft"
+    TRANSIENT = "transient"
 
     def includes(self, failure: Failure) -> bool:
         """Tell whether a run of this scope tries an image again that failed so."""
-        return self is Scope.ALL or failure.may_pass
+        return self is Scope.ALL or failure.is_transient
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Chunk:
         The run that the outcomes belong to, from 1.
     outcomes
         By the image's position in the chunk; an image without one is still to be measured.
-    tries
+    attempts
         By the image's position, what was tried of images that may still be measured in this run.
     turn
         How often the rest of the chunk was handed on by a message of its own in this run, from 0. A message of an
@@ -103,7 +103,7 @@ class Chunk:
     parts: Sequence[VisitPart]
     run: int = 1
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
-    tries: Mapping[int, Tries] = field(default_factory=dict)
+    attempts: Mapping[int, Attempts] = field(default_factory=dict)
     turn: int = 0
     starts: int = 0
     starting: int | None = None
@@ -138,9 +138,9 @@ class Chunk:
         return any(isinstance(outcome, Failure) for outcome in self.outcomes.values())
 
     @property
-    def is_soft(self) -> bool:
+    def has_transient_failure(self) -> bool:
         """Whether an image has failed for a reason that may pass."""
-        return any(isinstance(outcome, Failure) and outcome.may_pass for outcome in self.outcomes.values())
+        return any(isinstance(outcome, Failure) and outcome.is_transient for outcome in self.outcomes.values())
 
     def reopened_by(self, scope: Scope) -> list[int]:
         """Return the positions of the images that a run of this scope tries again."""

@@ -27,15 +27,15 @@ class FailureCode(StrEnum):
 
 
 # The one table of what is worth another try. `http_status` is decided by the status, see `status_may_pass`.
-_MAY_PASS = frozenset({FailureCode.CONNECT_FAILED, FailureCode.TIMEOUT})
+_TRANSIENT = frozenset({FailureCode.CONNECT_FAILED, FailureCode.TIMEOUT})
 
 
-def may_pass(code: FailureCode) -> bool:
+def is_transient(code: FailureCode) -> bool:
     """Tell whether a failure of this code may pass with time."""
-    return code in _MAY_PASS
+    return code in _TRANSIENT
 
 
-def status_may_pass(status: int) -> bool:
+def is_transient_status(status: int) -> bool:
     """Tell whether an HTTP status says "later": 429 and every 5xx (RFC 9110, section 15.6, and RFC 6585, section 4)."""
     return status == 429 or 500 <= status <= 599
 
@@ -60,6 +60,6 @@ class MeasuringError(Exception):
     ) -> None:
         self.code = code
         self.message = printable(message)[:MAX_MESSAGE_CHARACTERS]
-        self.may_pass = may_pass(code) if passing is None else passing
+        self.is_transient = is_transient(code) if passing is None else passing
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")

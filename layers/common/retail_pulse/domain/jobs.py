@@ -55,15 +55,15 @@ class Job:
         How often the job has been (re)opened, from 1, and which failed images the last one tries again.
     visits, images, chunks
         Totals.
-    done, failed, soft
-        Numbers of the chunks that have ended in this run, that hold failed images, that hold soft failures.
+    done, failed, transient
+        Numbers of the chunks that have ended in this run, that hold failed images, that hold transient failures.
     automatic
         How many of the runs since the client opened the job were opened by the schedule.
     due
         When reprocess looks at the job, in seconds of the epoch; None for never.
     wait
         Seconds from one look of reprocess to the next; 0 when messages are known to be missing.
-    seen
+    done_at_sweep
         How many chunks had ended at the last look.
     expires_at
         When the job ceases to exist, in seconds of the epoch.
@@ -87,10 +87,10 @@ class Job:
     expires_at: int
     done: frozenset[int] = field(default=frozenset())
     failed: frozenset[int] = field(default=frozenset())
-    soft: frozenset[int] = field(default=frozenset())
+    transient: frozenset[int] = field(default=frozenset())
     automatic: int = 0
     wait: int = 0
-    seen: int = 0
+    done_at_sweep: int = 0
     idempotency_key: str | None = None
 
     @property
@@ -120,7 +120,7 @@ class Job:
         """Tell whether the job is to be treated as absent: DynamoDB's TTL deletes up to days later."""
         return self.expires_at <= now.timestamp()
 
-    def sees_as_pending(self, chunk: Chunk, failure: Failure) -> bool:
+    def shows_as_pending(self, chunk: Chunk, failure: Failure) -> bool:
         """Tell whether a failed image is about to be tried again.
 
         Chunks reopen lazily, when their pointer comes: until then a failure of an older run is still in the chunk,
@@ -135,20 +135,20 @@ class ChunkVerdict:
 
     number: int
     failed: bool
-    soft: bool
+    transient: bool
 
     @classmethod
     def of(cls, chunk: Chunk) -> "ChunkVerdict":
         """Judge a chunk whose images all have an outcome."""
-        return cls(chunk.number, chunk.has_failed, chunk.is_soft)
+        return cls(chunk.number, chunk.has_failed, chunk.has_transient_failure)
 
 
 def numbers(verdicts: Collection[ChunkVerdict]) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
-    """Return the chunk numbers that are done, failed and soft."""
+    """Return the chunk numbers that are done, failed and transient."""
     return (
         frozenset(verdict.number for verdict in verdicts),
         frozenset(verdict.number for verdict in verdicts if verdict.failed),
-        frozenset(verdict.number for verdict in verdicts if verdict.soft),
+        frozenset(verdict.number for verdict in verdicts if verdict.transient),
     )
 
 
@@ -179,7 +179,7 @@ class Reopening:
 
 
 @dataclass(frozen=True, slots=True)
-class LookPolicy:
+class SweepPolicy:
     """When reprocess looks at a job.
 
     Parameters
@@ -187,29 +187,29 @@ class LookPolicy:
     stall_seconds
         After how long without an end it looks at an open job; longer than the queue hides a message that was delivered.
     automatic_runs
-        How often it opens an ended job again for its soft failures, in all after the client has opened it.
+        How often it opens an ended job again for its transient failures, in all after the client has opened it.
     longest_seconds
         Longest time from one look to the next.
     """
 
     stall_seconds: int
     automatic_runs: int
-    longest_seconds: int = 3600
+    max_seconds: int = 3600
 
     def next_wait(self, job: Job) -> int:
         """Return the seconds until the look after this one: they double while nothing has ended in between."""
-        if len(job.done) > job.seen:
+        if len(job.done) > job.done_at_sweep:
             return self.stall_seconds
-        return min(self.longest_seconds, max(self.stall_seconds, 2 * job.wait))
+        return min(self.max_seconds, max(self.stall_seconds, 2 * job.wait))
 
     def may_reopen(self, job: Job) -> bool:
         """Tell whether the schedule is to open an ended job again."""
-        return bool(job.soft) and job.automatic < self.automatic_runs
+        return bool(job.transient) and job.automatic < self.automatic_runs
 
     def automatic_run(self, job: Job, now: datetime) -> Reopening:
-        """Open a job for its soft failures; the status stays what it was until that run ends."""
+        """Open a job for its transient failures; the status stays what it was until that run ends."""
         due = int(now.timestamp()) + self.stall_seconds
-        return Reopening(job.soft, Scope.SOFT, job.status, job.automatic + 1, due, self.stall_seconds)
+        return Reopening(job.transient, Scope.TRANSIENT, job.status, job.automatic + 1, due, self.stall_seconds)
 
     def client_run(self, job: Job, now: datetime) -> Reopening:
         """Open a job for all of its failed images, as its client asks for."""
@@ -220,4 +220,4 @@ class LookPolicy:
         """Return when an ended job is to be opened again, None for never; each time later than the time before."""
         if not self.may_reopen(job):
             return None
-        return int(ended_at.timestamp()) + min(self.longest_seconds, self.stall_seconds << job.automatic)
+        return int(ended_at.timestamp()) + min(self.max_seconds, self.stall_seconds << job.automatic)

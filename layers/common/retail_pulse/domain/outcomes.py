@@ -36,12 +36,12 @@ class Failure:
 
     code: FailureCode
     message: str
-    may_pass: bool
+    is_transient: bool
 
     @classmethod
     def of(cls, error: MeasuringError) -> "Failure":
         """Keep what an error says."""
-        return cls(error.code, error.message, error.may_pass)
+        return cls(error.code, error.message, error.is_transient)
 
 
 Outcome = Measured | Failure

@@ -6,7 +6,7 @@ from retail_pulse.domain.failures import MeasuringError
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class Attempts:
     """How often an image has been tried in its run, without an outcome so far.
 
     Parameters
@@ -48,28 +48,30 @@ class RetryPolicy:
     outage, or come to the longest waits within it.
     """
 
-    max_tries: int
+    max_attempts: int
     give_up_seconds: float
     first_wait_seconds: float = 1.0
-    longest_wait_seconds: float = 900.0
+    max_wait_seconds: float = 900.0
     inline_wait_seconds: float = 5.0
 
-    def longest_wait_after(self, tries: Tries | None) -> float:
+    def max_wait_after(self, attempts: Attempts | None) -> float:
         """Return the upper bound of the wait after one more failed try, in seconds."""
-        doublings = 0 if tries is None else tries.count
+        doublings = 0 if attempts is None else attempts.count
         # Beyond 2^30 every bound is the longest one; the shift must not grow with what the table holds.
-        return min(self.longest_wait_seconds, self.first_wait_seconds * (1 << min(doublings, 30)))
+        return min(self.max_wait_seconds, self.first_wait_seconds * (1 << min(doublings, 30)))
 
-    def waits_inline(self, tries: Tries, now: float) -> bool:
+    def waits_inline(self, attempts: Attempts, now: float) -> bool:
         """Tell whether the next try is near enough to wait for it within the invocation."""
-        return tries.not_before - now <= self.inline_wait_seconds
+        return attempts.not_before - now <= self.inline_wait_seconds
 
-    def after_failure(self, tries: Tries | None, error: MeasuringError, now: float, draw: float) -> Tries | None:
+    def after_failure(
+        self, attempts: Attempts | None, error: MeasuringError, now: float, draw: float
+    ) -> Attempts | None:
         """Decide what a failed try leads to.
 
         Parameters
         ----------
-        tries
+        attempts
             What was tried before, None for nothing.
         error
             Why it failed.
@@ -83,14 +85,14 @@ class RetryPolicy:
         Tries or None
             With the time of the next try; None when the image has failed for good.
         """
-        if not error.may_pass:
+        if not error.is_transient:
             return None
-        count = 1 if tries is None else tries.count + 1
-        since = now if tries is None else tries.since
-        wait = (1 + draw) / 2 * self.longest_wait_after(tries)
+        count = 1 if attempts is None else attempts.count + 1
+        since = now if attempts is None else attempts.since
+        wait = (1 + draw) / 2 * self.max_wait_after(attempts)
         if error.retry_after is not None:
             # On top of what the server asks for, so that not all come back in the same instant.
-            wait = min(self.longest_wait_seconds, error.retry_after + draw * self.first_wait_seconds)
-        if count >= self.max_tries or now + wait > since + self.give_up_seconds:
+            wait = min(self.max_wait_seconds, error.retry_after + draw * self.first_wait_seconds)
+        if count >= self.max_attempts or now + wait > since + self.give_up_seconds:
             return None
-        return Tries(count, since, now + wait)
+        return Attempts(count, since, now + wait)

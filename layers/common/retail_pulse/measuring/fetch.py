@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, Rea
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import parse_url
 
-from retail_pulse.domain.failures import FailureCode, MeasuringError, status_may_pass
+from retail_pulse.domain.failures import FailureCode, MeasuringError, is_transient_status
 from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.deadline import deadline, seconds_left
 from retail_pulse.measuring.download.connections import GuardedAdapter
@@ -112,7 +112,7 @@ class Fetcher:
             raise MeasuringError(
                 FailureCode.HTTP_STATUS,
                 f"{status} from {_host(url)}",
-                passing=status_may_pass(status),
+                passing=is_transient_status(status),
                 retry_after=retry_after(response.headers, datetime.now(UTC)),
             )
         encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"

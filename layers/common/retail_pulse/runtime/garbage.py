@@ -6,7 +6,7 @@ import gc
 _OBJECTS = 100_000
 
 
-def collect_seldom() -> None:
+def tune_gc() -> None:
     """Have the collector leave alone what the cold start has made, and look at the rest less often.
 
     Called at the end of a cold start. A body of 50,000 images becomes some hundred thousand objects, and by default the

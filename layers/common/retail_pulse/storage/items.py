@@ -17,7 +17,7 @@ from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
-from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.times import rfc3339, utc_of
 from retail_pulse.domain.visits import VisitPart, VisitRow
 from retail_pulse.storage.values import Item, Key, Value, members, number, number_set, optional_int, time_from
@@ -88,7 +88,7 @@ def job_item(job: Job) -> Key:
         "chunks": number(job.chunks),
         "automatic": number(job.automatic),
         "wait": number(job.wait),
-        "seen": number(job.seen),
+        "done_at_sweep": number(job.done_at_sweep),
         "expires_at": number(job.expires_at),
     }
     if job.idempotency_key is not None:
@@ -98,7 +98,7 @@ def job_item(job: Job) -> Key:
     if job.due is not None:
         item["due"] = number(job.due)
         item["due_shard"] = number(due_shard(job.job_id))
-    for name, chunks in (("done_chunks", job.done), ("failed_chunks", job.failed), ("soft_chunks", job.soft)):
+    for name, chunks in (("done_chunks", job.done), ("failed_chunks", job.failed), ("transient_chunks", job.transient)):
         if chunks:
             item[name] = number_set(chunks)
     return item
@@ -123,10 +123,10 @@ def job_from(item: Item) -> Job:
         expires_at=int(item["expires_at"]["N"]),
         done=members(item, "done_chunks"),
         failed=members(item, "failed_chunks"),
-        soft=members(item, "soft_chunks"),
+        transient=members(item, "transient_chunks"),
         automatic=optional_int(item, "automatic"),
         wait=optional_int(item, "wait"),
-        seen=optional_int(item, "seen"),
+        done_at_sweep=optional_int(item, "done_at_sweep"),
         idempotency_key=item["idempotency_key"]["S"] if "idempotency_key" in item else None,
     )
 
@@ -138,7 +138,7 @@ def chunk_item(nonce: str, chunk: Chunk, job_expires_at: int) -> Key:
         "run": number(chunk.run),
         "parts": {"S": _json([_part_list(part) for part in chunk.parts])},
         "out": {"M": {image_name(index): outcome_value(outcome) for index, outcome in chunk.outcomes.items()}},
-        "tries": {"M": {image_name(index): tries_value(tries) for index, tries in chunk.tries.items()}},
+        "attempts": {"M": {image_name(index): attempts_value(attempts) for index, attempts in chunk.attempts.items()}},
         "turn": number(chunk.turn),
         "expires_at": number(job_expires_at + CHUNK_GRACE_SECONDS),
     }
@@ -151,7 +151,7 @@ def chunk_from(item: Item) -> Chunk:
         parts=[_part_from(*part) for part in json.loads(item["parts"]["S"])],
         run=int(item["run"]["N"]),
         outcomes={int(name[1:]): _outcome_from(value) for name, value in item["out"]["M"].items()},
-        tries={int(name[1:]): _tries_from(value) for name, value in item["tries"]["M"].items()},
+        attempts={int(name[1:]): _attempts_from(value) for name, value in item["attempts"]["M"].items()},
         turn=optional_int(item, "turn"),
         starts=optional_int(item, "starts"),
         starting=int(item["starting"]["N"]) if "starting" in item else None,
@@ -169,7 +169,9 @@ def outcome_value(outcome: Outcome) -> Value:
     """Write an outcome: a text for a measured image (the shortest), a map for a failed one."""
     if isinstance(outcome, Measured):
         return {"S": f"{outcome.format} {outcome.width} {outcome.height} {outcome.bytes}"}
-    return {"M": {"code": {"S": outcome.code}, "text": {"S": outcome.message}, "soft": {"BOOL": outcome.may_pass}}}
+    return {
+        "M": {"code": {"S": outcome.code}, "text": {"S": outcome.message}, "transient": {"BOOL": outcome.is_transient}}
+    }
 
 
 def _outcome_from(value: Value) -> Outcome:
@@ -177,17 +179,19 @@ def _outcome_from(value: Value) -> Outcome:
         form, width, height, size = value["S"].split(" ")
         return Measured(form, int(width), int(height), int(size))
     failure = value["M"]
-    return Failure(FailureCode(failure["code"]["S"]), failure["text"]["S"], failure["soft"]["BOOL"])
+    return Failure(FailureCode(failure["code"]["S"]), failure["text"]["S"], failure["transient"]["BOOL"])
 
 
-def tries_value(tries: Tries) -> Value:
+def attempts_value(attempts: Attempts) -> Value:
     """Write what was tried of an image; times in milliseconds, which is all that a wait needs."""
-    return {"L": [number(tries.count), number(round(tries.since * 1000)), number(round(tries.not_before * 1000))]}
+    return {
+        "L": [number(attempts.count), number(round(attempts.since * 1000)), number(round(attempts.not_before * 1000))]
+    }
 
 
-def _tries_from(value: Value) -> Tries:
+def _attempts_from(value: Value) -> Attempts:
     count, since, not_before = (int(number["N"]) for number in value["L"])
-    return Tries(count, since / 1000, not_before / 1000)
+    return Attempts(count, since / 1000, not_before / 1000)
 
 
 def _part_list(part: VisitPart) -> list[object]:

@@ -19,7 +19,7 @@ from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.domain.outcomes import Outcome
-from retail_pulse.domain.retries import Tries
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.times import rfc3339
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
@@ -156,11 +156,11 @@ class JobsTable:
         Chunk or None
             The chunk as it is now; None when it was no longer at the run that was read.
         """
-        names = {"#run": "run", "#tries": "tries"} | ({"#out": "out"} if images else {})
+        names = {"#run": "run", "#attempts": "attempts"} | ({"#out": "out"} if images else {})
         removals = ["starts", "starting", "lease", *(f"#out.{items.image_name(index)}" for index in sorted(images))]
         return self._update_chunk(
             key,
-            f"SET #run = :to, #tries = :none, turn = :zero REMOVE {', '.join(removals)}",
+            f"SET #run = :to, #attempts = :none, turn = :zero REMOVE {', '.join(removals)}",
             names,
             {":to": number(run), ":read": number(chunk.run), ":none": {"M": {}}, ":zero": number(0)},
             condition="#run = :read",
@@ -184,8 +184,8 @@ class JobsTable:
             condition="#run = :run",
         )
 
-    def hand_on_chunk(
-        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+    def requeue_chunk(
+        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
     ) -> Chunk | None:
         """Save what a turn came to, and begin the next one (step 6, when images are still open).
 
@@ -193,7 +193,7 @@ class JobsTable:
         ----------
         chunk
             As read: its run and turn are those that the table must still be at.
-        outcomes, tries
+        outcomes, attempts
             By the image's position; together of at most 50 images.
 
         Returns
@@ -203,11 +203,13 @@ class JobsTable:
             that nothing was saved.
         """
         sets, values = _outcome_sets(outcomes)
-        for index, tried in sorted(tries.items()):
+        for index, tried in sorted(attempts.items()):
             name = items.image_name(index)
-            sets.append(f"#tries.{name} = :t{name}")
-            values[f":t{name}"] = items.tries_value(tried)
-        names = {"#run": "run"} | ({"#out": "out"} if outcomes else {}) | ({"#tries": "tries"} if tries else {})
+            sets.append(f"#attempts.{name} = :t{name}")
+            values[f":t{name}"] = items.attempts_value(tried)
+        names = (
+            {"#run": "run"} | ({"#out": "out"} if outcomes else {}) | ({"#attempts": "attempts"} if attempts else {})
+        )
         return self._update_chunk(
             key,
             "SET " + ", ".join([*sets, "turn = :next"]) + " REMOVE starts, starting, lease",
@@ -217,7 +219,7 @@ class JobsTable:
             signed=True,
         )
 
-    def start_alone(
+    def claim_exclusively(
         self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
     ) -> Chunk | None:
         """Lease a chunk to one worker, and count that it begins.
@@ -265,7 +267,7 @@ class JobsTable:
         Job or None
             The job as it is now; None when it is no longer at this run.
         """
-        sets = zip(("done_chunks", "failed_chunks", "soft_chunks"), numbers(verdicts), strict=True)
+        sets = zip(("done_chunks", "failed_chunks", "transient_chunks"), numbers(verdicts), strict=True)
         members = {name: number_set(chunks) for name, chunks in sets if chunks}
         return self._update_job(
             client,
@@ -346,12 +348,12 @@ class JobsTable:
         return self._update_job(
             job.client,
             job.job_id,
-            "SET due = :later, #wait = :wait, seen = :seen",
+            "SET due = :later, #wait = :wait, done_at_sweep = :done",
             {"#run": "run", "#open": "open", "#wait": "wait"},
             {
                 ":later": number(due),
                 ":wait": number(wait),
-                ":seen": number(len(job.done)),
+                ":done": number(len(job.done)),
                 ":run": number(job.run),
                 ":open": {"BOOL": job.open},
                 ":due": number(job.due or 0),
@@ -360,7 +362,7 @@ class JobsTable:
             signed=True,
         )
 
-    def hurry_job(self, job: Job, due: int) -> None:
+    def mark_due(self, job: Job, due: int) -> None:
         """Have reprocess look at an open job now, and send what is missing: its messages could not be sent."""
         self._update_job(
             job.client,
@@ -390,7 +392,7 @@ class JobsTable:
             ":due": number(reopening.due),
             ":shard": number(items.due_shard(job.job_id)),
             ":wait": number(reopening.wait),
-            ":seen": number(len(job.done - reopening.chunks)),
+            ":done": number(len(job.done - reopening.chunks)),
             ":chunks": chunks,
             ":status": {"S": reopening.status},
         }
@@ -398,8 +400,8 @@ class JobsTable:
             job.client,
             job.job_id,
             "SET #run = :next, #scope = :scope, #open = :true, #status = :status, automatic = :automatic, due = :due, "
-            "due_shard = :shard, #wait = :wait, seen = :seen "
-            "DELETE done_chunks :chunks, failed_chunks :chunks, soft_chunks :chunks"
+            "due_shard = :shard, #wait = :wait, done_at_sweep = :done "
+            "DELETE done_chunks :chunks, failed_chunks :chunks, transient_chunks :chunks"
             + (" REMOVE ended_at" if reopening.status is JobStatus.ONGOING else ""),
             {"#run": "run", "#scope": "scope", "#open": "open", "#status": "status", "#wait": "wait"},
             values,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from retail_pulse.domain.jobs import Job, JobStatus, LookPolicy
+from retail_pulse.domain.jobs import Job, JobStatus, SweepPolicy
 
 
 class ClosingStore(Protocol):
@@ -13,7 +13,7 @@ class ClosingStore(Protocol):
         """End the job's run."""
 
 
-def close(store: ClosingStore, looks: LookPolicy, job: Job, now: datetime) -> Job | None:
+def close(store: ClosingStore, sweeps: SweepPolicy, job: Job, now: datetime) -> Job | None:
     """End a job whose chunks have all ended (step 9).
 
     Returns
@@ -21,4 +21,4 @@ def close(store: ClosingStore, looks: LookPolicy, job: Job, now: datetime) -> Jo
     Job or None
         As it is now; None when another worker has ended it.
     """
-    return store.close_job(job, job.status_at_end, now, looks.due_after_end(job, now))
+    return store.close_job(job, job.status_at_end, now, sweeps.due_after_end(job, now))

@@ -17,9 +17,9 @@ from typing import Protocol
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Image, Pointer
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.domain.jobs import ChunkVerdict, Job, LookPolicy
+from retail_pulse.domain.jobs import ChunkVerdict, Job, SweepPolicy
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
-from retail_pulse.domain.retries import RetryPolicy, Tries
+from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.closing import ClosingStore, close
 from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
@@ -28,7 +28,7 @@ from retail_pulse.use_cases.sending import PointerSender
 _log = logging.getLogger(__name__)
 
 # A message that was delivered so often without an end may be what ends the workers.
-SUSPECT_RECEIVES = 3
+POISON_RECEIVES = 3
 # A chunk alone, then its image twice: after so many starts without an end the image is given up.
 MAX_STARTS = 3
 # The longest that SQS hides a message that was sent.
@@ -47,12 +47,12 @@ class OutcomeStore(ClosingStore, Protocol):
     def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
         """Save outcomes."""
 
-    def hand_on_chunk(
-        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], tries: Mapping[int, Tries]
+    def requeue_chunk(
+        self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
     ) -> Chunk | None:
         """Save what a turn came to, and begin the next one."""
 
-    def start_alone(
+    def claim_exclusively(
         self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
     ) -> Chunk | None:
         """Lease a chunk to one worker."""
@@ -98,9 +98,9 @@ class BatchReport:
     failed_messages: set[str] = field(default_factory=set)
     measured: int = 0
     failures: Counter[FailureCode] = field(default_factory=Counter)
-    tried_again: int = 0
+    retried: int = 0
     dropped: int = 0
-    handed_on: int = 0
+    requeued: int = 0
     closed: list[Job] = field(default_factory=list)
 
 
@@ -112,7 +112,7 @@ class _Work:
     ----------
     draw
         Random number from 0 to 1 for the waits in the queue: one a chunk, so that its images come due together.
-    outcomes, tries
+    outcomes, attempts
         Of the images that were ready, and of those to be tried again, in this delivery.
     waiting
         Images that are still in the pool.
@@ -125,7 +125,7 @@ class _Work:
     chunk: Chunk
     draw: float
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    tries: dict[int, Tries] = field(default_factory=dict)
+    attempts: dict[int, Attempts] = field(default_factory=dict)
     waiting: int = 0
     done: Chunk | None = None
 
@@ -158,7 +158,7 @@ class Processing:
         knows_store: Callable[[str], bool],
         pool: ImagePool,
         retries: RetryPolicy,
-        looks: LookPolicy,
+        sweeps: SweepPolicy,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -167,7 +167,7 @@ class Processing:
         self._knows_store = knows_store
         self._pool = pool
         self._retries = retries
-        self._looks = looks
+        self._sweeps = sweeps
         self._now = now
         self._draw = draw
 
@@ -199,8 +199,8 @@ class Processing:
         all others are saved.
         """
         report = BatchReport()
-        suspects = [delivery for delivery in deliveries if delivery.receives >= SUSPECT_RECEIVES]
-        works = list(self._open([each for each in deliveries if each.receives < SUSPECT_RECEIVES], report))
+        suspects = [delivery for delivery in deliveries if delivery.receives >= POISON_RECEIVES]
+        works = list(self._open([each for each in deliveries if each.receives < POISON_RECEIVES], report))
         for work in self._measured([(work, work.chunk.open_images()) for work in works], may_start, report):
             _taken(report, [work], partial(self._save, work, report))
         self._end(works, report)
@@ -210,7 +210,7 @@ class Processing:
                 report.failed_messages.add(delivery.message_id)
                 continue
             for work in self._open([delivery], report):
-                _taken(report, [work], partial(self._process_alone, work, lease, may_start, report))
+                _taken(report, [work], partial(self._process_exclusively, work, lease, may_start, report))
                 self._end([work], report)
         return report
 
@@ -281,36 +281,36 @@ class Processing:
 
     def _wait(self, work: _Work, image: Image) -> float | None:
         """Return in how many seconds an image may begin, None when that is too far away to wait for it here."""
-        tries = work.chunk.tries.get(image.index)
-        if tries is None:
+        attempts = work.chunk.attempts.get(image.index)
+        if attempts is None:
             return 0.0
         now = self._now().timestamp()
-        return max(0.0, tries.not_before - now) if self._retries.waits_inline(tries, now) else None
+        return max(0.0, attempts.not_before - now) if self._retries.waits_inline(attempts, now) else None
 
     def _after_failure(self, report: BatchReport, tag: tuple[_Work, Image], error: MeasuringError) -> AfterFailure:
         """Decide what a failed try leads to."""
         work, image = tag
         now = self._now().timestamp()
-        before = work.tries.get(image.index) or work.chunk.tries.get(image.index)
-        is_short = self._retries.longest_wait_after(before) <= self._retries.inline_wait_seconds
-        tries = self._retries.after_failure(before, error, now, self._draw() if is_short else work.draw)
-        if tries is None:
+        before = work.attempts.get(image.index) or work.chunk.attempts.get(image.index)
+        is_short = self._retries.max_wait_after(before) <= self._retries.inline_wait_seconds
+        attempts = self._retries.after_failure(before, error, now, self._draw() if is_short else work.draw)
+        if attempts is None:
             return Failure.of(error)
-        report.tried_again += 1
-        work.tries[image.index] = tries
-        return tries.not_before - now if self._retries.waits_inline(tries, now) else None
+        report.retried += 1
+        work.attempts[image.index] = attempts
+        return attempts.not_before - now if self._retries.waits_inline(attempts, now) else None
 
     def _save(self, work: _Work, report: BatchReport) -> None:
         """Save what was found (step 6). From here on only the chunk that the table returns counts."""
         key, run = work.pointer.key, work.pointer.run
         saved: Chunk | None = None
         if len(work.chunk.outcomes.keys() | work.outcomes.keys()) < work.chunk.size:
-            tries = {index: tried for index, tried in work.tries.items() if index not in work.outcomes}
-            saved = self._store.hand_on_chunk(key, work.chunk, work.outcomes, tries)
+            attempts = {index: tried for index, tried in work.attempts.items() if index not in work.outcomes}
+            saved = self._store.requeue_chunk(key, work.chunk, work.outcomes, attempts)
             if saved is not None and not saved.is_done:
                 # After a crash between the save and this, the message comes again, and hands on once more.
                 self._queue.send([replace(work.pointer, turn=saved.turn)], self._delay(saved))
-                report.handed_on += 1
+                report.requeued += 1
                 return
         if saved is None and work.outcomes:
             # Either the chunk is whole now, or another delivery of this turn was first and has handed the rest on.
@@ -324,12 +324,12 @@ class Processing:
         """Return the seconds until the first of a chunk's open images may be tried."""
         now = self._now().timestamp()
         waits = (
-            chunk.tries[image.index].not_before - now if image.index in chunk.tries else 0.0
+            chunk.attempts[image.index].not_before - now if image.index in chunk.attempts else 0.0
             for image in chunk.open_images()
         )
         return min(_LONGEST_DELAY_SECONDS, max(0, math.ceil(min(waits))))
 
-    def _process_alone(self, work: _Work, lease: int, may_start: Callable[[], bool], report: BatchReport) -> None:
+    def _process_exclusively(self, work: _Work, lease: int, may_start: Callable[[], bool], report: BatchReport) -> None:
         """Process the chunk of a message whose workers have died: first as a whole, then an image at a time.
 
         Each start is counted before it begins. Only the image that was begun too often without an end is given up.
@@ -352,7 +352,7 @@ class Processing:
         for image in [image for image in work.chunk.open_images() if self._wait(work, image) is not None]:
             again = work.chunk.starting == image.index
             if again and work.chunk.starts >= MAX_STARTS:
-                work.outcomes[image.index] = _killer()
+                work.outcomes[image.index] = _crashed_worker()
                 report.failures[FailureCode.PROCESSING_ERROR] += 1
             elif not may_start():
                 break
@@ -374,7 +374,7 @@ class Processing:
     def _start(self, work: _Work, starting: int | None, starts: int, lease: int, report: BatchReport) -> bool:
         """Count a start, and take the chunk for this worker; tell whether it is this worker's."""
         now = int(self._now().timestamp() * 1000)
-        started = self._store.start_alone(work.pointer.key, work.chunk, starting, starts, lease, now)
+        started = self._store.claim_exclusively(work.pointer.key, work.chunk, starting, starts, lease, now)
         if started is None:
             # Another worker has it; should that one die, this message is the way back.
             report.failed_messages.update(work.messages)
@@ -386,7 +386,7 @@ class Processing:
         """Take a start back that the table's refusal has ended: only the deaths of workers count against an image."""
         chunk = work.chunk
         try:
-            self._store.start_alone(work.pointer.key, chunk, chunk.starting, max(0, chunk.starts - 1), 0, 0)
+            self._store.claim_exclusively(work.pointer.key, chunk, chunk.starting, max(0, chunk.starts - 1), 0, 0)
         except StorageUnavailableError:
             _log.warning("a start of chunk %d of job %d was counted", work.pointer.chunk, work.pointer.job_id)
 
@@ -410,7 +410,7 @@ class Processing:
     ) -> None:
         job = self._store.add_chunks(client, job_id, run, verdicts)
         if job is not None and job.open and job.all_done:
-            closed = close(self._store, self._looks, job, self._now())
+            closed = close(self._store, self._sweeps, job, self._now())
             if closed is not None:
                 report.closed.append(closed)
 
@@ -448,5 +448,5 @@ def _unknown_store(image: Image) -> Failure:
     return Failure.of(MeasuringError(FailureCode.UNKNOWN_STORE, f"store {image.store_id} is not in the store master"))
 
 
-def _killer() -> Failure:
+def _crashed_worker() -> Failure:
     return Failure.of(MeasuringError(FailureCode.PROCESSING_ERROR, "the worker ended while measuring it, every time"))

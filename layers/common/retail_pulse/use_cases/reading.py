@@ -231,7 +231,7 @@ def _seen(job: Job, chunk: Chunk) -> Iterator[tuple[Image, Outcome | None]]:
     """Yield a chunk's images as a reader is to see them: what is about to be tried again is pending."""
     for image in chunk.images():
         outcome = chunk.outcomes.get(image.index)
-        if isinstance(outcome, Failure) and job.sees_as_pending(chunk, outcome):
+        if isinstance(outcome, Failure) and job.shows_as_pending(chunk, outcome):
             outcome = None
         yield image, outcome
 

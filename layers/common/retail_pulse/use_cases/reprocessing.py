@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from retail_pulse.domain.errors import StorageUnavailableError
-from retail_pulse.domain.jobs import Job, LookPolicy
+from retail_pulse.domain.jobs import Job, SweepPolicy
 from retail_pulse.use_cases.closing import ClosingStore, close
 from retail_pulse.use_cases.retrying import ReopeningStore
-from retail_pulse.use_cases.sending import PointerSender, send_or_hurry
+from retail_pulse.use_cases.sending import PointerSender, send_or_mark_due
 
 _log = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ class ReprocessReport:
     waiting
         Open jobs whose messages are still in the queue, as far as its length tells.
     reopened
-        Ended jobs that were opened again for their soft failures.
+        Ended jobs that were opened again for their transient failures.
     refused
         Jobs that the table or the queue refused a step of; they are due again.
     unfinished
         Whether the time ran out before the last one.
     """
 
-    looked: int = 0
+    swept: int = 0
     closed: int = 0
     sent: int = 0
     waiting: int = 0
@@ -80,15 +80,15 @@ class Reprocessing:
         self,
         store: DueStore,
         queue: Queue,
-        looks: LookPolicy,
+        sweeps: SweepPolicy,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._queue = queue
-        self._looks = looks
+        self._sweeps = sweeps
         self._now = now
 
-    def look(self, may_go_on: Callable[[], bool] = lambda: True) -> ReprocessReport:
+    def sweep(self, may_go_on: Callable[[], bool] = lambda: True) -> ReprocessReport:
         """Look at the jobs that are due, until there is none left or the time is short.
 
         Parameters
@@ -108,7 +108,7 @@ class Reprocessing:
                     report.unfinished = True
                     break
                 try:
-                    self._look_at(client, job_id, report)
+                    self._sweep_job(client, job_id, report)
                 except StorageUnavailableError as error:
                     _log.warning("job %d is looked at again: %s", job_id, error)
                     report.refused += 1
@@ -117,28 +117,28 @@ class Reprocessing:
             report.unfinished = True
         return report
 
-    def _look_at(self, client: str, job_id: int, report: ReprocessReport) -> None:
+    def _sweep_job(self, client: str, job_id: int, report: ReprocessReport) -> None:
         now = self._now()
         job = self._store.job(client, job_id)
         if job is None or job.due is None or job.due > now.timestamp():
             return  # the index is behind the table
-        if not job.open and self._looks.may_reopen(job) and not job.has_expired(now):
+        if not job.open and self._sweeps.may_reopen(job) and not job.has_expired(now):
             # The job's own condition is claim enough: one write instead of two.
-            reopened = self._store.reopen_job(job, self._looks.automatic_run(job, now))
+            reopened = self._store.reopen_job(job, self._sweeps.automatic_run(job, now))
             if reopened is not None:
-                report.looked += 1
+                report.swept += 1
                 report.reopened += 1
                 self._send(reopened, 0, report)
             return
-        wait = self._looks.next_wait(job)
+        wait = self._sweeps.next_wait(job)
         claimed = self._store.claim_job(job, int(now.timestamp()) + wait, wait)
         if claimed is None:
             return
-        report.looked += 1
+        report.swept += 1
         if not claimed.open or claimed.has_expired(now):
             return
         if claimed.all_done:
-            if close(self._store, self._looks, claimed, now) is not None:
+            if close(self._store, self._sweeps, claimed, now) is not None:
                 report.closed += 1
         elif self._is_behind_others(job, wait, report):
             report.waiting += 1
@@ -151,7 +151,7 @@ class Reprocessing:
         A job that has made no progress for so long that the wait has grown to its end is sent all the same: the queue
         may be full of others' messages for ever.
         """
-        if job.wait == 0 or wait >= self._looks.longest_seconds:
+        if job.wait == 0 or wait >= self._sweeps.max_seconds:
             return False
         try:
             return self._queue.backlog() - report.sent >= len(job.missing)
@@ -161,7 +161,7 @@ class Reprocessing:
 
     def _send(self, job: Job, turn: int | None, report: ReprocessReport) -> None:
         pointers = [job.pointer_to(number, turn) for number in job.missing]
-        if send_or_hurry(self._store, self._queue, job, pointers, self._now()):
+        if send_or_mark_due(self._store, self._queue, job, pointers, self._now()):
             report.sent += len(pointers)
         else:
             report.refused += 1

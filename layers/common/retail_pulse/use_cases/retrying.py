@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from retail_pulse.domain.errors import JobIsOpenError, JobNotFoundError, NothingToRetryError
-from retail_pulse.domain.jobs import Job, LookPolicy, Reopening
-from retail_pulse.use_cases.sending import HurryingStore, PointerSender, send_or_hurry
+from retail_pulse.domain.jobs import Job, Reopening, SweepPolicy
+from retail_pulse.use_cases.sending import DueMarkingStore, PointerSender, send_or_mark_due
 
 
-class ReopeningStore(HurryingStore, Protocol):
+class ReopeningStore(DueMarkingStore, Protocol):
     """What opening a job again needs of the table."""
 
     def job(self, client: str, job_id: int) -> Job | None:
@@ -36,7 +36,7 @@ class Retrying:
 
     store: ReopeningStore
     queue: PointerSender
-    looks: LookPolicy
+    sweeps: SweepPolicy
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def retry(self, client: str, job_id: int) -> Job:
@@ -62,10 +62,10 @@ class Retrying:
             raise JobNotFoundError(f"there is no job {job_id}")
         if not job.open and not job.failed:
             raise NothingToRetryError(f"job {job_id} has no failed image")
-        reopened = None if job.open else self.store.reopen_job(job, self.looks.client_run(job, now))
+        reopened = None if job.open else self.store.reopen_job(job, self.sweeps.client_run(job, now))
         if reopened is None:
             raise JobIsOpenError(f"run {job.run} of job {job_id} has not ended")
-        send_or_hurry(
+        send_or_mark_due(
             self.store, self.queue, reopened, [reopened.pointer_to(number) for number in reopened.missing], now
         )
         return reopened

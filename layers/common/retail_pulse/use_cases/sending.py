@@ -19,15 +19,15 @@ class PointerSender(Protocol):
         """Send a message for each pointer."""
 
 
-class HurryingStore(Protocol):
+class DueMarkingStore(Protocol):
     """What sending needs of the table."""
 
-    def hurry_job(self, job: Job, due: int) -> None:
+    def mark_due(self, job: Job, due: int) -> None:
         """Have reprocess look at an open job now."""
 
 
-def send_or_hurry(
-    store: HurryingStore, queue: PointerSender, job: Job, pointers: Sequence[Pointer], now: datetime
+def send_or_mark_due(
+    store: DueMarkingStore, queue: PointerSender, job: Job, pointers: Sequence[Pointer], now: datetime
 ) -> bool:
     """Send pointers; when the queue refuses, have the next reprocess send what is missing.
 
@@ -43,7 +43,7 @@ def send_or_hurry(
     else:
         return True
     try:
-        store.hurry_job(job, int(now.timestamp()))
+        store.mark_due(job, int(now.timestamp()))
     except StorageUnavailableError as error:
         _log.warning("job %d waits until it has stalled: %s", job.job_id, error)
     return False

@@ -17,7 +17,7 @@ from retail_pulse.domain.errors import (
 from retail_pulse.domain.idempotency import LIFETIME, Claim, IdempotencyKey
 from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.sending import PointerSender, send_or_hurry
+from retail_pulse.use_cases.sending import PointerSender, send_or_mark_due
 
 _NONCE_BYTES = 12
 # 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.
@@ -35,7 +35,7 @@ class JobStore(Protocol):
     def put_job(self, job: Job) -> None:
         """Store a new job."""
 
-    def hurry_job(self, job: Job, due: int) -> None:
+    def mark_due(self, job: Job, due: int) -> None:
         """Have reprocess send what is missing."""
 
     def job(self, client: str, job_id: int) -> Job | None:
@@ -138,7 +138,9 @@ class Submission:
             claim,
         )
         if job.nonce == nonce:
-            send_or_hurry(self.store, self.queue, job, [job.pointer_to(chunk.number) for chunk in chunks], self.now())
+            send_or_mark_due(
+                self.store, self.queue, job, [job.pointer_to(chunk.number) for chunk in chunks], self.now()
+            )
         return job
 
     def _claim(self, client: str, idempotency: IdempotencyKey) -> Claim:
