@@ -48,10 +48,10 @@ build: setup  ## `sam build`, and the check of what came out, with its sizes: ma
 	$(BIN)/python -m tools.artefacts .aws-sam/build $(ARCHITECTURE)
 
 test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; needs Docker, the SAM CLI and python3.13
-	$(BIN)/python -m pytest -m sam_local tests/sam_local
+	$(BIN)/python -m pytest -m sam_local tests/sam
 
 test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, an update over live data, jobs before and after; needs the SAM CLI
-	$(BIN)/python -m pytest tests/sam_cli/deployment.py
+	$(BIN)/python -m pytest -m sam_cli tests/sam
 
 test: check  ## Lint, types, template checks and every test that needs no Docker
 	$(BIN)/python -m pytest

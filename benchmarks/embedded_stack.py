@@ -1,6 +1,6 @@
 """What the embedded stack bears: ``python -m benchmarks.embedded_stack`` measures and prints it.
 
-The same loads run as tests in tests/local, which look at the outcomes; the figures are for the documentation.
+The same loads run as tests in tests/stack, which look at the outcomes; the figures are for the documentation.
 """
 
 import statistics

@@ -27,8 +27,8 @@ from local.image_server import ImageServer
 from local.images import Format, make_image
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import ROOT, Context, event
-from tests.functions.gateway import Gateway
 from tests.functions.test_retrying_functions import deliver
+from tests.support.gateway import Gateway
 from tools.keys import store_key
 
 KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"

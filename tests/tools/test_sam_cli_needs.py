@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sam_cli import deployment
+from tests.sam import test_deployment
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_without_the_sam_cli_it_fails_and_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/sam_cli/deployment.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "sam_cli", "tests/sam"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )
@@ -25,9 +25,9 @@ def test_without_the_sam_cli_it_fails_and_says_so(tmp_path: Path) -> None:
 def test_without_a_build_it_fails_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sam").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(deployment, "BUILT", tmp_path / "template.yaml")
+    monkeypatch.setattr(test_deployment, "BUILT", tmp_path / "template.yaml")
 
     with pytest.raises(pytest.exit.Exception, match="make build") as caught:
-        deployment.check_needs()
+        test_deployment.check_needs()
 
     assert caught.value.returncode == 1

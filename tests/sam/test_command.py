@@ -15,9 +15,9 @@ import pytest
 from benchmarks.memory import tree
 from local.client import ApiClient
 from local.sam.stage import containers
-from tests.commands import running
-from tests.local.waiting import wait_until
-from tests.sam_local.conftest import ReachableImages
+from tests.sam.conftest import ReachableImages
+from tests.support.commands import running
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.sam_local
 

@@ -16,7 +16,7 @@ from benchmarks.memory import tree
 from local.client import ApiClient
 from local.image_server import ImageServer, stalled
 from local.process import ROOT, StackError, StackProcess
-from tests.local.waiting import wait_until
+from tests.support.waiting import wait_until
 from tools.keys import store_key
 
 STORE = "S00339218"

@@ -8,7 +8,7 @@ from benchmarks.outage import measure
 from local.client import ApiClient, submission
 from local.image_server import ImageServer, failing, ok, unavailable
 from local.process import ROOT, StackProcess
-from tests.local.waiting import wait_until
+from tests.support.waiting import wait_until
 
 STORE = "S00339218"
 

@@ -22,9 +22,11 @@ from local.sam.environment import environment
 from local.template import FUNCTION, LAYER, Template
 from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
-from tests.local.waiting import wait_until
+from tests.support.waiting import wait_until
 from tools.keys import store_key
 from tools.transform import ROOT, TEMPLATE
+
+pytestmark = pytest.mark.sam_cli
 
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 KEY = "key-that-survives"

@@ -1,4 +1,4 @@
-"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam_local has the whole."""
+"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam has the whole."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
 from local.sam.stage import SamLocalStage
-from tests.commands import running
-from tests.local.waiting import wait_until
+from tests.support.commands import running
+from tests.support.waiting import wait_until
 
 
 class FakeQueue:

@@ -11,7 +11,7 @@ from local.image_server import ImageServer, stalled
 from local.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage.queue import encode
-from tests.local.waiting import wait_until
+from tests.support.waiting import wait_until
 
 STORE, OTHER_STORE = "S00339218", "S01408764"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import running
+from tests.support.commands import running
 
 
 def demo(folder: Path) -> AbstractContextManager["subprocess.Popen[str]"]:

@@ -15,7 +15,7 @@ from local.sam import build
 from local.sam.events import InvocationError, QueuePoller, schedule_event, sqs_event
 from local.sam.stage import SamLocalStage, containers
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.sam_local.conftest import ReachableImages
+from tests.sam.conftest import ReachableImages
 from tools.artefacts import Build
 
 pytestmark = pytest.mark.sam_local
