@@ -1,6 +1,7 @@
 """The service on `sam local`, built and started once a module; and an image server that containers reach."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -12,12 +13,18 @@ from local.sam.host import NAME, Relay, bridge_address
 from local.sam.stage import SamLocalStage
 
 
-@pytest.fixture(scope="session", autouse=True)
-def what_it_needs() -> None:
+@cache
+def check_needs() -> None:
+    """End the run where something is missing: a run that tried nothing must not look like one that passed."""
     try:
         needs.check()
     except needs.MissingError as error:
         pytest.exit(str(error), returncode=1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("sam_local"):
+        check_needs()
 
 
 # Once a module: two stages of one checkout at once would share the build, and each remove the other's containers.
