@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks import page, plots, record
-from benchmarks.record import Measurement, Run
-from benchmarks.report import Section, Settings
-from benchmarks.running import pace_now, run_alone
+from benchmarks.harness import page, plots, record
+from benchmarks.harness.record import Measurement, Run
+from benchmarks.harness.report import Section, Settings
+from benchmarks.harness.running import pace_now, run_alone
 
 # In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
 MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill", "quotas")

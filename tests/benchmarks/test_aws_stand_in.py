@@ -12,10 +12,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from benchmarks.aws_stand_in.capacity import Index, index_write_units, read_units, size, write_units
-from benchmarks.aws_stand_in.expressions import ExpressionError, parse_condition, parse_update
-from benchmarks.aws_stand_in.process import AwsStandIn
-from benchmarks.deployment import create_queue, create_table
+from benchmarks.world.aws_stand_in.capacity import Index, index_write_units, read_units, size, write_units
+from benchmarks.world.aws_stand_in.expressions import ExpressionError, parse_condition, parse_update
+from benchmarks.world.aws_stand_in.process import AwsStandIn
+from benchmarks.world.deployment import create_queue, create_table
 from retail_pulse.domain.chunks import ChunkKey, Pointer, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.idempotency import Claim

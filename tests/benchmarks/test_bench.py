@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import pace, page, plots, record
-from benchmarks.page import BEGIN, END, PageError, number, update
-from benchmarks.record import Measurement, Run
-from benchmarks.report import Figure, Plot, Section, Settings, Table
+from benchmarks.harness import pace, page, plots, record
+from benchmarks.harness.page import BEGIN, END, PageError, number, update
+from benchmarks.harness.record import Measurement, Run
+from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 
 RUN = Run("make bench", "2 × a processor", "CPython 3.13.0", "2026-11-25", 0.25, 0.5)
 CURVE = Plot("threads", "Images a second", "threads", "1/s", {"100 KB": [(1, 10.0), (2, 19.5)]}, log_x=True)
@@ -52,12 +52,12 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_every_module_that_is_listed_measures_with_settings() -> None:
     for name in command.MODULES:
-        measure = importlib.import_module(f"benchmarks.{name}").measure
+        measure = importlib.import_module(f"benchmarks.sections.{name}").measure
         assert list(inspect.signature(measure).parameters) == ["settings"], name
 
 
 def test_every_module_that_measures_is_listed() -> None:
-    files = Path(command.__file__).parent.glob("*.py")
+    files = (Path(command.__file__).parent / "sections").glob("*.py")
     measuring = {file.stem for file in files if "\ndef measure(settings: Settings)" in file.read_text("utf-8")}
     assert measuring == set(command.MODULES)
 

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.aws_stand_in.process import AwsStandIn, CallCounts
-from benchmarks.aws_stand_in.queues import Counts as QueueCounts
-from benchmarks.aws_stand_in.table import Counts as TableCounts
-from benchmarks.bill import JobsRun
-from benchmarks.deployment import memory_megabytes, template
-from benchmarks.functions import Functions, Invocation, job_body
-from benchmarks.prices import Prices
-from benchmarks.profiling import OTHER, sort
-from benchmarks.served_images import served_images, urls
-from benchmarks.submit import largest_job
-from benchmarks.usage import Usage, billed_seconds, other_charges, request_charges
+from benchmarks.harness.profiling import OTHER, sort
+from benchmarks.sections.bill import JobsRun
+from benchmarks.sections.submit import largest_job
+from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
+from benchmarks.world.aws_stand_in.queues import Counts as QueueCounts
+from benchmarks.world.aws_stand_in.table import Counts as TableCounts
+from benchmarks.world.deployment import memory_megabytes, template
+from benchmarks.world.functions import Functions, Invocation, job_body
+from benchmarks.world.prices import Prices
+from benchmarks.world.served_images import served_images, urls
+from benchmarks.world.usage import Usage, billed_seconds, other_charges, request_charges
 
-PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "prices.json").read_text())
+PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "world" / "prices.json").read_text())
 
 
 def invocation(function: str, seconds: float, cpu_seconds: float, sent_bytes: int = 0) -> Invocation:

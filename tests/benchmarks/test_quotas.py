@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks import quotas
-from benchmarks.quotas import Counted, first_to_break, headroom
+from benchmarks.sections import quotas
+from benchmarks.sections.quotas import Counted, first_to_break, headroom
 
 COUNTED = Counted(
     write_units=0.5, read_units=0.04, row_write_units=0.25, by_client_write_units=0.002, by_due_write_units=0.002,

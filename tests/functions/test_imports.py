@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.cold_start import FUNCTIONS, run
+from benchmarks.sections.cold_start import FUNCTIONS, run
 
 # Parts of packages, and of Python's library, that cost more than most and serve few.
 HEAVY = (

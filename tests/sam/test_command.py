@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.memory import tree
+from benchmarks.harness.memory import tree
 from local.client import ApiClient
 from local.sam.stage import containers
 from tests.sam.conftest import ReachableImages

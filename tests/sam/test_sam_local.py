@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.cold_start import environment
+from benchmarks.sections.cold_start import environment
 from local.client import ApiClient, submission
 from local.sam import build
 from local.sam.events import InvocationError, QueuePoller, schedule_event, sqs_event

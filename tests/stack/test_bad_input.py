@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from benchmarks.embedded_stack import END_SECONDS
+from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
 from local.image_server import ImageServer
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.embedded_stack import END_SECONDS
+from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
 from local.image_server import ImageServer, stalled
 from local.process import StackProcess

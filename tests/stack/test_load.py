@@ -1,6 +1,6 @@
-"""What the embedded stack must bear; the figures are those of benchmarks.embedded_stack."""
+"""What the embedded stack must bear; the figures are those of benchmarks.stack.embedded_stack."""
 
-from benchmarks.embedded_stack import add_images, run_burst, run_job, submit_large_job
+from benchmarks.stack.embedded_stack import add_images, run_burst, run_job, submit_large_job
 from local.client import ApiClient
 from local.image_server import ImageServer
 from local.process import StackProcess

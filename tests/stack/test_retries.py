@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 
-from benchmarks.embedded_stack import END_SECONDS
-from benchmarks.outage import measure
+from benchmarks.stack.embedded_stack import END_SECONDS
+from benchmarks.stack.outage import measure
 from local.client import ApiClient, submission
 from local.image_server import ImageServer, failing, ok, unavailable
 from local.process import ROOT, StackProcess

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.embedded_stack import END_SECONDS
-from benchmarks.memory import tree
+from benchmarks.harness.memory import tree
+from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient
 from local.image_server import ImageServer, stalled
 from local.process import ROOT, StackError, StackProcess

@@ -1,4 +1,4 @@
-"""Takes an image server down for a while, and looks at what that costs: `python -m benchmarks.outage --seconds 120`.
+"""Take an image server down for a while, and show what it costs: `python -m benchmarks.stack.outage --seconds 120`.
 
 Jobs are submitted to the embedded stack with images of two servers, of which one refuses connections at first and then
 comes back on the same port. Nobody helps: the jobs have to complete, and no image that was measured is fetched again.
@@ -75,7 +75,7 @@ def measure(stack: StackProcess, seconds: float, jobs: int) -> Outage:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.outage", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stack.outage", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120, help="how long the server is down (default: 120)")
     parser.add_argument("--jobs", type=int, default=20, help=f"jobs of {2 * _IMAGES} images (default: 20)")
     options = parser.parse_args(arguments)

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.aws_stand_in.process import CallCounts
-from benchmarks.functions import Invocation
-from benchmarks.prices import Prices
+from benchmarks.world.aws_stand_in.process import CallCounts
+from benchmarks.world.functions import Invocation
+from benchmarks.world.prices import Prices
 
 # At this much memory a function has one processor:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html

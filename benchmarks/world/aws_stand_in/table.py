@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.aws_stand_in import capacity
-from benchmarks.aws_stand_in.capacity import Index
-from benchmarks.aws_stand_in.errors import RefusedError
-from benchmarks.aws_stand_in.expressions import ExpressionError, Item, parse_condition, parse_update
+from benchmarks.world.aws_stand_in import capacity
+from benchmarks.world.aws_stand_in.capacity import Index
+from benchmarks.world.aws_stand_in.errors import RefusedError
+from benchmarks.world.aws_stand_in.expressions import ExpressionError, Item, parse_condition, parse_update
 
 _WRITE_BATCH = 25
 _READ_BATCH = 100

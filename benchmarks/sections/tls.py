@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import requests
 
-from benchmarks.downloads import LIMITS, LOOPBACK
-from benchmarks.internet import HOSTS, Line, internet
-from benchmarks.report import Figure, Section, Settings, Table, interleaved
+from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
+from benchmarks.sections.downloads import LIMITS, LOOPBACK
+from benchmarks.world.internet import HOSTS, Line, internet
 from local.images import Format, make_image
 from retail_pulse.measuring.fetch import Fetcher
 

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import get_type_hints
 
-from benchmarks.report import Section, Settings, Table, interleaved
+from benchmarks.harness.report import Section, Settings, Table, interleaved
 from retail_pulse.runtime import settings as models
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("authorize", "submit", "process", "status", "reprocess")
 # No file of the machine's configuration, and no look for credentials elsewhere.
 _AWS = {

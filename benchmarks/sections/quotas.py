@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.aws_stand_in.capacity import size
-from benchmarks.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, STORES, JobsRun, run_jobs
-from benchmarks.deployment import memory_megabytes, template
-from benchmarks.functions import FUNCTIONS, job_body
-from benchmarks.page import number
-from benchmarks.report import Section, Settings, Table
-from benchmarks.served_images import served_images, urls
-from benchmarks.usage import billed_seconds
+from benchmarks.harness.page import number
+from benchmarks.harness.report import Section, Settings, Table
+from benchmarks.sections.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, STORES, JobsRun, run_jobs
+from benchmarks.world.aws_stand_in.capacity import size
+from benchmarks.world.deployment import memory_megabytes, template
+from benchmarks.world.functions import FUNCTIONS, job_body
+from benchmarks.world.served_images import served_images, urls
+from benchmarks.world.usage import billed_seconds
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.storage.items import DUE_SHARDS, job_item
@@ -144,7 +144,7 @@ def _text(counted: Counted, loads: Mapping[int, Mapping[str, float]]) -> str:
         f"{number(counted.chunks)} messages, {number(counted.api_requests)} requests and "
         f"{1000 * counted.seconds:.1f} ms of the process function. The loads are means over a day: a headroom of 9× is "
         f"a peak of nine times the mean. Quotas are defaults as of {_DATA['as_of']}, from the pages that "
-        "benchmarks/quotas.json names.\n\n" + " ".join(broken)
+        "benchmarks/sections/quotas.json names.\n\n" + " ".join(broken)
     )
 
 

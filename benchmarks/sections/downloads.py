@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from benchmarks.pace import plain_download
-from benchmarks.report import Figure, Section, Settings, Table, interleaved
-from benchmarks.served_images import served_images, urls
+from benchmarks.harness.pace import plain_download
+from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
+from benchmarks.world.served_images import served_images, urls
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 

@@ -3,15 +3,15 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.aws_stand_in.process import AwsStandIn
-from benchmarks.deployment import memory_megabytes, template
-from benchmarks.functions import FUNCTIONS, Functions, Invocation, job_body
-from benchmarks.internet import HOSTS, Line, internet
-from benchmarks.prices import Prices
-from benchmarks.profiling import NO_PROFILE, profile, sampled
-from benchmarks.report import Figure, Plot, Section, Settings, Table
-from benchmarks.served_images import pictures, served_images, urls
-from benchmarks.usage import MEGABYTES_A_PROCESSOR, billed_seconds
+from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
+from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
+from benchmarks.world.aws_stand_in.process import AwsStandIn
+from benchmarks.world.deployment import memory_megabytes, template
+from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
+from benchmarks.world.internet import HOSTS, Line, internet
+from benchmarks.world.prices import Prices
+from benchmarks.world.served_images import pictures, served_images, urls
+from benchmarks.world.usage import MEGABYTES_A_PROCESSOR, billed_seconds
 
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _IMAGES = 1000

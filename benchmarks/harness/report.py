@@ -18,8 +18,8 @@ class Settings:
     quick
         Keep a whole run under three minutes, at the price of noise.
     pace
-        This machine's, see `benchmarks.pace`: a time of a processor here, times this, is the time where the figures
-        were set.
+        This machine's, see `benchmarks.harness.pace`: CPU time measured here, times the pace, is the CPU time where the
+        figures were set.
     """
 
     quick: bool = False

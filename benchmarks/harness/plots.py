@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-from benchmarks.report import Plot
+from benchmarks.harness.report import Plot
 
 # Ids within the file are hashes with a random salt by default; text stays text, so that no font is needed to compare.
 _STYLE: dict[Any, Any] = {

@@ -4,13 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.aws_stand_in.process import AwsStandIn, CallCounts
-from benchmarks.deployment import memory_megabytes, template
-from benchmarks.functions import FUNCTIONS, Functions, Invocation, job_body
-from benchmarks.prices import Prices
-from benchmarks.report import Figure, Plot, Section, Settings, Table
-from benchmarks.served_images import served_images, urls
-from benchmarks.usage import MEGABYTES_A_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
+from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
+from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
+from benchmarks.world.deployment import memory_megabytes, template
+from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
+from benchmarks.world.prices import Prices
+from benchmarks.world.served_images import served_images, urls
+from benchmarks.world.usage import MEGABYTES_A_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
 
 STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 IMAGE_BYTES = 100_000
@@ -134,7 +134,7 @@ def _text(run: JobsRun, prices: Prices) -> str:
         f"the delays as configured; a client that looks at its job {_LOOKS} times, and one call of the authorizer a "
         "job. The poller takes up to ten messages with one call and deletes them with one; Lambda's own may bring "
         "fewer at a time, see the table of batch sizes in a full run. Prices are list prices of "
-        f"{prices.region} ({prices.as_of}, benchmarks/prices.json), without free tiers; "
+        f"{prices.region} ({prices.as_of}, benchmarks/world/prices.json), without free tiers; "
         "every request of the queue is taken to cost what fair queues add.\n\n"
         f"Lambda's time: a full batch took {full_seconds:.2f} s here, of which {full_cpu:.2f} s on a processor "
         f"({cpu / run.usage.images * 1000:.2f} ms an image over all batches). {memory} MB are {share:.2f} of a "

@@ -1,4 +1,4 @@
-"""What the embedded stack bears: ``python -m benchmarks.embedded_stack`` measures and prints it.
+"""What the embedded stack bears: ``python -m benchmarks.stack.embedded_stack`` measures and prints it.
 
 The same loads run as tests in tests/stack, which look at the outcomes; the figures are for the documentation.
 """
@@ -15,7 +15,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.memory import PeakMemory
+from benchmarks.harness.memory import PeakMemory
 from local.client import ApiClient, submission
 from local.image_server import ImageServer
 from local.images import Format, make_image

@@ -1,6 +1,6 @@
 """The server: HTTP/1.1 as boto3 speaks it, each answer after a set time, and none of them waiting for another.
 
-``python -m benchmarks.aws_stand_in.server`` prints its port and serves until its input ends.
+``python -m benchmarks.world.aws_stand_in.server`` prints its port and serves until its input ends.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from benchmarks.aws_stand_in.errors import RefusedError
-from benchmarks.aws_stand_in.queues import Queues
-from benchmarks.aws_stand_in.table import Tables, Throttle
+from benchmarks.world.aws_stand_in.errors import RefusedError
+from benchmarks.world.aws_stand_in.queues import Queues
+from benchmarks.world.aws_stand_in.table import Tables, Throttle
 
 # Calls of the stand-in's own, beside those of DynamoDB_20120810 and AmazonSQS.
 CONTROL = "StandIn"
@@ -123,7 +123,7 @@ async def _serve(seconds: float) -> None:
 
 def main() -> None:
     """Serve until the input ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.aws_stand_in.server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.world.aws_stand_in.server", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.005, help="time to an answer (default: 0.005)")
     asyncio.run(_serve(parser.parse_args().seconds))
     # The thread that reads would hold the end up.

@@ -21,10 +21,10 @@ from typing import Any, Self
 
 import boto3
 
-from benchmarks.deployment import create_queue, create_table, environment, memory_megabytes, template
+from benchmarks.world.deployment import create_queue, create_table, environment, memory_megabytes, template
 from tools.keys import store_key
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _EVENTS = _ROOT / "tests" / "events"
 _TABLE = "jobs"
 _CREDENTIALS = {

@@ -1,6 +1,6 @@
 """Truncated files that are found, and whole ones that are called truncated, in the named corpus of the tests."""
 
-from benchmarks.report import Figure, Section, Settings, Table
+from benchmarks.harness.report import Figure, Section, Settings, Table
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.formats.size import SizeReader
 from tests.measuring.corpus import HEIGHT, WIDTH, corpus, cuts

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.report import Table
+from benchmarks.harness.report import Table
 
 # What a stack belongs to: the first line of which a part occurs in one of its frames. The order matters: botocore's own
 # requests go through urllib3 too.

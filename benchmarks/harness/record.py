@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.report import Figure, Plot, Section, Table
+from benchmarks.harness.report import Figure, Plot, Section, Table
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results.json"
 
 
@@ -32,7 +32,7 @@ class Run:
     load
         Processes that wanted a processor in the minute before; much above none, the machine was busy with other work.
     pace
-        See `benchmarks.pace`.
+        See `benchmarks.harness.pace`.
     """
 
     command: str

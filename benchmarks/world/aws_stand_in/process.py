@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.aws_stand_in import queues, table
-from benchmarks.aws_stand_in.server import CONTROL
+from benchmarks.world.aws_stand_in import queues, table
+from benchmarks.world.aws_stand_in.server import CONTROL
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 # What AWS answers in, within a region.
 ANSWER_SECONDS = 0.005
 
@@ -80,7 +80,7 @@ class AwsStandIn:
         self.url = ""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "benchmarks.aws_stand_in.server", "--seconds", str(self._seconds)]
+        command = [sys.executable, "-m", "benchmarks.world.aws_stand_in.server", "--seconds", str(self._seconds)]
         self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.aws_stand_in.errors import RefusedError
+from benchmarks.world.aws_stand_in.errors import RefusedError
 
 _BATCH = 10
 # SQS bills a request for each 64 KB of what it carries: https://aws.amazon.com/sqs/pricing/

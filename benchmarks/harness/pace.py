@@ -9,7 +9,7 @@ import time
 
 import requests
 
-from benchmarks.served_images import served_images, urls
+from benchmarks.world.served_images import served_images, urls
 
 IMAGE_BYTES = 100_000
 # What `requests.get(...).content` of such an image took of a processor there, in milliseconds.

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.pace import REFERENCE_MS
-from benchmarks.record import ROOT, Measurement
-from benchmarks.report import Figure, Table
+from benchmarks.harness.pace import REFERENCE_MS
+from benchmarks.harness.record import ROOT, Measurement
+from benchmarks.harness.report import Figure, Table
 
 PAGE = ROOT / "docs" / "performance.md"
 SCALING = ROOT / "docs" / "scaling.md"

@@ -4,8 +4,8 @@ import importlib
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
-from benchmarks.pace import measure_pace
-from benchmarks.report import Section, Settings
+from benchmarks.harness.pace import measure_pace
+from benchmarks.harness.report import Section, Settings
 
 
 def pace_now() -> float:
@@ -15,7 +15,7 @@ def pace_now() -> float:
 
 
 def run_alone(name: str, settings: Settings) -> Section:
-    """Measure with one module of this package; what another left in memory or in threads would be measured with it."""
+    """Measure with one section; what another left in memory or in threads would be measured with it."""
     with _process() as pool:
         return pool.submit(_measure, name, settings).result()
 
@@ -25,5 +25,5 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _measure(name: str, settings: Settings) -> Section:
-    section: Section = importlib.import_module(f"benchmarks.{name}").measure(settings)
+    section: Section = importlib.import_module(f"benchmarks.sections.{name}").measure(settings)
     return section

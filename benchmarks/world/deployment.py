@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-_TEMPLATE = Path(__file__).resolve().parent.parent / "infra" / "template.yaml"
+_TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "template.yaml"
 _TABLE_PROPERTIES = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
 
 

@@ -4,11 +4,11 @@ import json
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.aws_stand_in.process import ANSWER_SECONDS, AwsStandIn
-from benchmarks.functions import Functions, Invocation, job_body
-from benchmarks.profiling import NO_PROFILE, profile, sampled
-from benchmarks.report import Figure, Plot, Section, Settings, Table
-from benchmarks.served_images import urls
+from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
+from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
+from benchmarks.world.aws_stand_in.process import ANSWER_SECONDS, AwsStandIn
+from benchmarks.world.functions import Functions, Invocation, job_body
+from benchmarks.world.served_images import urls
 
 _IMAGES = 50_000
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")

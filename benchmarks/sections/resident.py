@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.downloads import LIMITS, LOOPBACK
-from benchmarks.report import Figure, Section, Settings, Table
-from benchmarks.served_images import served_images, urls
+from benchmarks.harness.report import Figure, Section, Settings, Table
+from benchmarks.sections.downloads import LIMITS, LOOPBACK
+from benchmarks.world.served_images import served_images, urls
 from local.image_server import DEFAULT_TYPE, Answer, ImageServer
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher

@@ -1,0 +1,1 @@
+"""How the benchmarks measure: pace, memory, profiles, and what is kept, printed and drawn."""

@@ -1,0 +1,1 @@
+"""The sections of docs/performance.md and docs/scaling.md, one module for each."""

@@ -1,0 +1,1 @@
+"""Measurements on the embedded stack, by commands of their own."""
