@@ -1,6 +1,7 @@
 """The workflows, hooks and dependabot: YAML that parses, targets that the Makefile has, actions that cannot change."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-FILES = [*WORKFLOWS, ROOT / ".github" / "dependabot.yml", ROOT / ".pre-commit-config.yaml"]
+HOOKS = ROOT / ".pre-commit-config.yaml"
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -28,18 +29,23 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def commands(path: Path) -> Iterator[str]:
-    if path in WORKFLOWS:
-        yield from (step["run"] for step in steps(path) if "run" in step)
-    elif path.name == ".pre-commit-config.yaml":
-        yield from (hook["entry"] for repository in load(path)["repos"] for hook in repository["hooks"])
+    yield from (step["run"] for step in steps(path) if "run" in step)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def hooks() -> list[dict[str, Any]]:
+    return [hook for repository in load(HOOKS)["repos"] for hook in repository["hooks"]]
+
+
+def test_dependabot_updates_the_actions() -> None:
+    updates = load(ROOT / ".github" / "dependabot.yml")["updates"]
+    assert [update["package-ecosystem"] for update in updates] == ["github-actions"]
+
+
+@every_workflow
 def test_every_make_target_that_is_called_is_in_the_makefile(path: Path) -> None:
-    assert load(path)
     called = [target for command in commands(path) for target in re.findall(r"\bmake ([a-z-]+)", command)]
+    assert called
     assert set(called) <= TARGETS
-    assert called or path.name == "dependabot.yml"
 
 
 @every_workflow
@@ -97,3 +103,44 @@ def test_deployments_name_stages_of_samconfig() -> None:
     }
     assert named == {"prod"}
     assert named <= config.keys()
+
+
+def test_hooks_at_a_commit_check_the_changed_files_only() -> None:
+    assert load(HOOKS)["default_stages"] == ["pre-commit"]
+    assert {tuple(hook["stages"]) for hook in hooks() if "stages" in hook} == {("pre-push",)}
+    assert [hook["id"] for hook in hooks() if "stages" not in hook and not hook.get("pass_filenames", True)] == []
+
+
+def test_hooks_run_locked_programs_and_download_nothing() -> None:
+    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    programs = {shlex.split(hook["entry"])[0] for hook in hooks() if hook["language"] == "system"}
+
+    assert {repository["repo"] for repository in load(HOOKS)["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks()} == {"system", "pygrep"}
+    assert programs - {f".venv/bin/{name}" for name in locked} == {"sh"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found_by"),
+    [
+        ("", []),
+        ("a line\n", []),
+        ("a blank before its end \n", ["whitespace"]),
+        ("a tab before its end\t\n", ["whitespace"]),
+        ("from Windows\r\n", ["whitespace"]),
+        ("<<<<<<< HEAD\n", ["whitespace"]),
+        ("without a newline", ["end-of-file"]),
+        ("one newline too many\n\n", ["end-of-file"]),
+    ],
+)
+def test_hooks_find_whitespace_where_it_does_not_belong(text: str, found_by: list[str]) -> None:
+    found = []
+    for hook in hooks():
+        if hook["language"] == "pygrep":
+            # As pre-commit's pygrep does it: line by line, or the whole file.
+            whole = "--multiline" in hook.get("args", [])
+            parts = [text] if whole else text.splitlines(keepends=True)
+            flags = re.MULTILINE | re.DOTALL if whole else re.NOFLAG
+            if any(re.search(hook["entry"], part, flags) for part in parts):
+                found.append(hook["id"])
+    assert found == found_by
