@@ -1,4 +1,4 @@
-"""The workflows, hooks and dependabot: YAML that parses, targets that the Makefile has, actions that cannot change."""
+"""Workflows, hooks and decisions: make targets that exist, actions that cannot change, pages of one form."""
 
 import re
 import shlex
@@ -13,6 +13,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 HOOKS = ROOT / ".pre-commit-config.yaml"
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+SECTIONS = ["Context", "Decision", "Alternatives considered", "Consequences"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -144,3 +146,15 @@ def test_hooks_find_whitespace_where_it_does_not_belong(text: str, found_by: lis
             if any(re.search(hook["entry"], part, flags) for part in parts):
                 found.append(hook["id"])
     assert found == found_by
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
+def test_a_decision_is_dated_fits_a_screen_and_is_in_the_index(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    title = re.match(rf"# {int(path.name[:4])}\. (.+)\n\nDecided on (\d{{4}}-\d\d-\d\d)\b", text)
+
+    assert title
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert len(text.splitlines()) <= 50
+    row = f"| [{int(path.name[:4])}]({path.name}) | {title[1]} | {title[2]} |"
+    assert row in (path.parent / "README.md").read_text(encoding="utf-8")
