@@ -16,7 +16,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-local validate build test-sam-local test-sam-cli test faults fuzz bench check guard audit fmt lock export openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock export openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, an update o
 
 test: check  ## Lint, types, template checks and every test that needs no Docker
 	$(BIN)/python -m pytest
+
+test-unit: setup  ## Every test but those of test-stack
+	$(BIN)/python -m pytest --ignore tests/local --ignore tests/faults
+
+test-stack: setup  ## The tests that start the whole service
+	$(BIN)/python -m pytest tests/local tests/faults
 
 faults: setup  ## Runs with injected faults, and a table of them: make faults RUNS=5 SEED=1 [AT_ONCE=3]
 	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)

@@ -15,7 +15,9 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 HOOKS = ROOT / ".pre-commit-config.yaml"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 SECTIONS = ["Context", "Decision", "Alternatives considered", "Consequences"]
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+RECIPES = dict(
+    re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+)
 
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
@@ -47,12 +49,24 @@ def test_dependabot_updates_the_actions() -> None:
 def test_every_make_target_that_is_called_is_in_the_makefile(path: Path) -> None:
     called = [target for command in commands(path) for target in re.findall(r"\bmake ([a-z-]+)", command)]
     assert called
-    assert set(called) <= TARGETS
+    assert set(called) <= RECIPES.keys()
 
 
 @every_workflow
 def test_workflows_run_make_targets_alone_but_for_the_deployment(path: Path) -> None:
     assert [each for each in commands(path) if not re.match(r"(make [a-z]|sam deploy )", each)] == []
+
+
+def test_the_jobs_of_ci_leave_no_test_out() -> None:
+    """What the job `unit` ignores is what the job `stack` runs; `unit` runs all the rest."""
+    called = {command.split()[1] for command in commands(ROOT / ".github" / "workflows" / "ci.yml")}
+    ignored = re.findall(r"--ignore (\S+)", RECIPES["test-unit"])
+    run = re.findall(r"(tests/\S+)", RECIPES["test-stack"])
+
+    assert {"check", "test-unit", "test-stack"} <= called
+    assert ignored
+    assert ignored == run
+    assert all((ROOT / folder).is_dir() for folder in run)
 
 
 def test_a_deployment_waits_for_all_that_ci_runs_on_its_own_commit() -> None:
@@ -70,7 +84,7 @@ def test_the_sam_cli_is_the_one_that_was_tried() -> None:
     set_up = [
         step["with"]["version"] for path in WORKFLOWS for step in steps(path) if "setup-sam@" in step.get("uses", "")
     ]
-    assert len(set_up) == 2
+    assert len(set_up) == 3
     assert set(set_up) == set(tried)
 
 
