@@ -53,7 +53,7 @@ def test_every_make_target_that_is_called_is_in_the_makefile(path: Path) -> None
 
 
 @every_workflow
-def test_workflows_run_make_targets_alone_but_for_the_deployment(path: Path) -> None:
+def test_workflows_run_only_make_targets_apart_from_the_deployment(path: Path) -> None:
     assert [each for each in commands(path) if not re.match(r"(make [a-z]|sam deploy )", each)] == []
 
 
@@ -69,7 +69,7 @@ def test_the_jobs_of_ci_leave_no_test_out() -> None:
     assert all((ROOT / folder).is_dir() for folder in run)
 
 
-def test_a_deployment_waits_for_all_that_ci_runs_on_its_own_commit() -> None:
+def test_a_deployment_waits_for_all_of_ci_on_the_same_commit() -> None:
     jobs = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
 
     assert jobs["deploy"]["needs"] == "ci"
@@ -96,11 +96,11 @@ def test_actions_are_pinned_by_their_commit(path: Path) -> None:
 
 
 @every_workflow
-def test_workflows_may_read_alone_unless_a_job_says_more(path: Path) -> None:
+def test_workflows_may_only_read_unless_a_job_says_more(path: Path) -> None:
     assert load(path)["permissions"] == {"contents": "read"}
 
 
-def test_a_deployment_asks_for_a_token_in_place_of_a_stored_key() -> None:
+def test_a_deployment_uses_a_token_instead_of_a_stored_key() -> None:
     path = ROOT / ".github" / "workflows" / "deploy.yml"
     job = load(path)["jobs"]["deploy"]
 
