@@ -11,6 +11,8 @@ SEED ?= 1
 AT_ONCE ?= 1
 CASES ?= 10000
 ARCHITECTURE ?= arm64
+# All tests run in four processes: more than a third of their time is waiting. T names the tests of a run in one process.
+PYTEST = $(BIN)/python -m pytest $(if $(T),-n 0 $(T),-n 4 --dist loadgroup)
 # Which stage a command about keys means.
 WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
@@ -53,14 +55,14 @@ test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; ne
 test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, an update over live data, jobs before and after; needs the SAM CLI
 	$(BIN)/python -m pytest -m sam_cli tests/sam
 
-test: check  ## Lint, types, template checks and every test that needs no Docker
-	$(BIN)/python -m pytest
+test: $(if $(T),setup,check)  ## Lint, types, template checks and all tests without Docker; only some: make test T=tests/unit/test_jobs.py
+	$(PYTEST)
 
 test-unit: setup  ## Every test but those of test-stack
-	$(BIN)/python -m pytest --ignore tests/local --ignore tests/faults
+	$(PYTEST) --ignore tests/stack --ignore tests/faults
 
 test-stack: setup  ## The tests that start the whole service
-	$(BIN)/python -m pytest tests/local tests/faults
+	$(PYTEST) tests/stack tests/faults
 
 faults: setup  ## Runs with injected faults, and a table of them: make faults RUNS=5 SEED=1 [AT_ONCE=3]
 	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)

@@ -1,7 +1,10 @@
-"""What every test has: AWS's variables set to nothing real, before a client could be made."""
+"""What all tests share: AWS variables that lead nowhere, and how tests are spread over processes."""
 
 import os
 
+import pytest
+
+# Set before any module could make a client.
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing",
     AWS_SECRET_ACCESS_KEY="testing",
@@ -10,3 +13,20 @@ os.environ.update(
     POWERTOOLS_METRICS_NAMESPACE="RetailPulse",
     POWERTOOLS_SERVICE_NAME="test",
 )
+
+# The slowest folders start first, so that none of them is still running when the rest is done.
+_FIRST = ("faults", "protocol", "stack", "functions")
+# Their tests share nothing, so each may run in any process. Tests of the other folders stay together by file.
+_SPREAD = {"protocol"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
+    for item in items:
+        if item.path.parent.name not in _SPREAD:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
