@@ -12,8 +12,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from benchmarks.world.aws_stand_in.capacity import Index, index_write_units, read_units, size, write_units
-from benchmarks.world.aws_stand_in.expressions import ExpressionError, parse_condition, parse_update
+from benchmarks.world.aws_stand_in.capacity import Index, read_units, size, write_units
+from benchmarks.world.aws_stand_in.errors import RefusedError
+from benchmarks.world.aws_stand_in.expressions import condition_holds, updated
 from benchmarks.world.aws_stand_in.process import AwsStandIn
 from benchmarks.world.deployment import create_queue, create_table
 from retail_pulse.domain.chunks import ChunkKey, Pointer, Scope, cut
@@ -24,7 +25,9 @@ from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
-from tests.adapters.test_jobs_table import (
+
+# The adapters' tests that need no index also run here, against the stand-in: `table` below replaces their fixture.
+from tests.adapters.test_jobs_table import (  # noqa: F401
     BAD,
     EXPIRES,
     GOOD,
@@ -42,7 +45,7 @@ from tests.adapters.test_jobs_table import (
     test_more_chunks_than_a_batch_holds_are_written_and_read,
     test_reopening_removes_the_named_outcomes_and_happens_once,
 )
-from tests.adapters.test_retrying_writes import (
+from tests.adapters.test_retrying_writes import (  # noqa: F401
     chunk,
     job,
     test_a_chunk_is_one_workers_until_its_lease_ends,
@@ -54,30 +57,6 @@ from tests.adapters.test_retrying_writes import (
     test_handing_on_frees_a_chunk_that_one_worker_had,
     test_handing_on_saves_and_begins_the_next_turn_once,
 )
-
-# The tests of the adapters that need no index run here against the stand-in, by the fixture `table` below.
-__all__ = [
-    "chunk",
-    "job",
-    "test_a_chunk_is_one_workers_until_its_lease_ends",
-    "test_a_claim_moves_to_another_job_once",
-    "test_a_job_comes_back_as_it_was_stored_and_belongs_to_its_client",
-    "test_a_job_is_closed_once_and_only_in_its_run",
-    "test_a_job_that_its_client_opens_again_has_no_end",
-    "test_a_key_is_the_first_ones_until_it_expires",
-    "test_a_run_begins_without_the_tries_and_turns_of_the_last_one",
-    "test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_makes_no_ghost",
-    "test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart",
-    "test_all_fifty_images_are_saved_in_one_write",
-    "test_an_id_is_taken_once_but_the_same_attempt_may_ask_twice",
-    "test_an_image_keeps_the_outcome_that_it_has",
-    "test_an_open_job_may_be_hurried_and_an_ended_one_may_not",
-    "test_chunks_come_back_as_they_were_stored_and_missing_ones_are_left_out",
-    "test_handing_on_frees_a_chunk_that_one_worker_had",
-    "test_handing_on_saves_and_begins_the_next_turn_once",
-    "test_more_chunks_than_a_batch_holds_are_written_and_read",
-    "test_reopening_removes_the_named_outcomes_and_happens_once",
-]
 
 TABLE = "jobs"
 # moto answers with the last two in any case.
@@ -262,7 +241,7 @@ def test_an_index_pays_for_what_it_holds_alone() -> None:
     item = {"pk": {"S": "a"}, "due": {"N": "5"}, "status": {"S": "ongoing"}, "other": {"S": "x" * 5000}}
     later, ended = item | {"due": {"N": "6"}}, {name: value for name, value in item.items() if name != "due"}
     units = [
-        index_write_units([index], before, after)["by_due"]
+        index.write_units(before, after)
         for before, after in [
             (None, item),
             (item, item | {"other": {"S": "y"}}),
@@ -319,10 +298,31 @@ def test_an_item_or_a_batch_that_is_too_large_is_refused(dynamodb: Any) -> None:
         dynamodb.batch_write_item(RequestItems={TABLE: requests})
 
 
-@pytest.mark.parametrize("text", ["SET a", "SET a = b +", "SET a = :b ADD", "DROP a", "SET a[0] = :b", ""])
-def test_an_expression_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ExpressionError):
-        parse_condition(text) if not text else parse_update(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SET a",
+        "SET a = b +",
+        "SET a = :b ADD",
+        "DROP a",
+        "SET a[0] = :b",
+        "SET #a = :b",
+        "SET a = :b + :b",
+        "ADD n :b",
+    ],
+)
+def test_an_invalid_or_unsupported_update_is_refused(text: str) -> None:
+    request = {"UpdateExpression": text, "ExpressionAttributeValues": {":b": {"N": "1"}}}
+    with pytest.raises(RefusedError, match="ValidationException"):
+        updated(request, {"n": {"N": "1"}})
+
+
+@pytest.mark.parametrize("text", ["", "a =", "a = :b AND", "a <> :b", "a BETWEEN :b AND :b", "#a = :b", "size(a) = :b"])
+def test_an_invalid_or_unsupported_condition_is_refused(text: str) -> None:
+    request = {"ConditionExpression": text, "ExpressionAttributeValues": {":b": {"N": "1"}}}
+    with pytest.raises(RefusedError, match="ValidationException"):
+        condition_holds(request, {"a": {"N": "1"}})
 
 
 def test_no_answer_waits_for_another() -> None:

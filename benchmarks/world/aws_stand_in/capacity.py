@@ -1,4 +1,4 @@
-"""What DynamoDB makes of an item: its size in bytes, and the units that reading and writing it consumes.
+"""The size of an item in bytes, and the units that reading and writing it consumes.
 
 The rules are published:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html (sizes) and
@@ -13,34 +13,33 @@ from typing import Any
 
 Item = Mapping[str, Mapping[str, Any]]
 
-WRITE_UNIT_BYTES = 1024
-READ_UNIT_BYTES = 4096
-LARGEST_ITEM_BYTES = 400 * 1024
-# What DynamoDB stores beside each item and each entry of an index.
-STORED_OVERHEAD_BYTES = 100
+MAX_ITEM_BYTES = 400 * 1024
+_WRITE_UNIT_BYTES = 1024
+_READ_UNIT_BYTES = 4096
+# DynamoDB bills this storage on top of each item and each index entry.
+_STORED_OVERHEAD_BYTES = 100
 _CONTAINER_BYTES = 3
 _ELEMENT_BYTES = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A secondary index: its name, its key's attributes, and those that it holds beside the table's own key."""
+    """A secondary index: its name, its key attributes, and all attributes that it copies from the table."""
 
     name: str
     key: tuple[str, ...]
     projected: frozenset[str]
 
     def entry(self, item: Item | None) -> Item | None:
-        """Return what the index holds of an item; None where an attribute of the key is absent."""
+        """Return the index entry of an item, None if the item lacks a key attribute."""
         if item is None or any(name not in item for name in self.key):
             return None
         return {name: value for name, value in item.items() if name in self.projected}
 
     def write_units(self, before: Item | None, after: Item | None) -> int:
-        """Return the units of what a write of the table does to the index.
+        """Return the units that a write to the table consumes in the index.
 
-        Nothing where the entry stays as it is; two writes, the old entry's removal and the new one, where its key
-        changes.
+        An unchanged entry costs nothing. A changed key costs two writes: one deletes the old entry, one adds the new.
         """
         old, new = self.entry(before), self.entry(after)
         if old == new:
@@ -51,7 +50,7 @@ class Index:
 
 
 def size(item: Item) -> int:
-    """Return an item's size in bytes."""
+    """Return the size of an item in bytes."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 
@@ -74,33 +73,27 @@ def _value_size(value: Mapping[str, Any]) -> int:
             return _CONTAINER_BYTES + sum(_value_size(each) + _ELEMENT_BYTES for each in content)
         case "M":
             return _CONTAINER_BYTES + size(content) + _ELEMENT_BYTES * len(content)
-    raise ValueError(f"a value of type {kind} is not counted here")
+    raise ValueError(f"values of type {kind} are not supported")
 
 
 def _number_size(number: str) -> int:
-    """Return a number's size: a byte for each two significant digits, one more, and one for a minus sign."""
+    """Return the size of a number: one byte per two significant digits, plus one, plus one for a minus sign."""
     whole, _, fraction = number.lstrip("-").partition(".")
     digits = (whole.lstrip("0") + fraction).rstrip("0") if fraction else whole.strip("0")
     return math.ceil(len(digits) / 2) + 1 + number.startswith("-")
 
 
 def write_units(before: Item | None, after: Item | None) -> int:
-    """Return the units of a write: the larger of the item before and after it counts, and at least one unit."""
-    largest = max(size(item) for item in (before or {}, after or {}))
-    return max(1, math.ceil(largest / WRITE_UNIT_BYTES))
+    """Return the units of a write: those of the larger item, before or after it, and at least one."""
+    return max(1, math.ceil(max(size(before or {}), size(after or {})) / _WRITE_UNIT_BYTES))
 
 
 def read_units(item: Item | None) -> int:
-    """Return the units of a consistent read; one that finds nothing consumes one."""
-    return max(1, math.ceil(size(item or {}) / READ_UNIT_BYTES))
-
-
-def index_write_units(indexes: Sequence[Index], before: Item | None, after: Item | None) -> dict[str, int]:
-    """Return the units of what a write does to each index, by its name."""
-    return {index.name: index.write_units(before, after) for index in indexes}
+    """Return the units of a consistent read, which is one if the item is missing."""
+    return max(1, math.ceil(size(item or {}) / _READ_UNIT_BYTES))
 
 
 def stored_bytes(indexes: Sequence[Index], item: Item) -> int:
-    """Return what an item takes of the storage that is billed, its index entries included."""
-    entries = [entry for entry in (index.entry(item) for index in indexes) if entry is not None]
-    return sum(size(each) + STORED_OVERHEAD_BYTES for each in [item, *entries])
+    """Return the storage that is billed for an item and its index entries."""
+    entries = [entry for index in indexes if (entry := index.entry(item)) is not None]
+    return sum(size(each) + _STORED_OVERHEAD_BYTES for each in [item, *entries])

