@@ -102,7 +102,7 @@ def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsR
         kind: (count - before.get(kind, (0, 0))[0], taken - before.get(kind, (0, 0))[1])
         for kind, (count, taken) in counts.stored.items()
     }
-    counts = CallCounts(counts.dynamodb, counts.sqs, stored, counts.most_at_once)
+    counts = CallCounts(counts.dynamodb, counts.sqs, stored, counts.max_at_once)
     return JobsRun(Usage.of(size * jobs, counts, invocations, _memory()), counts, invocations)
 
 

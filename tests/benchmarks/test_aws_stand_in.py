@@ -333,4 +333,4 @@ def test_no_answer_waits_for_another() -> None:
             list(threads.map(lambda _: JobsTable(client, TABLE).job("me", 1), range(20)))
         counts = slow.counts()
         assert counts.dynamodb["GetItem", "JOB"].calls == 20
-        assert counts.most_at_once > 10
+        assert counts.max_at_once > 10

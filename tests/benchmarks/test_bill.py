@@ -47,7 +47,7 @@ def test_the_bill_adds_up() -> None:
         },
         sqs={"SendMessageBatch": QueueCounts(calls=1, requests=2, messages=9)},
         stored={"JOB": (1, 5000)},
-        most_at_once=1,
+        max_at_once=1,
     )
     calls = [invocation("submit", 1.0, 0.0, sent_bytes=600_000), invocation("process", 2.0, 0.0)]
     usage = Usage.of(1000, counts, calls, {"submit": 1024, "process": 512})
@@ -66,7 +66,7 @@ def test_the_bill_adds_up() -> None:
 
 
 def test_a_run_at_another_pace_has_other_times_of_a_processor_and_waits_as_long() -> None:
-    counts = CallCounts(dynamodb={}, sqs={}, stored={}, most_at_once=0)
+    counts = CallCounts(dynamodb={}, sqs={}, stored={}, max_at_once=0)
     calls = [invocation("process", 1.0, 0.4)]
     run = JobsRun(Usage.of(100, counts, calls, {"process": 384}), counts, calls)
     (at_half,) = run.at_pace(0.5).of("process")

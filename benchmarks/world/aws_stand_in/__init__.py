@@ -1,5 +1,5 @@
-"""A stand-in for DynamoDB and SQS: answers each call after a set time, and counts calls, capacity units and requests.
+"""A stand-in for DynamoDB and SQS. It answers after a fixed time and counts calls, capacity units and billed requests.
 
-It is for benchmarks: it knows the calls that this project makes and no other, keeps everything in memory, and answers
-as AWS does where that matters to the caller. `tests/benchmarks` compares it with moto.
+It is for benchmarks: it supports only the calls that this project makes, and keeps everything in memory.
+`tests/benchmarks` compares its answers with moto's.
 """

@@ -1,19 +1,19 @@
-"""What the stand-in refuses, in AWS's words."""
+"""Errors that the stand-in returns, with AWS's names."""
 
 from typing import Any
 
 
 class RefusedError(Exception):
-    """An answer that is an error.
+    """An error response.
 
     Parameters
     ----------
     code
-        AWS's name of it, such as ``ValidationException``.
+        AWS's name for the error, such as ``ValidationException``.
     text
-        For people.
+        The message.
     more
-        What the answer holds beside the text.
+        Other fields of the response.
     """
 
     def __init__(self, code: str, text: str, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""The stand-in as a context manager: a process of its own, so that its work is not counted as its caller's."""
+"""Runs the stand-in in its own process, so that its work does not count as its caller's."""
 
 import json
 import subprocess
@@ -14,30 +14,30 @@ from benchmarks.world.aws_stand_in import queues, table
 from benchmarks.world.aws_stand_in.server import CONTROL
 
 _ROOT = Path(__file__).resolve().parents[3]
-# What AWS answers in, within a region.
+# What AWS takes to answer a call from the same region.
 ANSWER_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class CallCounts:
-    """What was counted since the last reset.
+    """Totals since the last reset.
 
     Parameters
     ----------
     dynamodb
-        By the call's name and the kind of item, such as ``("PutItem", "JOB")``.
+        By the name of the call and the kind of item, such as ``("PutItem", "JOB")``.
     sqs
-        By the call's name.
+        By the name of the call.
     stored
-        Number of items and their bytes by kind; of all that is there, a reset changes nothing.
-    most_at_once
-        Calls that were waiting for their answers at one time.
+        The number of all items and their bytes, by kind. A reset does not change it.
+    max_at_once
+        The highest number of calls that were waiting for an answer at the same time.
     """
 
     dynamodb: Mapping[tuple[str, str], table.Counts]
     sqs: Mapping[str, queues.Counts]
     stored: Mapping[str, tuple[int, int]]
-    most_at_once: int
+    max_at_once: int
 
     @property
     def write_units(self) -> int:
@@ -46,7 +46,7 @@ class CallCounts:
 
     @property
     def read_units(self) -> int:
-        """Read units."""
+        """Read units of the table."""
         return sum(counts.read_units for counts in self.dynamodb.values())
 
     @property
@@ -66,12 +66,12 @@ class AwsStandIn:
     Parameters
     ----------
     seconds
-        Time to each answer.
+        Time until each answer.
 
     Attributes
     ----------
     url
-        For ``AWS_ENDPOINT_URL``.
+        The value for ``AWS_ENDPOINT_URL``.
     """
 
     def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
@@ -93,25 +93,25 @@ class AwsStandIn:
         self._process.communicate(timeout=10)
 
     def reset(self) -> None:
-        """Forget what was counted; the items and messages stay."""
+        """Reset the totals. Items and messages stay."""
         self._control("Reset")
 
-    def throttle(self, write_units_a_second: float | None) -> None:
-        """Take so many write units a second; None for any number."""
-        self._control("Throttle", write_units_a_second=write_units_a_second)
+    def throttle(self, write_units_per_second: float | None) -> None:
+        """Limit write units per second. None means no limit."""
+        self._control("Throttle", write_units_per_second=write_units_per_second)
 
     def messages(self) -> int:
-        """Return how many messages all queues hold, hidden ones included; this is no call of SQS."""
+        """Return the number of messages in all queues, hidden ones included. It is not counted as a call."""
         return int(self._control("Messages")["messages"])
 
     def counts(self) -> CallCounts:
-        """Return what was counted since the last reset."""
+        """Return the totals since the last reset."""
         found = self._control("Counts")
         return CallCounts(
             {(call, kind): table.Counts(**counts) for call, kind, counts in found["dynamodb"]},
             {call: queues.Counts(**counts) for call, counts in found["sqs"]},
             {kind: (count, taken) for kind, count, taken in found["stored"]},
-            found["most_at_once"],
+            found["max_at_once"],
         )
 
     def _control(self, call: str, **request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Queues as SQS keeps them: delays, visibility, receipts, batches; calls and what is billed of them are counted."""
+"""SQS queues: delays, visibility timeouts, receipt handles and batches. Calls and billed requests are counted."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.world.aws_stand_in.errors import RefusedError
 
 _BATCH = 10
-# SQS bills a request for each 64 KB of what it carries: https://aws.amazon.com/sqs/pricing/
+# SQS bills one request per 64 KB of payload: https://aws.amazon.com/sqs/pricing/
 _BILLED_BYTES = 64 * 1024
 
 Request = Mapping[str, Any]
@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 
 @dataclass(slots=True)
 class Counts:
-    """Calls of one kind, the requests that are billed for them, and their messages."""
+    """Totals for one kind of call: calls, billed requests and messages."""
 
     calls: int = 0
     requests: int = 0
@@ -50,7 +50,7 @@ class Queues:
     Attributes
     ----------
     counts
-        By the call's name.
+        By the name of the call.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Queues:
         self.counts: defaultdict[str, Counts] = defaultdict(Counts)
 
     def messages(self) -> int:
-        """Return how many messages all queues hold, hidden ones included."""
+        """Return the number of messages in all queues, hidden ones included."""
         return sum(len(queue.messages) for queue in self._queues.values())
 
     def answer(self, call: str, request: Request, base_url: str) -> Answer:
@@ -67,7 +67,7 @@ class Queues:
         Raises
         ------
         RefusedError
-            The call is wrong or unknown.
+            The call is invalid or unknown.
         """
         if call == "CreateQueue":
             visibility = float(request.get("Attributes", {}).get("VisibilityTimeout", 30))
@@ -81,7 +81,7 @@ class Queues:
             "GetQueueAttributes": self._attributes,
         }
         if call not in calls:
-            raise RefusedError("InvalidAction", f"the stand-in does not know {call}")
+            raise RefusedError("InvalidAction", f"the stand-in does not support {call}")
         queue = self._queues.get(request["QueueUrl"])
         if queue is None:
             raise RefusedError("QueueDoesNotExist", "The specified queue does not exist.")

@@ -1,6 +1,6 @@
-"""The server: HTTP/1.1 as boto3 speaks it, each answer after a set time, and none of them waiting for another.
+"""Serve HTTP/1.1 for boto3. Each answer is sent after a fixed time, and does not wait for other answers.
 
-``python -m benchmarks.world.aws_stand_in.server`` prints its port and serves until its input ends.
+``python -m benchmarks.world.aws_stand_in.server`` prints its port, and serves until its standard input ends.
 """
 
 import argparse
@@ -17,24 +17,24 @@ from benchmarks.world.aws_stand_in.errors import RefusedError
 from benchmarks.world.aws_stand_in.queues import Queues
 from benchmarks.world.aws_stand_in.table import Tables, Throttle
 
-# Calls of the stand-in's own, beside those of DynamoDB_20120810 and AmazonSQS.
+# Prefix of the stand-in's own calls; those of AWS have DynamoDB_20120810 or AmazonSQS.
 CONTROL = "StandIn"
 
 
 class _Service:
-    """Both services, and what they have counted."""
+    """Both services and their totals."""
 
     def __init__(self) -> None:
         self.base_url = ""
-        self.under_way = 0
-        self._most_at_once = 0
+        self.waiting = 0
+        self._max_at_once = 0
         self._tables = Tables()
         self._queues = Queues()
 
     def answer(self, target: str, request: Any) -> tuple[int, dict[str, Any]]:
-        """Return the status code and the answer of a call."""
-        self.under_way += 1
-        self._most_at_once = max(self._most_at_once, self.under_way)
+        """Return the status code and the body of the answer to a call."""
+        self.waiting += 1
+        self._max_at_once = max(self._max_at_once, self.waiting)
         prefix, _, call = target.partition(".")
         try:
             if prefix == CONTROL:
@@ -48,11 +48,11 @@ class _Service:
     def _control(self, call: str, request: Any) -> dict[str, Any]:
         tables, queues = self._tables, self._queues
         if call == "Throttle":
-            tables.throttle = Throttle(request["write_units_a_second"])
+            tables.throttle = Throttle(request["write_units_per_second"])
         elif call == "Reset":
             tables.counts.clear()
             queues.counts.clear()
-            self._most_at_once = 0
+            self._max_at_once = 0
         elif call == "Messages":
             return {"messages": queues.messages()}
         elif call == "Counts":
@@ -60,15 +60,15 @@ class _Service:
                 "dynamodb": [[*names, asdict(counts)] for names, counts in tables.counts.items()],
                 "sqs": [[name, asdict(counts)] for name, counts in queues.counts.items()],
                 "stored": [[kind, *stored] for kind, stored in tables.stored().items()],
-                "most_at_once": self._most_at_once,
+                "max_at_once": self._max_at_once,
             }
         else:
-            raise RefusedError("UnknownOperationException", f"{CONTROL} has no {call}")
+            raise RefusedError("UnknownOperationException", f"unknown call {CONTROL}.{call}")
         return {}
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; boto3 sends a request only after it has had the answer to the one before."""
+    """One connection. boto3 sends a request only after it has received the answer to the previous one."""
 
     def __init__(self, service: _Service, seconds: float) -> None:
         self._service = service
@@ -98,13 +98,13 @@ class _Connection(asyncio.Protocol):
         head = (
             f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
             f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(content)}\r\n"
-            # DynamoDB sends it, and the SDK compares it.
+            # DynamoDB sends this header, and the SDK checks it.
             f"x-amz-crc32: {zlib.crc32(content)}\r\n\r\n"
         )
         asyncio.get_running_loop().call_at(arrived + self._seconds, partial(self._send, head.encode() + content))
 
     def _send(self, content: bytes) -> None:
-        self._service.under_way -= 1
+        self._service.waiting -= 1
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(content)
 
@@ -117,16 +117,16 @@ async def _serve(seconds: float) -> None:
     service.base_url = f"http://127.0.0.1:{port}"
     print(port, flush=True)
     async with server:
-        # Whoever started this holds the other end: it also ends with that process, however that ends.
+        # The parent process holds the other end: its exit, however it happens, ends the input.
         await loop.run_in_executor(None, sys.stdin.buffer.read)
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve until standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.world.aws_stand_in.server", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.005, help="time to an answer (default: 0.005)")
+    parser.add_argument("--seconds", type=float, default=0.005, help="time until an answer (default: 0.005)")
     asyncio.run(_serve(parser.parse_args().seconds))
-    # The thread that reads would hold the end up.
+    # The thread that reads the input would delay the exit.
     os._exit(0)
 
 
