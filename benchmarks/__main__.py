@@ -18,7 +18,7 @@ from rich.table import Table as Printed
 from benchmarks.harness import page, plots, record
 from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Section, Settings
-from benchmarks.harness.running import pace_now, run_alone
+from benchmarks.harness.running import pace_now, run_isolated
 
 # In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
 MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill", "quotas")
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             run = Run.here(command, pace_now())
             console.print(f"{run.machine}, {run.python}, load {run.load:.1f}, pace {page.number(run.pace)}")
-            measurements[name] = Measurement(run_alone(name, Settings(chosen.quick, run.pace)), run)
+            measurements[name] = Measurement(run_isolated(name, Settings(chosen.quick, run.pace)), run)
         except Exception:  # noqa: BLE001 - the others are measured all the same
             traceback.print_exc()
             failed.append(name)

@@ -1,4 +1,4 @@
-"""Memory of a tree of processes, while something runs."""
+"""Watches the memory of a tree of processes."""
 
 import threading
 from pathlib import Path
@@ -9,11 +9,11 @@ _EVERY_SECONDS = 0.2
 
 
 def tree(root: int) -> set[int]:
-    """Return the ids of a process and of all that descend from it. Linux only."""
+    """Return the ids of a process and all its descendants. Linux only."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # The name stands in parentheses and may hold anything.
+            # The name is in parentheses and may contain anything.
             fields = stat.read_text(encoding="latin-1").rpartition(")")[2].split()
         except OSError:
             continue
@@ -25,7 +25,7 @@ def tree(root: int) -> set[int]:
 
 
 def resident_bytes(processes: set[int]) -> int:
-    """Return the memory of processes; what several share is counted once (the sum of their proportional sets)."""
+    """Return the memory of processes. Shared memory counts once, as the sum of their proportional set sizes."""
     total = 0
     for process in processes:
         try:
@@ -37,14 +37,14 @@ def resident_bytes(processes: set[int]) -> int:
 
 
 class PeakMemory:
-    """Watches a process and its descendants within a ``with`` block.
+    """Watch a process and its descendants within a ``with`` block.
 
     Attributes
     ----------
     peak_bytes
-        The most memory seen.
+        The peak of memory.
     peak_processes
-        The most processes seen.
+        The peak number of processes.
     """
 
     def __init__(self, root: int) -> None:

@@ -1,7 +1,7 @@
-"""How fast a processor of this machine is at the moment, against the one that the absolute figures were set on.
+"""Measures the pace: how fast this machine's processor is now, compared to the machine where absolute figures were set.
 
-Processors that are shared with others run at half their pace for hours. Ratios within one run stand above that; a time,
-or a number of images a second, does not.
+Shared processors run at half their pace for hours. Ratios within one run do not depend on the pace. Times, and numbers
+of images per second, do.
 """
 
 import statistics
@@ -12,19 +12,19 @@ import requests
 from benchmarks.world.served_images import served_images, urls
 
 IMAGE_BYTES = 100_000
-# What `requests.get(...).content` of such an image took of a processor there, in milliseconds.
+# The processor time of `requests.get(...).content` for such an image on that machine, in milliseconds.
 REFERENCE_MS = 1.17
 _IMAGES = 40
 _ROUNDS = 7
 
 
 def plain_download(url: str) -> bytes:
-    """Return the whole of an image, the plain way."""
+    """Download an image with plain requests."""
     return requests.get(url, timeout=20).content
 
 
 def measure_pace() -> float:
-    """Return the pace: 0.5 where everything takes a processor twice as long as where the figures were set."""
+    """Return the pace: 0.5 if everything takes twice the processor time that it took where the figures were set."""
     with served_images(IMAGE_BYTES, 0) as base:
         images = urls(base, _IMAGES)
         taken = []
@@ -33,5 +33,5 @@ def measure_pace() -> float:
             for url in images:
                 plain_download(url)
             taken.append((time.process_time() - begin) / _IMAGES * 1000)
-    # The first round makes imports and caches, too.
+    # The first round also pays for imports and caches.
     return REFERENCE_MS / statistics.median(taken[1:])

@@ -1,4 +1,4 @@
-"""The measured parts of the documentation: written from results.json, between two marks; the rest is by hand."""
+"""Writes the measured parts of the docs from results.json, between two marks. The rest is written by hand."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,23 +13,23 @@ PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
 END = "<!-- end of what was measured -->"
 _PACE = (
-    "Processors that are shared do not run at one pace: on these machines the same code took up to twice as long from "
-    "one day to another. Ratios are of runs in turns and stand above that. For figures that are times of a processor, "
-    "the last column says what they come to at the pace of the machine on which they were set: every section begins "
-    f"with plain downloads (`requests.get`, 100 KB), which took {REFERENCE_MS} ms of a processor there, and "
-    "its last line says how fast this machine was by that (1 is as fast). Whether a figure is met is said of what was "
-    "measured."
+    "Shared processors do not keep one pace: on these machines the same code took up to twice as long from one day to "
+    "the next. Ratios compare runs in turns, so the pace does not change them. For processor times, the last column "
+    "has the value at the pace of the machine where the figures were set. To know the pace, every section begins with "
+    f"plain downloads (`requests.get`, 100 KB), which took {REFERENCE_MS} ms of processor time on that machine. The "
+    "last line of a section has this machine's pace, where 1 is as fast. Whether a figure is met is decided by the "
+    "measured value."
 )
-# Sections that stand on another page than docs/performance.md, by the names of their modules.
+# Sections on another page than docs/performance.md, by module name.
 _ELSEWHERE = {"quotas": SCALING}
 
 
 class PageError(ValueError):
-    """The page has no place for what was measured."""
+    """The page lacks the marks around the measured part."""
 
 
 def number(value: float) -> str:
-    """Write a number with three digits that count, and without an exponent.
+    """Return a number as text with three significant digits and without an exponent.
 
     Example
     -------
@@ -40,36 +40,36 @@ def number(value: float) -> str:
 
 
 def verdict(figure: Figure) -> str:
-    """Say whether a figure is met."""
+    """Return whether a figure is met, as text."""
     return "met" if figure.is_met else "not met"
 
 
 def measured(figure: Figure) -> str:
-    """Write what was measured, with its unit."""
+    """Return the measured value with its unit."""
     return f"{number(figure.measured)} {figure.unit}".rstrip()
 
 
 def at_pace(figure: Figure) -> str:
-    """Write what it comes to at the pace of the machine that the figures were set on, where that matters."""
+    """Return the value at the pace of the machine where the figures were set, or an empty text."""
     return "" if figure.at_pace is None else f"{number(figure.at_pace)} {figure.unit}".rstrip()
 
 
 def bound(figure: Figure) -> str:
-    """Write the bound of a figure, with its unit."""
+    """Return the bound of a figure with its unit."""
     return f"{'at least' if figure.at_least else 'at most'} {number(figure.bound)} {figure.unit}".rstrip()
 
 
 def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[str]) -> str:
-    """Return the page's text with what was measured.
+    """Return the text of a page with the measurements.
 
     Parameters
     ----------
     text
-        The page as it is.
+        The current page.
     measurements
-        By the names of their modules.
+        By module name.
     order
-        The modules' names, as their sections follow each other.
+        Module names in the order of their sections.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _summary(measurements: Sequence[Measurement]) -> Iterator[str]:
         rows = [(figure.what, measured(figure), bound(figure), verdict(figure), at_pace(figure)) for figure in figures]
         yield "## The figures"
         yield _PACE
-        yield _table(Table("", ("what", "measured", "to hold", "", "at the reference's pace"), rows))
+        yield _table(Table("", ("what", "measured", "bound", "", "at the reference's pace"), rows))
 
 
 def _sections(measurements: Iterable[Measurement]) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _table(table: Table) -> str:
 
 
 def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, str]:
-    """Return the text of each page with what was measured.
+    """Return the text of each page with the measurements.
 
     Raises
     ------

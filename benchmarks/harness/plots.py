@@ -1,4 +1,4 @@
-"""Plots as SVG files: equal points give equal bytes, so that a plot only changes when a figure has."""
+"""Draws plots as SVG files. Equal points give equal bytes, so a plot changes only if a measurement did."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from benchmarks.harness.report import Plot
 
-# Ids within the file are hashes with a random salt by default; text stays text, so that no font is needed to compare.
+# By default ids are hashes with a random salt. Text stays text, so that comparing files needs no fonts.
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "retail-pulse",
     "svg.fonttype": "none",
@@ -21,7 +21,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def draw(plot: Plot, folder: Path) -> Path:
-    """Draw a plot into a folder, which is made; return its file."""
+    """Draw a plot into a folder, which is created if needed, and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{plot.name}.svg"
     with mpl.rc_context(_STYLE):
@@ -33,7 +33,7 @@ def draw(plot: Plot, folder: Path) -> Path:
         axes.set_ylim(bottom=0)
         if plot.log_x:
             axes.set_xscale("log")
-            # What was measured, instead of powers of ten.
+            # Label the measured values instead of powers of ten.
             measured = sorted({x for points in plot.series.values() for x, _ in points})
             axes.set_xticks(measured, [f"{x:,.0f}" for x in measured])
             axes.minorticks_off()

@@ -1,4 +1,4 @@
-"""Where a process spends its processor time: py-spy's samples, sorted by what the code is for."""
+"""Profiles the processor time of a process with py-spy, by purpose of the code."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.harness.report import Table
 
-# What a stack belongs to: the first line of which a part occurs in one of its frames. The order matters: botocore's own
+# A stack belongs to the first line that has a part of it in one of its frames. The order matters, since botocore's own
 # requests go through urllib3 too.
 _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("storage: writing the request (botocore)", ("botocore/serialize.py",)),
@@ -39,38 +39,38 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("use case", ("retail_pulse/",)),
 )
 OTHER = "everything else"
-NO_PROFILE = "There is no profile: py-spy may not look into processes here."
+NO_PROFILE = "There is no profile: py-spy is not allowed to read other processes here."
 
 
 def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] | None:
-    """Sample a process while something runs.
+    """Sample a process while a function runs.
 
     Parameters
     ----------
     pid
         The process.
     run
-        What makes it work, for about so many seconds.
+        A function that keeps the process busy for about that many seconds.
     seconds
-        How long is sampled.
+        How long to sample.
 
     Returns
     -------
     Counter or None
-        Samples by what the code is for, of the thread that held the interpreter. None where py-spy may not look, as on
-        macOS without root.
+        Samples of the thread that holds the interpreter, by purpose. None if py-spy is not allowed to read the
+        process, as on macOS without root.
     """
     with tempfile.TemporaryDirectory() as folder:
         stacks = Path(folder) / "stacks.txt"
         command = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid), "--output", str(stacks)]
         command += ["--duration", str(seconds), "--rate", "250", "--format", "raw", "--full-filenames", "--nonblocking"]
-        # Only threads that hold the interpreter: where a thread waits in a system call, some systems say that it works.
+        # Only threads that hold the interpreter: some systems report threads that wait in a system call as running.
         command += ["--gil"]
         spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             run()
         finally:
-            # It writes what it has when its time is up.
+            # py-spy writes its samples when its time is up.
             spy.wait(seconds + 30)
         if spy.returncode or not stacks.exists():
             return None
@@ -78,19 +78,19 @@ def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] |
 
 
 def profile(title: str, samples: Counter[str]) -> Table:
-    """Return the shares of samples, the largest first."""
+    """Return the share of each purpose, largest first."""
     total = samples.total()
     rows = [[name, f"{number / total:.0%}"] for name, number in samples.most_common()]
     return Table(
-        f"Where {title} processor time goes (py-spy, {total:,} samples of the interpreter; the system's part of "
-        "sending and receiving is not in it)",
+        f"Where {title} processor time goes (py-spy, {total:,} samples of the interpreter, without the "
+        "system's part of sending and receiving)",
         ["part", "share"],
         rows,
     )
 
 
 def sort(stacks: Sequence[str]) -> Counter[str]:
-    """Sort collapsed stacks (frames with semicolons between, a blank, the number of samples) by what they are for."""
+    """Count samples by purpose. A line has a stack (frames separated by semicolons), a space and its samples."""
     samples: Counter[str] = Counter()
     for line in stacks:
         stack, _, number = line.rpartition(" ")

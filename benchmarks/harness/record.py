@@ -1,4 +1,4 @@
-"""What `make bench` has measured, kept in results.json: what docs/performance.md shows is written from it."""
+"""Stores what `make bench` measured in results.json, from which docs/performance.md is written."""
 
 import json
 import os
@@ -17,20 +17,20 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """On what and how something was measured.
+    """How and where something was measured.
 
     Parameters
     ----------
     command
-        What to type to measure it again.
+        The command that measures it again.
     machine
         Processors, memory and system.
     python
         The interpreter.
     commit_date
-        Day of the commit that was measured.
+        Date of the commit that was measured.
     load
-        Processes that wanted a processor in the minute before; much above none, the machine was busy with other work.
+        Load average of the minute before. If it is far above 0, the machine was busy with other work.
     pace
         See `benchmarks.harness.pace`.
     """
@@ -57,14 +57,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A section, and the run that it comes from."""
+    """A section, and the run that measured it."""
 
     section: Section
     run: Run
 
 
 def load(path: Path = RESULTS) -> dict[str, Measurement]:
-    """Read what was measured, by the name of the module; nothing when there is no file yet."""
+    """Read all measurements, by module name. Return an empty dictionary if the file does not exist yet."""
     if not path.exists():
         return {}
     kept: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def load(path: Path = RESULTS) -> dict[str, Measurement]:
 
 
 def save(measurements: Mapping[str, Measurement], path: Path = RESULTS) -> None:
-    """Write what was measured."""
+    """Write all measurements."""
     bodies = {name: asdict(measurement) for name, measurement in sorted(measurements.items())}
     path.write_text(json.dumps(bodies, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,7 +1,7 @@
-"""What a benchmark comes to: figures held against their bounds, tables, and plots.
+"""The result of a benchmark: figures with their bounds, tables and plots.
 
-Every module of this package that ``make bench`` runs has one function, ``measure(settings) -> Section``;
-`benchmarks.__main__` lists the modules, prints the sections and writes them into docs/performance.md.
+Every module that ``make bench`` runs has a function ``measure(settings) -> Section``.
+`benchmarks.__main__` lists these modules, prints their sections and writes them into docs/performance.md.
 """
 
 import statistics
@@ -16,10 +16,10 @@ class Settings:
     Parameters
     ----------
     quick
-        Keep a whole run under three minutes, at the price of noise.
+        Keep a complete run under three minutes, at the cost of more noise.
     pace
-        This machine's, see `benchmarks.harness.pace`: CPU time measured here, times the pace, is the CPU time where the
-        figures were set.
+        This machine's pace, see `benchmarks.harness.pace`. A processor time here, multiplied by the pace, is the time on the
+        machine where the figures were set.
     """
 
     quick: bool = False
@@ -28,19 +28,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that is to be held.
+    """A figure with a bound.
 
     Parameters
     ----------
     what
-        What was measured, against what, in one line.
+        One line that says what was measured, and compared to what.
     measured, bound
-        In ``unit``; ratios have an empty one.
+        In ``unit``, which is empty for ratios.
     at_least
-        Whether the bound is a lower one.
+        Whether the bound is a minimum.
     at_pace
-        What it comes to at the pace of the machine that the figures were set on; None where no time of a processor
-        is in it. The bound is held against what was measured all the same.
+        The value at the pace of the machine where the figures were set, None if it does not depend on processor time.
+        The bound applies to the measured value.
     """
 
     what: str
@@ -52,13 +52,13 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
-        """Whether the bound is kept."""
+        """Whether the measured value is within the bound."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading each column; cells are texts as they are to be read."""
+    """A table of texts with one heading per column."""
 
     title: str
     columns: Sequence[str]
@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A line plot; ``name`` is its file's, ``series`` holds points (x, y) by what they show."""
+    """A line plot in the file ``name``. ``series`` has the points (x, y) of each line, by label."""
 
     name: str
     title: str
@@ -79,7 +79,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one module has measured; ``text`` says how, in sentences for docs/performance.md."""
+    """The result of one module. ``text`` says how it was measured, in sentences for docs/performance.md."""
 
     title: str
     text: str
@@ -89,14 +89,14 @@ class Section:
 
 
 def interleaved(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Measure cases in turn, so that what else the machine does meets all of them alike.
+    """Measure cases in turns, so that other work on the machine affects all of them equally.
 
     Parameters
     ----------
     cases
-        Each runs once when called, and returns what it took, in any unit.
+        Functions that run a case once and return what it took, in any unit.
     rounds
-        How often each is run.
+        How often each case runs.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Measurements in a process each."""
+"""Runs each measurement in its own process."""
 
 import importlib
 import multiprocessing
@@ -9,13 +9,13 @@ from benchmarks.harness.report import Section, Settings
 
 
 def pace_now() -> float:
-    """Measure this machine's pace."""
+    """Return this machine's pace."""
     with _process() as pool:
         return pool.submit(measure_pace).result()
 
 
-def run_alone(name: str, settings: Settings) -> Section:
-    """Measure with one section; what another left in memory or in threads would be measured with it."""
+def run_isolated(name: str, settings: Settings) -> Section:
+    """Measure with one module. A new process is free of what other modules left in memory or in threads."""
     with _process() as pool:
         return pool.submit(_measure, name, settings).result()
 

@@ -1,4 +1,4 @@
-"""The bill: what a million images cost, from the counted calls of a run through the deployed handlers."""
+"""The bill: the cost of a million images, computed from the counted calls of a run through the deployed handlers."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,32 @@ from benchmarks.world.deployment import memory_megabytes, template
 from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import served_images, urls
-from benchmarks.world.usage import MEGABYTES_A_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
+from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
 
 STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 IMAGE_BYTES = 100_000
 DOWNLOAD_SECONDS = 0.1
-# How often a client looks at its job until it has ended.
-_LOOKS = 5
+# How often a client polls its job until it has ended.
+_POLLS = 5
 _MEMORIES = (256, 384, 512, 768, 1024, 1769, 3008)
 _MONTH_HOURS = 730
-# The pollers of an idle queue: five, each waiting 20 s for a message.
+# An idle queue has five pollers. Each of their requests waits 20 s for a message.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-_IDLE_POLLS_AN_HOUR = 5 * 3600 / 20
-# A line of its own, one of metrics, and Lambda's.
-_LOOK_LOG_BYTES = 1500
+_IDLE_REQUESTS_PER_HOUR = 5 * 3600 / 20
+# One log line, one line of metrics, and Lambda's own lines.
+_SWEEP_LOG_BYTES = 1500
 
 
 @dataclass(frozen=True, slots=True)
 class JobsRun:
-    """Jobs of one size, and all that happened for them."""
+    """Jobs of one size, with their usage, their calls and their invocations."""
 
     usage: Usage
     counts: CallCounts
     invocations: Sequence[Invocation]
 
     def at_pace(self, pace: float) -> "JobsRun":
-        """Return the same run where a processor takes other times for the same work."""
+        """Return the run as it would be on a machine of another pace."""
         invocations = [
             replace(each, seconds=each.seconds - each.cpu_seconds * (1 - pace), cpu_seconds=each.cpu_seconds * pace)
             for each in self.invocations
@@ -44,6 +44,7 @@ class JobsRun:
         return replace(self, usage=usage, invocations=invocations)
 
     def of(self, function: str) -> list[Invocation]:
+        """Return the invocations of a function."""
         return [each for each in self.invocations if each.function == function]
 
 
@@ -53,7 +54,7 @@ def measure(settings: Settings) -> Section:
     jobs = {3: (3, 3), 100: (3, 3), 1000: (2, 20)} | ({} if settings.quick else {10_000: (1, 1)})
     with served_images(IMAGE_BYTES, DOWNLOAD_SECONDS) as base:
         runs = {size: run_jobs(base, size, count[not settings.quick]) for size, count in jobs.items()}
-        batches = {} if settings.quick else {most: run_jobs(base, 1000, 1, most) for most in (5, 2, 1)}
+        batches = {} if settings.quick else {size: run_jobs(base, 1000, 1, size) for size in (5, 2, 1)}
     main = runs[1000]
     charges = request_charges(main.usage, prices)
     lambda_charges = charges["Lambda, time"] + charges["Lambda, requests"]
@@ -65,13 +66,13 @@ def measure(settings: Settings) -> Section:
         figures=[
             Figure("request charges of a million clean images, jobs of 1,000", sum(charges.values()), 0.50, "USD"),
             Figure(
-                "  of it Lambda (arm64), all functions",
+                "  Lambda's part (arm64, all functions)",
                 lambda_charges,
                 0.03,
                 "USD",
                 at_pace=at_pace["Lambda, time"] + at_pace["Lambda, requests"],
             ),
-            Figure("write units an image in a clean run, jobs of 1,000", units, 0.65),
+            Figure("write units per image in a clean run, jobs of 1,000", units, 0.65),
         ],
         tables=[
             _by_job_size(runs, prices),
@@ -88,10 +89,10 @@ def _memory() -> dict[str, int]:
 
 
 def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsRun:
-    """Take jobs of one size from their submission to their end, one after the other."""
+    """Run jobs of one size, one after the other, from submission to end. Limit SQS batches to `batch` messages."""
     invocations: list[Invocation] = []
     with AwsStandIn() as aws, Functions(aws.url) as functions:
-        # Warm: a worker lives for hours, and a first call makes connections and threads.
+        # Warm up: a worker lives for hours, and only its first call opens connections and starts threads.
         _job(aws, functions, urls(base, min(size, 100)), batch)
         before = aws.counts().stored
         aws.reset()
@@ -107,14 +108,14 @@ def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsR
 
 
 def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: int | None) -> list[Invocation]:
-    """Submit a job, process it and look at it, as its client, API Gateway and the poller do."""
+    """Submit a job, process it and poll its status, as its client, API Gateway and the queue's poller do."""
     done = [functions.authorize(), functions.submit(job_body(images, STORES))]
     job_id = done[-1].body["job_id"]
     done.append(functions.status(job_id))
     done += functions.process(aws.messages(), batch)
-    done += [functions.status(job_id) for _ in range(_LOOKS - 1)]
+    done += [functions.status(job_id) for _ in range(_POLLS - 1)]
     if done[-1].body["status"] != "completed":
-        raise RuntimeError(f"a clean job has ended as {done[-1].body}")
+        raise RuntimeError(f"a job of good images ended as {done[-1].body}")
     return done
 
 
@@ -125,22 +126,22 @@ def _text(run: JobsRun, prices: Prices) -> str:
     memory = memory_megabytes(template(), FUNCTIONS["process"])
     full_seconds = statistics.median(each.seconds for each in full)
     full_cpu = statistics.median(each.cpu_seconds for each in full)
-    share = memory / MEGABYTES_A_PROCESSOR
+    share = memory / MEGABYTES_PER_PROCESSOR
     return (
-        f"{run.usage.images:,} images in jobs of 1,000 went through the handlers of authorize, submit, process and "
-        "status as they are deployed, against a stand-in for DynamoDB and SQS that answers each call after 5 ms and "
-        "counts calls and capacity units by the published rules. 4 images a visit, URLs of 70 bytes, "
-        f"{DOWNLOAD_SECONDS * 1000:.0f} ms a download, images of {IMAGE_BYTES / 1000:.0f} KB over kept connections, "
-        f"the delays as configured; a client that looks at its job {_LOOKS} times, and one call of the authorizer a "
-        "job. The poller takes up to ten messages with one call and deletes them with one; Lambda's own may bring "
-        "fewer at a time, see the table of batch sizes in a full run. Prices are list prices of "
-        f"{prices.region} ({prices.as_of}, benchmarks/world/prices.json), without free tiers; "
-        "every request of the queue is taken to cost what fair queues add.\n\n"
-        f"Lambda's time: a full batch took {full_seconds:.2f} s here, of which {full_cpu:.2f} s on a processor "
-        f"({cpu / run.usage.images * 1000:.2f} ms an image over all batches). {memory} MB are {share:.2f} of a "
-        f"processor, so the bill takes the wall time and adds the processor time times {1 / share - 1:.2f}, as if "
-        "nothing went on while the function waits for its share: an upper bound. It takes Lambda's processor to be as "
-        "fast as this machine's. Cold starts are not in it."
+        f"{run.usage.images:,} images in jobs of 1,000 went through the deployed handlers of authorize, submit, "
+        "process and status. A stand-in for DynamoDB and SQS answered each call after 5 ms, and counted calls and "
+        "capacity units by the published rules. There are 4 images per visit, with URLs of 70 bytes. An image of "
+        f"{IMAGE_BYTES / 1000:.0f} KB takes {DOWNLOAD_SECONDS * 1000:.0f} ms over a kept connection, after the "
+        f"configured delay. The client polls its job {_POLLS} times, and the authorizer is called once per job. The "
+        "queue's poller receives up to ten messages per call and deletes them with one call. Lambda's own poller may "
+        "bring fewer at a time: a full run has a table of batch sizes. Prices are list prices of "
+        f"{prices.region} ({prices.as_of}, benchmarks/world/prices.json) without free tiers. "
+        "Every request to the queue is priced as one to a fair queue.\n\n"
+        f"Lambda's time: a full batch took {full_seconds:.2f} s here, including {full_cpu:.2f} s of processor time "
+        f"({cpu / run.usage.images * 1000:.2f} ms per image over all batches). {memory} MB get {share:.2f} of a "
+        f"processor, so the bill is for the wall time plus {1 / share - 1:.2f} times the processor time. This is an "
+        "upper bound: it assumes that nothing else happens while the function waits for its share. It also assumes "
+        "that Lambda's processor is as fast as this machine's, and leaves out cold starts."
     )
 
 
@@ -155,17 +156,17 @@ def _by_job_size(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
     rows.append(["**request charges**", *(f"**{sum(each.values()):.4f}**" for each in charges.values())])
     rows += [[name, *(_usd(each[name]) for each in others.values())] for name in others[1000]]
     units = [run.usage.write_units / run.usage.images for run in runs.values()]
-    rows.append(["write units an image", *(f"{each:.3f}" for each in units)])
+    rows.append(["write units per image", *(f"{each:.3f}" for each in units)])
     rows.append(["images counted", *(f"{run.usage.images:,}" for run in runs.values())])
     return Table(
-        "USD for a million clean images, by the size of their jobs",
+        "USD per million clean images, by job size",
         ["", *(f"jobs of {size:,}" for size in runs)],
         rows,
     )
 
 
 def _counted(run: JobsRun, prices: Prices) -> Table:
-    """Return the counts that the bill of the main run is made of."""
+    """Return the counted calls of the main run, and their cost."""
     rows = []
 
     def add(what: str, calls: int, cost: float, items: str = "", units: tuple[str, str] = ("", "")) -> None:
@@ -186,51 +187,51 @@ def _counted(run: JobsRun, prices: Prices) -> Table:
     add("API Gateway", run.usage.api_requests, prices.cost("api_request", run.usage.api_units))
     return Table(
         f"Counted for {run.usage.images:,} images in jobs of 1,000",
-        ["call and item", "calls", "items, messages", "write units", "read units", "USD a million images"],
+        ["call and item", "calls", "items, messages", "write units", "read units", "USD per million images"],
         rows,
     )
 
 
 def _by_batch(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
     rows = []
-    for most, run in runs.items():
+    for messages, run in runs.items():
         charges = request_charges(run.usage, prices)
         of_lambda = charges["Lambda, time"] + charges["Lambda, requests"]
-        rows.append([str(most), _usd(sum(charges.values())), _usd(of_lambda), _usd(charges["SQS"])])
+        rows.append([str(messages), _usd(sum(charges.values())), _usd(of_lambda), _usd(charges["SQS"])])
     return Table(
-        "USD for a million clean images in jobs of 1,000, by the most messages that the poller brings at a time",
-        ["messages", "request charges", "of it Lambda", "of it SQS"],
+        "USD per million clean images in jobs of 1,000, by the maximum number of messages per batch",
+        ["messages", "request charges", "Lambda's part", "SQS's part"],
         rows,
     )
 
 
 def _at_rest(prices: Prices) -> Table:
-    """Return what a month costs in which nobody calls, with the template's defaults and no free tier."""
+    """Return the cost of a month without any jobs, with the template's defaults and no free tier."""
     found = template()
-    polls = _IDLE_POLLS_AN_HOUR * _MONTH_HOURS
+    requests = _IDLE_REQUESTS_PER_HOUR * _MONTH_HOURS
     sweeps = 12 * _MONTH_HOURS
     memory = memory_megabytes(found, FUNCTIONS["reprocess"]) / 1024
     alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in found.body["Resources"].values())
-    # Eight shards of an index, each an eventually consistent read that finds nothing.
+    # Its queries: an eventually consistent read of each of eight index shards, which finds nothing.
     lines = {
-        f"SQS: the pollers' {polls:,.0f} requests": prices.cost("sqs_request", polls),
+        f"SQS: the pollers' {requests:,.0f} requests": prices.cost("sqs_request", requests),
         f"reprocess: {sweeps:,} invocations of 0.1 s": prices.cost("lambda_request", sweeps)
         + prices.cost("lambda_arm_gb_second", sweeps * 0.1 * memory),
         "its schedule": prices.cost("scheduler_invocation", sweeps),
         "its queries": prices.cost("dynamodb_read_unit", sweeps * 8 * 0.5),
-        "its log": prices.cost("logs_gb", sweeps * _LOOK_LOG_BYTES / 10**9),
+        "its log": prices.cost("logs_gb", sweeps * _SWEEP_LOG_BYTES / 10**9),
         "its traces": prices.cost("trace", sweeps),
         "its two metrics": prices.cost("metric_month", 2),
         f"alarms: {alarms}": prices.cost("alarm_month", alarms),
     }
     rows = [[name, f"{cost:.2f}"] for name, cost in lines.items()]
-    rows.append(["**together**", f"**{sum(lines.values()):.2f}**"])
-    rows.append(["once jobs come: five more metrics", f"{prices.cost('metric_month', 5):.2f}"])
-    return Table("USD for a month at rest", ["", "USD"], rows)
+    rows.append(["**total**", f"**{sum(lines.values()):.2f}**"])
+    rows.append(["once there are jobs: five more metrics", f"{prices.cost('metric_month', 5):.2f}"])
+    return Table("USD for an idle month", ["", "USD"], rows)
 
 
 def _by_memory(run: JobsRun, prices: Prices) -> Plot:
-    """Plot what Lambda's time of the process function would cost with other memory."""
+    """Plot the cost of the process function's time by its memory."""
     points = []
     for memory in _MEMORIES:
         seconds = sum(billed_seconds(each, memory) for each in run.of("process"))
@@ -238,9 +239,9 @@ def _by_memory(run: JobsRun, prices: Prices) -> Plot:
         points.append((float(memory), cost * 10**6 / run.usage.images))
     return Plot(
         "bill-by-memory",
-        "What the process function's time costs",
+        "Cost of the process function's time",
         "memory, MB",
-        "USD a million images",
+        "USD per million images",
         {"upper bound": points},
         log_x=True,
     )

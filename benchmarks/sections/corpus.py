@@ -1,4 +1,4 @@
-"""Truncated files that are found, and whole ones that are called truncated, in the named corpus of the tests."""
+"""Counts truncated files that are missed, and false alarms on complete files, in the corpus of the tests."""
 
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from retail_pulse.domain.failures import MeasuringError
@@ -9,19 +9,19 @@ _BLOCK = 65_536
 
 
 def measure(settings: Settings) -> Section:
-    """Cut each file at many places: within its first and last bytes at every one."""
+    """Cut each file at many places, and at every byte near its start and end."""
     rows = []
     all_cut = all_missed = all_false = 0
     for file in corpus():
         lengths = cuts(file, 90 if settings.quick else 3_000)
         missed = sum(_is_measured(file.content[:length]) for length in lengths)
-        # The whole file, and where it may end: behind its picture.
+        # The complete file, also without what follows the picture.
         wrong = sum(not _is_measured(content) for content in (file.content, file.content[: file.whole_bytes]))
         all_cut, all_missed, all_false = all_cut + len(lengths), all_missed + missed, all_false + wrong
         rows.append([file.name, f"{len(lengths):,}", f"{missed}", f"{wrong}"])
     return Section(
         "Truncated files",
-        f"Each of {len(rows)} files, made in code, is cut at many places and read; then whole.",
+        f"Each of {len(rows)} generated files is cut at many places and read, and is then read as a whole.",
         [
             Figure(f"truncated files not found, of {all_cut:,}", all_missed, 0),
             Figure(f"false alarms, of {2 * len(rows)} whole files", all_false, 0),

@@ -1,4 +1,4 @@
-"""Beyond one machine, on paper: AWS's quotas against the load of so many images, from counted calls."""
+"""Compares AWS's quotas with the load of many images, computed from counted calls. Nothing runs on AWS."""
 
 import json
 import math
@@ -26,27 +26,27 @@ DAYS = (100_000_000, 10_000_000_000)
 LARGE_JOB = 60_000
 _JOB_IMAGES = 1000
 _BATCH_CHUNKS = 10
-# Submit answers within this, or API Gateway gives up before it.
+# Submit must answer within this, before API Gateway gives up.
 _SUBMIT_SECONDS = 25
 _SCHEDULE_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What an image uses, in jobs of 1,000 and of its share in them.
+    """The usage per image in jobs of 1,000.
 
     Parameters
     ----------
     write_units, read_units
-        Of the table and its indexes.
+        Units of the table and its indexes.
     row_write_units, by_client_write_units, by_due_write_units
-        Those of the visit rows, and of each index, among them.
+        Write units of visit rows and of each index.
     chunk_write_units
-        What submit writes of them before the job is accepted.
+        Write units that submit uses before it accepts the job.
     chunks, api_requests
-        As they are counted.
+        Their number.
     seconds, all_seconds
-        Of the process function, and of all functions, at the memory that they have: upper bounds, see the bill.
+        Time of the process function and of all functions, with their memory. These are upper bounds, see the bill.
     """
 
     write_units: float
@@ -62,7 +62,7 @@ class Counted:
 
     @classmethod
     def of(cls, run: JobsRun) -> "Counted":
-        """Divide what was counted by the images."""
+        """Return the usage of a run, divided by its images."""
         images = run.usage.images
         calls = run.counts.dynamodb
         chunks = calls["BatchWriteItem", "CHUNK"]
@@ -87,27 +87,27 @@ class Counted:
             all_seconds=sum(seconds.values()),
         )
 
-    def loads(self, images_a_second: float) -> dict[str, float]:
-        """Return what a steady stream of images asks of each quota, by its name in quotas.json."""
-        at_once = self.seconds * images_a_second
+    def loads(self, images_per_second: float) -> dict[str, float]:
+        """Return the load of a steady stream of images on each quota, by its name in quotas.json."""
+        at_once = self.seconds * images_per_second
         return {
-            "table_writes": self.write_units * images_a_second,
-            "table_reads": self.read_units * images_a_second,
-            "new_table_writes": self.write_units * images_a_second,
-            "new_table_reads": self.read_units * images_a_second,
-            "store_partition": self.row_write_units * images_a_second,
-            "client_partition": self.by_client_write_units * images_a_second,
-            "due_partition": self.by_due_write_units * images_a_second / DUE_SHARDS,
+            "table_writes": self.write_units * images_per_second,
+            "table_reads": self.read_units * images_per_second,
+            "new_table_writes": self.write_units * images_per_second,
+            "new_table_reads": self.read_units * images_per_second,
+            "store_partition": self.row_write_units * images_per_second,
+            "client_partition": self.by_client_write_units * images_per_second,
+            "due_partition": self.by_due_write_units * images_per_second / DUE_SHARDS,
             "in_flight": at_once * _BATCH_CHUNKS,
             "mapping": at_once,
-            "concurrency": self.all_seconds * images_a_second,
-            "api": self.api_requests * images_a_second,
+            "concurrency": self.all_seconds * images_per_second,
+            "api": self.api_requests * images_per_second,
             "schedule": 1 / _SCHEDULE_SECONDS,
         }
 
 
 def measure(settings: Settings) -> Section:
-    """Count a run of the handlers, and hold the quotas against what it would come to."""
+    """Count the calls of a run, and compare the quotas with the load that follows from them."""
     with served_images(IMAGE_BYTES, DOWNLOAD_SECONDS) as base:
         counted = Counted.of(run_jobs(base, _JOB_IMAGES, 2 if settings.quick else 5))
     loads = {images: counted.loads(images / DAY_SECONDS) for images in DAYS}
@@ -119,12 +119,12 @@ def measure(settings: Settings) -> Section:
 
 
 def headroom(limit: float, load: float) -> str:
-    """Write how many times a load fits into a limit."""
+    """Return how many times a load fits into a limit. It is bold if it does not fit."""
     return f"{number(limit / load)}×" if limit >= load else f"**{number(limit / load)}×**"
 
 
 def first_to_break(loads: Mapping[str, float]) -> list[str]:
-    """Return what each quota is of that a load exceeds, the most exceeded one first."""
+    """Return the names of the quotas that a load exceeds, most exceeded first."""
     quotas = _DATA["quotas"]
     left = {name: quotas[name]["limit"] / load for name, load in loads.items()}
     return [quotas[name]["what"] for name in sorted(left, key=left.__getitem__) if left[name] < 1]
@@ -132,18 +132,18 @@ def first_to_break(loads: Mapping[str, float]) -> list[str]:
 
 def _text(counted: Counted, loads: Mapping[int, Mapping[str, float]]) -> str:
     broken = [
-        f"At {_words(images)} images a day "
-        + (f"these quotas are exceeded: {'; '.join(names)}." if names else "every quota of AWS has room.")
+        f"At {_words(images)} images per day "
+        + (f"these quotas are exceeded: {'; '.join(names)}." if names else "no quota of AWS is exceeded.")
         for images, names in ((images, first_to_break(each)) for images, each in loads.items())
     ]
     return (
-        f"Counted, an image in jobs of {_JOB_IMAGES:,} (4 a visit, URLs of 70 bytes, a client that looks five times) "
+        f"In jobs of {_JOB_IMAGES:,} (4 images per visit, URLs of 70 bytes, a client that polls five times) an image "
         f"takes {number(counted.write_units)} write units ({number(counted.row_write_units)} of them for visit rows, "
         f"{number(counted.by_client_write_units + counted.by_due_write_units)} in indexes), "
         f"{number(counted.read_units)} read units, "
         f"{number(counted.chunks)} messages, {number(counted.api_requests)} requests and "
-        f"{1000 * counted.seconds:.1f} ms of the process function. The loads are means over a day: a headroom of 9× is "
-        f"a peak of nine times the mean. Quotas are defaults as of {_DATA['as_of']}, from the pages that "
+        f"{1000 * counted.seconds:.1f} ms of the process function. Loads are means over a day: a headroom of 9× is "
+        f"enough for a peak of nine times the mean. Quotas are defaults as of {_DATA['as_of']}, from the pages that "
         "benchmarks/sections/quotas.json names.\n\n" + " ".join(broken)
     )
 
@@ -153,9 +153,9 @@ def _words(images: int) -> str:
 
 
 def _quotas(loads: Mapping[int, Mapping[str, float]]) -> Table:
-    columns = ["quota", "by default", "can be raised"]
+    columns = ["quota", "default", "can be raised"]
     for images in loads:
-        columns += [f"load at {_words(images)} a day", "headroom"]
+        columns += [f"load at {_words(images)} per day", "headroom"]
     rows = []
     for name, quota in _DATA["quotas"].items():
         row = [f"[{quota['what']}]({quota['source']})", f"{quota['limit']:,} {quota['unit']}", quota["adjustable"]]
@@ -175,8 +175,8 @@ def _settings(loads: Mapping[int, Mapping[str, float]]) -> Table:
         rows.append(row)
     columns = ["parameter", "default"]
     for images in loads:
-        columns += [f"wanted at {_words(images)} a day", "headroom"]
-    return Table("What the template sets", columns, rows)
+        columns += [f"needed at {_words(images)} per day", "headroom"]
+    return Table("Limits that the template sets", columns, rows)
 
 
 def _growth(loads: Mapping[int, Mapping[str, float]]) -> Table:
@@ -193,13 +193,17 @@ def _growth(loads: Mapping[int, Mapping[str, float]]) -> Table:
         [f"[{each['what']}]({each['source']})", *(_duration(seconds(load)[index]) for load in loads.values())]
         for index, each in enumerate(growth.values())
     ]
-    return Table("From nothing to that load", ["what grows", *(f"{_words(images)} a day" for images in loads)], rows)
+    return Table(
+        "Time to grow from nothing to that load",
+        ["what grows", *(f"{_words(images)} per day" for images in loads)],
+        rows,
+    )
 
 
 def _duration(seconds: float) -> str:
     if seconds >= 120:
         return f"{seconds / 60:,.0f} min"
-    return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "below 1 s"
+    return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "under 1 s"
 
 
 def _large_job(counted: Counted) -> Table:
@@ -208,7 +212,7 @@ def _large_job(counted: Counted) -> Table:
     submit = counted.chunk_write_units * LARGE_JOB
     update = math.ceil(size(job_item(_ended_job(chunks))) / 1024)
     job = update * math.ceil(chunks / _BATCH_CHUNKS)
-    wanted = int(template().parameters["ProcessConcurrency"])
+    functions = int(template().parameters["ProcessConcurrency"])
     rows: list[Sequence[str]] = [
         [
             "bytes of the call",
@@ -217,41 +221,41 @@ def _large_job(counted: Counted) -> Table:
             headroom(_DATA["call_bytes"]["limit"], body),
         ],
         [
-            f"writes of submit within {_SUBMIT_SECONDS} s, a new table",
+            f"submit's writes within {_SUBMIT_SECONDS} s, new table",
             f"{number(submit)} units, {number(submit / _SUBMIT_SECONDS)}/s",
             f"{quotas['new_table_writes']['limit']:,}/s",
             headroom(quotas["new_table_writes"]["limit"] * _SUBMIT_SECONDS, submit),
         ],
         [
-            f"its {chunks:,} chunks with {wanted} functions at once",
+            f"its {chunks:,} chunks, {functions} functions at once",
             f"{number(counted.seconds * LARGE_JOB)} s of functions",
-            f"{wanted} at once",
-            f"done in {_duration(counted.seconds * LARGE_JOB / wanted)}",
+            f"{functions} at once",
+            f"done in {_duration(counted.seconds * LARGE_JOB / functions)}",
         ],
         [
-            "writes meanwhile, a new table",
-            f"{number(wanted / counted.seconds * counted.write_units)}/s",
+            "writes meanwhile, new table",
+            f"{number(functions / counted.seconds * counted.write_units)}/s",
             f"{quotas['new_table_writes']['limit']:,}/s",
-            headroom(quotas["new_table_writes"]["limit"], wanted / counted.seconds * counted.write_units),
+            headroom(quotas["new_table_writes"]["limit"], functions / counted.seconds * counted.write_units),
         ],
         [
-            "its visit rows, if all are one store's",
-            f"{number(wanted / counted.seconds * counted.row_write_units)}/s",
+            "its visit rows, if all are of one store",
+            f"{number(functions / counted.seconds * counted.row_write_units)}/s",
             f"{quotas['store_partition']['limit']:,}/s",
-            headroom(quotas["store_partition"]["limit"], wanted / counted.seconds * counted.row_write_units),
+            headroom(quotas["store_partition"]["limit"], functions / counted.seconds * counted.row_write_units),
         ],
         [
-            f"updates of its own item, up to {update} units each",
+            f"updates of the job's item, up to {update} units each",
             f"{job:,} units",
             "1,000/s, one partition",
-            f"{_duration(job / quotas['store_partition']['limit'])} of it",
+            f"done in {_duration(job / quotas['store_partition']['limit'])}",
         ],
     ]
     return Table(f"One job of {LARGE_JOB:,} images", ["what", "load", "quota", "headroom"], rows)
 
 
 def _ended_job(chunks: int) -> Job:
-    """Make a job as it is at its end, when its item is largest."""
+    """Return an ended job, whose item is largest then."""
     now = datetime.now(UTC)
     return Job(
         client="client", job_id=2**52, nonce="n" * 22, status=JobStatus.COMPLETED, open=False, run=1, scope=Scope.ALL,

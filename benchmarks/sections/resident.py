@@ -1,4 +1,4 @@
-"""The memory of a worker with 16 downloads at once, above that of the idle worker: images of 8 MB, and every bomb."""
+"""Measures how much the memory of a worker grows with 16 downloads at once: of images of 8 MB, and of each bomb."""
 
 import multiprocessing
 import re
@@ -22,22 +22,24 @@ _BOUND_MB = 25
 
 
 def measure(settings: Settings) -> Section:
-    """Measure each kind of file in a worker of its own."""
+    """Measure each kind of file in its own worker."""
     downloads = 32 if settings.quick else 128
     with served_images(8 * _MB, 0) as base:
-        images = _alone(urls(base, downloads))
+        images = _growth(urls(base, downloads))
     with _served_bombs() as (base, names):
         if settings.quick:
-            # All of them in one worker: its peak is that of the worst.
-            worst = {"all bombs": _alone([f"{base}/{number}" for number in range(len(names)) for _ in range(_AT_ONCE)])}
+            # All bombs in one worker: its peak is that of the worst bomb.
+            worst = {
+                "all bombs": _growth([f"{base}/{number}" for number in range(len(names)) for _ in range(_AT_ONCE)])
+            }
         else:
-            worst = {name: _alone([f"{base}/{number}"] * _AT_ONCE) for number, name in enumerate(names)}
-    rows = [["images of 8 MB", f"{images:.1f}"], *([name, f"{most:.1f}"] for name, most in worst.items())]
+            worst = {name: _growth([f"{base}/{number}"] * _AT_ONCE) for number, name in enumerate(names)}
+    rows = [["images of 8 MB", f"{images:.1f}"], *([name, f"{peak:.1f}"] for name, peak in worst.items())]
     return Section(
         "Memory of downloads",
-        f"{_AT_ONCE} downloads at once in a worker of its own, from a server in another process: the most resident "
-        "memory that the kernel has counted, above that of the same worker before them. Bombs have 8 MB where "
-        "they are not small.",
+        f"{_AT_ONCE} downloads at once in their own worker, from a server in another process: the peak resident memory "
+        "that the kernel reports, minus the resident memory of the same worker before the downloads. Bombs that are "
+        "not small by nature have 8 MB.",
         [
             Figure(
                 f"resident memory, {_AT_ONCE} downloads of 8 MB at once, above the idle worker", images, _BOUND_MB, "MB"
@@ -48,7 +50,7 @@ def measure(settings: Settings) -> Section:
     )
 
 
-def _alone(images: list[str]) -> float:
+def _growth(images: list[str]) -> float:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_grown_megabytes, images).result()
 
@@ -57,7 +59,7 @@ def _grown_megabytes(images: list[str]) -> float:
     fetcher = Fetcher(LIMITS, LOOPBACK, _AT_ONCE)
     with ImageServer() as server:
         _outcome(fetcher, server.script("/small", Answer(body=b"GIF89a", content_type=DEFAULT_TYPE)))
-    # Linux: the most resident memory counts anew from here on.
+    # Linux: reset the peak of resident memory.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     idle = _megabytes("VmRSS")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -75,7 +77,7 @@ def _outcome(fetcher: Fetcher, url: str) -> str:
 def _megabytes(name: str) -> float:
     found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
     if found is None:
-        raise ValueError(f"this system does not tell {name}")
+        raise ValueError(f"this system does not report {name}")
     return int(found[1]) * 1024 / _MB
 
 

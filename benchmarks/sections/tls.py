@@ -1,4 +1,4 @@
-"""The processor time of the first request to a new host over TLS: one context for all, against requests as it is."""
+"""Measures the processor time of the first request to a new TLS host: one shared context against plain requests."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _BOUND = 0.15
 
 
 def measure(settings: Settings) -> Section:
-    """Ask each of several hosts for one image, over a connection that is new."""
+    """Request one image from each host, over new connections."""
     with internet([make_image(Format.PNG, 20, 27)], Line()) as bases:
         urls = [f"{base}/0" for base in bases]
         taken = interleaved({"ours": _ours(urls), "plain": _plain(urls)}, 3 if settings.quick else 11)
@@ -23,9 +23,9 @@ def measure(settings: Settings) -> Section:
     row = [f"{taken['ours'] * 1000:.2f}", f"{taken['plain'] * 1000:.2f}", f"{ratio:.3f}"]
     return Section(
         "A new host over TLS",
-        f"{len(HOSTS)} hosts with certificates of an authority that stands in one bundle with those of certifi; both "
-        "clients verify. The processor time of the client alone, in turns, medians. `requests.get` reads the bundle "
-        "for every host.",
+        f"{len(HOSTS)} hosts with certificates of an authority that is in one bundle with those of certifi. Both "
+        "clients verify. Medians of the client's processor time, in turns. `requests.get` reads the bundle for every "
+        "host.",
         [Figure("CPU of a first request to a new TLS host against plain requests", ratio, _BOUND)],
         [Table("Processor time of a first request", ("measured (ms)", "requests.get (ms)", "ratio"), [row])],
     )
@@ -33,7 +33,7 @@ def measure(settings: Settings) -> Section:
 
 def _ours(urls: list[str]) -> Callable[[], float]:
     def run() -> float:
-        # A worker makes one in its life; its connections are new in every turn.
+        # A worker has one fetcher for life. Here each turn gets its own, so that its connections are new.
         fetcher = Fetcher(LIMITS, LOOPBACK, len(urls))
         return _timed(fetcher.measure, urls)
 

@@ -11,7 +11,7 @@ from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_bod
 from benchmarks.world.internet import HOSTS, Line, internet
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import pictures, served_images, urls
-from benchmarks.world.usage import MEGABYTES_A_PROCESSOR, billed_seconds
+from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, billed_seconds
 
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _IMAGES = 1000
@@ -74,7 +74,7 @@ def _how(threads: int) -> str:
 
 
 def _why(threads: int, cpu_seconds: float, peak: int) -> str:
-    share, batch = _memory() / MEGABYTES_A_PROCESSOR, cpu_seconds * _BATCH_IMAGES
+    share, batch = _memory() / MEGABYTES_PER_PROCESSOR, cpu_seconds * _BATCH_IMAGES
     return (
         f"Why these values. A batch of {_BATCH_IMAGES} images takes {batch:.2f} s of a processor here. "
         f"{_memory()} MB are {share:.2f} of one, so that it takes {batch / share:.1f} s there; beside it, "

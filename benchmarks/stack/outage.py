@@ -1,7 +1,7 @@
-"""Take an image server down for a while, and show what it costs: `python -m benchmarks.stack.outage --seconds 120`.
+"""Takes an image server down for a while and reports the effect: `python -m benchmarks.stack.outage --seconds 120`.
 
-Jobs are submitted to the embedded stack with images of two servers, of which one refuses connections at first and then
-comes back on the same port. Nobody helps: the jobs have to complete, and no image that was measured is fetched again.
+Jobs with images of two servers are submitted to the embedded stack. One server refuses connections at first, and later
+comes back on the same port. The jobs must complete by themselves, without fetching a measured image again.
 """
 
 import argparse
@@ -19,22 +19,22 @@ from local.process import StackProcess
 
 _STORE = "S00339218"
 _IMAGES = 10
-# The waits double, and each is drawn from nothing up to its bound: the last one may be some times the outage.
+# Waits double, and each is random between 0 and its bound, so the last one may be several times the outage.
 _END_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What an outage came to.
+    """The effect of an outage.
 
     Parameters
     ----------
     statuses
-        Of the jobs at their end.
+        The final statuses of the jobs.
     up_requests, down_requests
-        Requests of each image, at the server that was up and at the one that came back.
+        Number of requests per image, for the server that was up and the one that came back.
     ended_after
-        Seconds from the server's return to each job's end, as the client sees it, in ascending order.
+        Seconds from the server's return until each job had ended for its client, in ascending order.
     """
 
     statuses: Counter[str]
@@ -44,7 +44,7 @@ class Outage:
 
 
 def measure(stack: StackProcess, seconds: float, jobs: int) -> Outage:
-    """Submit jobs, keep a server down for some seconds, and wait for the jobs to end."""
+    """Submit jobs, keep a server down for some seconds, and wait until the jobs end."""
     picture = make_image(Format.JPEG, 120, 90)
     paths = [f"/{job}/{image}.jpg" for job in range(jobs) for image in range(_IMAGES)]
     with ImageServer() as reserved:
@@ -76,26 +76,26 @@ def measure(stack: StackProcess, seconds: float, jobs: int) -> Outage:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stack.outage", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120, help="how long the server is down (default: 120)")
+    parser.add_argument("--seconds", type=float, default=120, help="time the server is down (default: 120)")
     parser.add_argument("--jobs", type=int, default=20, help=f"jobs of {2 * _IMAGES} images (default: 20)")
     options = parser.parse_args(arguments)
     with StackProcess() as stack:
         outage = measure(stack, options.seconds, options.jobs)
     images = len(outage.up_requests)
     print(
-        f"{options.jobs} jobs, {images} images of a server that was up, {images} of one down for {options.seconds:g} s"
+        f"{options.jobs} jobs, {images} images on a server that was up, {images} on one down for {options.seconds:g} s"
     )
     middle = outage.ended_after[len(outage.ended_after) // 2]
     print(f"ended as {dict(outage.statuses)}")
     print(f"after the server's return: half of them in {middle:.0f} s, the last one in {outage.ended_after[-1]:.0f} s")
-    print(f"requests of an image: {max(outage.up_requests)} where the server was up, {max(outage.down_requests)} where "
-          "it came back")  # fmt: skip
-    is_well = (
+    print(f"max requests per image: {max(outage.up_requests)} where the server was up, {max(outage.down_requests)} "
+          "where it came back")  # fmt: skip
+    succeeded = (
         outage.statuses == {"completed": options.jobs}
         and set(outage.up_requests) == {1}
         and set(outage.down_requests) == {1}
     )
-    return 0 if is_well else 1
+    return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Image servers that imitate those of the internet: far away, over lines of limited bandwidth, several hosts over TLS.
+"""Image servers that imitate the internet: several distant TLS hosts, over connections of limited bandwidth.
 
-They run in a process of their own on 127.0.0.1 to 127.0.0.8, with certificates of an authority made for the occasion.
+They run in their own process on 127.0.0.1 to 127.0.0.8, with certificates of a temporary authority.
 """
 
 import asyncio
@@ -19,33 +19,33 @@ import certifi
 import trustme
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
-# How often a line of limited bandwidth lets something through.
+# How often a connection of limited bandwidth sends data.
 _TICK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The way to a server: seconds until an answer begins, and bytes a second of each connection; 0 for any number."""
+    """The connection to a server: seconds until an answer begins, and bytes per second, where 0 means no limit."""
 
     wait: float = 0.0
-    bytes_a_second: int = 0
+    bytes_per_second: int = 0
 
 
 @contextmanager
 def internet(pictures: Sequence[bytes], line: Line) -> Iterator[list[str]]:
-    """Serve pictures from several hosts over TLS, trusted by whatever this process starts or does meanwhile.
+    """Serve pictures from several TLS hosts, which this process and its children trust meanwhile.
 
     Parameters
     ----------
     pictures
-        The path ``/n`` of every host has the nth.
+        Every host serves the nth picture at ``/n``.
     line
-        The way to every host.
+        The connection to every host.
 
     Yields
     ------
     list of str
-        Base URLs, one a host.
+        Base URLs, one per host.
     """
     with tempfile.TemporaryDirectory() as folder:
         authority = trustme.CA()
@@ -86,12 +86,12 @@ async def _serve(parent: Connection, certificate: str, pictures: Sequence[bytes]
     context.load_cert_chain(certificate)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A client that has what it wanted hangs up.
+        # A client disconnects once it has what it needs.
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
                 await asyncio.sleep(line.wait)
-                await _answer(writer, pictures[_path(request)], line.bytes_a_second)
+                await _answer(writer, pictures[_path(request)], line.bytes_per_second)
         writer.close()
 
     ports = []
@@ -110,9 +110,9 @@ def _path(request: bytes) -> int:
     return int(request.split(b" ", 2)[1].partition(b"?")[0].lstrip(b"/") or b"0")
 
 
-async def _answer(writer: asyncio.StreamWriter, picture: bytes, bytes_a_second: int) -> None:
+async def _answer(writer: asyncio.StreamWriter, picture: bytes, bytes_per_second: int) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(picture))
-    piece = int(bytes_a_second * _TICK_SECONDS) or len(picture)
+    piece = int(bytes_per_second * _TICK_SECONDS) or len(picture)
     for start in range(0, len(picture), piece):
         if start:
             await asyncio.sleep(_TICK_SECONDS)

@@ -1,4 +1,4 @@
-"""What AWS asks for: list prices, from one data file that says where each is from."""
+"""AWS's list prices, from a data file that names the source of each price."""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ class Prices:
     Parameters
     ----------
     region, as_of
-        Where and when they held.
+        Where and when the prices applied.
     each
-        USD for one, by name.
+        USD per unit, by name.
     """
 
     region: str
@@ -33,5 +33,5 @@ class Prices:
         return cls(found["region"], found["as_of"], each)
 
     def cost(self, name: str, quantity: float) -> float:
-        """Return what a quantity costs, in USD."""
+        """Return the cost of a quantity in USD."""
         return self.each[name] * quantity

@@ -1,4 +1,4 @@
-"""What a run of the functions has used of AWS, from its counted calls and its measured invocations."""
+"""The AWS usage of a run of the functions, from its counted calls and measured invocations."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,10 @@ from benchmarks.world.aws_stand_in.process import CallCounts
 from benchmarks.world.functions import Invocation
 from benchmarks.world.prices import Prices
 
-# At this much memory a function has one processor:
+# With this much memory a function gets one processor:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-MEGABYTES_A_PROCESSOR = 1769
-# Estimates, in bytes: Lambda's own lines of an invocation in JSON (start, report), a line of the API's access log.
+MEGABYTES_PER_PROCESSOR = 1769
+# Estimates in bytes: Lambda's JSON lines per invocation (start, report), and one line of the API's access log.
 _PLATFORM_LOG_BYTES = 800
 _ACCESS_LOG_BYTES = 350
 _GIGABYTE = 10**9
@@ -20,44 +20,44 @@ _API_UNIT_BYTES = 512 * 1024
 
 
 def billed_seconds(invocation: Invocation, megabytes: int) -> float:
-    """Return how long an invocation would take on Lambda, at most.
+    """Return the maximum time that Lambda would bill for an invocation.
 
-    Here it had as much of a processor as it wanted, there it has a share of one. The bound takes it that nothing goes
-    on while the function waits for the processor: its processor time, stretched, comes on top of all of its waiting.
+    The invocation ran here with a full processor; on Lambda it gets a share of one. The bound assumes that nothing else
+    happens while it waits for the processor, so its stretched processor time is added to all other waiting.
 
     Parameters
     ----------
     invocation
         As measured here.
     megabytes
-        The function's memory, which its share of a processor follows from.
+        The function's memory, which decides its share of a processor.
 
     Returns
     -------
     float
-        Seconds, in whole milliseconds, as Lambda bills them.
+        Seconds, rounded up to milliseconds as on Lambda's bill.
     """
-    share = min(1.0, megabytes / MEGABYTES_A_PROCESSOR)
+    share = min(1.0, megabytes / MEGABYTES_PER_PROCESSOR)
     seconds = invocation.seconds + invocation.cpu_seconds * (1 / share - 1)
     return math.ceil(seconds * 1000) / 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What some images have used.
+    """The usage of a number of images.
 
     Parameters
     ----------
     images
-        How many.
+        Their number.
     write_units, read_units, queue_requests, api_units, invocations
         As billed.
     api_requests
-        As sent; a large one is billed as several.
+        As sent. A large request is billed as several.
     gigabyte_seconds
         Of all functions.
     log_bytes, stored_bytes
-        Written to the logs; kept in the table, once the jobs have ended.
+        Written to the logs, and stored in the table after the jobs have ended.
     """
 
     images: int
@@ -80,13 +80,13 @@ class Usage:
         Parameters
         ----------
         images
-            How many it measured.
+            The number of measured images.
         counts
-            What was counted of it.
+            The counted calls.
         invocations
-            All of them.
+            All invocations.
         memory
-            The functions' memory in MB, by name.
+            Each function's memory in MB, by name.
         """
         every = list(invocations)
         of_api = [each for each in every if each.function in ("submit", "status")]
@@ -107,7 +107,7 @@ class Usage:
 
 
 def request_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[str, float]:
-    """Return what is paid once for so many images, in USD, by what it is paid for."""
+    """Return the one-time charges for a number of images in USD, by item of the bill."""
     times = images / usage.images
     quantities = {
         "DynamoDB writes": ("dynamodb_write_unit", usage.write_units),
@@ -121,12 +121,12 @@ def request_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[s
 
 
 def other_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[str, float]:
-    """Return what comes beside the requests for so many images, in USD; storage and backups for a month of keeping."""
+    """Return the other charges for a number of images in USD. Storage and backups are for one month."""
     times = images / usage.images
     stored = usage.stored_bytes * times / _GIGABYTE
     return {
-        "storage, a month": prices.cost("dynamodb_storage_gb_month", stored),
-        "backups, a month": prices.cost("dynamodb_backup_gb_month", stored),
+        "storage, per month": prices.cost("dynamodb_storage_gb_month", stored),
+        "backups, per month": prices.cost("dynamodb_backup_gb_month", stored),
         "logs": prices.cost("logs_gb", usage.log_bytes * times / _GIGABYTE),
         "traces, at most": prices.cost("trace", usage.invocations * times),
     }

@@ -32,13 +32,13 @@ EMPTY = f"# Performance\n\nBefore.\n\n{BEGIN}\n\nstale\n\n{END}\n\nAfter.\n"
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Have `make bench` measure two modules, of which `broken` fails, and keep what comes of it in a folder."""
 
-    def run_alone(name: str, settings: Settings) -> Section:
+    def run_isolated(name: str, settings: Settings) -> Section:
         if name == "broken":
             raise OSError("no port is free")
         return SECTION
 
     monkeypatch.setattr(command, "MODULES", ("broken", "worker"))
-    monkeypatch.setattr(command, "run_alone", run_alone)
+    monkeypatch.setattr(command, "run_isolated", run_isolated)
     monkeypatch.setattr(command, "pace_now", lambda: 0.5)
     kept: dict[str, Measurement] = {}
 

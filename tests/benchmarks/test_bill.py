@@ -62,7 +62,7 @@ def test_the_bill_adds_up() -> None:
         }
     )
     others = other_charges(usage, Prices.load())
-    assert (others["storage, a month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
+    assert (others["storage, per month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
 
 
 def test_a_run_at_another_pace_has_other_times_of_a_processor_and_waits_as_long() -> None:
