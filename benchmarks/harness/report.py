@@ -18,8 +18,8 @@ class Settings:
     quick
         Keep a complete run under three minutes, at the cost of more noise.
     pace
-        This machine's pace, see `benchmarks.harness.pace`. A processor time here, multiplied by the pace, is the time on the
-        machine where the figures were set.
+        This machine's pace, see `benchmarks.harness.pace`. CPU time here, multiplied by the pace, is the CPU time on
+        the machine where the figures were set.
     """
 
     quick: bool = False
