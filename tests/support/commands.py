@@ -14,14 +14,14 @@ _END_SECONDS = 60.0
 
 @contextmanager
 def running(module: str, *arguments: str, **variables: str) -> Iterator["subprocess.Popen[str]"]:
-    """Start ``python -m MODULE`` in a session of its own, as a terminal does; it is ended behind the block.
+    """Start ``python -m MODULE`` in its own session, as a terminal does; end it when the block ends.
 
     Parameters
     ----------
     module, arguments
-        What is run.
+        The module to run, and its arguments.
     variables
-        Of its environment, beside this process's.
+        Environment variables, in addition to this process's.
     """
     paths = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
     process = subprocess.Popen(
@@ -32,13 +32,15 @@ def running(module: str, *arguments: str, **variables: str) -> Iterator["subproc
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A child inherits an ignored SIGINT, which a shell without job control sets for its background jobs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         try:
             yield process
         finally:
             if process.poll() is None:
-                # It tidies up by itself, also after a test that has failed.
+                # Let it clean up, also after a failed test.
                 process.terminate()
                 try:
                     process.wait(_END_SECONDS)
