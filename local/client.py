@@ -1,15 +1,16 @@
-"""A client of the API, as the benchmarks and the tests of the whole stack use it."""
+"""A client of the API, for the demo, the benchmarks and the tests of the whole stack."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
 
-# The API has nothing to wait on: a client asks again.
-_ASK_AGAIN_SECONDS = 0.1
+# The API has no call that blocks until a job ends, so clients poll.
+_POLL_SECONDS = 0.1
 _REQUEST_SECONDS = 60.0
 
 
@@ -18,16 +19,21 @@ class JobNotEndedError(TimeoutError):
 
 
 class ApiClient:
-    """Calls the API of one stack with one key; a context manager, safe for threads.
+    """Calls the API of one stack with one key; a context manager, safe to share between threads.
 
     Parameters
     ----------
     url
         Base URL of the API.
     key
-        API key, or None to send none.
+        API key, or None to send no key.
     connections
-        How many requests may be under way at once.
+        Maximum number of concurrent requests.
+
+    Notes
+    -----
+    `read`, `submit`, `wait` and `results` raise `requests.HTTPError` for an unexpected status. Its text includes the
+    response's body.
     """
 
     def __init__(self, url: str, key: str | None, *, connections: int = 10) -> None:
@@ -50,54 +56,55 @@ class ApiClient:
         return self._session.get(self._url + path, params=query or None, timeout=_REQUEST_SECONDS)
 
     def post(self, path: str, body: Any = None, **arguments: Any) -> requests.Response:
-        """Send a POST; a body is sent as JSON."""
+        """Send a POST with a JSON body."""
         return self._session.post(self._url + path, json=body, timeout=_REQUEST_SECONDS, **arguments)
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """Send a request of any method."""
         return self._session.request(method, self._url + path, timeout=_REQUEST_SECONDS, **arguments)
 
-    def submit(self, *visits: tuple[str, list[str]]) -> int:
-        """Submit a job of visits, each a store id and image URLs; return the job's id.
+    def read(self, path: str, **query: str | int) -> Any:
+        """Send a GET and return the JSON of the response, which must be a 200."""
+        return _json(self.get(path, **query), HTTPStatus.OK)
 
-        Raises
-        ------
-        requests.HTTPError
-            When it is not accepted.
-        """
-        answer = self.post("/api/submit", submission(*visits))
-        answer.raise_for_status()
-        job_id: int = answer.json()["job_id"]
+    def submit(self, *visits: tuple[str, list[str]]) -> int:
+        """Submit a job of visits, each a store ID and image URLs; return the job's ID."""
+        job_id: int = _json(self.post("/api/submit", submission(*visits)), HTTPStatus.CREATED)["job_id"]
         return job_id
 
-    def wait(self, job_id: int, seconds: float) -> dict[str, Any]:
-        """Ask for a job's status until it has ended; return the answer.
+    def wait(self, job_id: int, seconds: float, on_poll: Callable[[], object] | None = None) -> dict[str, Any]:
+        """Poll a job's status until the job ends; return the final status.
+
+        Parameters
+        ----------
+        job_id
+            The job's ID.
+        seconds
+            Maximum wait.
+        on_poll
+            Called after each status, such as to show progress.
 
         Raises
         ------
         JobNotEndedError
-            When it has not ended after some seconds.
-        requests.HTTPError
-            When the status is no 200.
+            When the job does not end in time.
         """
         deadline = time.monotonic() + seconds
         while True:
-            answer = self.get("/api/status", jobid=job_id)
-            answer.raise_for_status()
-            body: dict[str, Any] = answer.json()
-            if body["status"] != "ongoing":
-                return body
+            status: dict[str, Any] = self.read("/api/status", jobid=job_id)
+            if on_poll is not None:
+                on_poll()
+            if status["status"] != "ongoing":
+                return status
             if time.monotonic() > deadline:
-                raise JobNotEndedError(f"job {job_id} is ongoing after {seconds:g} s")
-            time.sleep(_ASK_AGAIN_SECONDS)
+                raise JobNotEndedError(f"job {job_id} is still ongoing after {seconds:g} s")
+            time.sleep(_POLL_SECONDS)
 
     def results(self, job_id: int) -> Iterator[dict[str, Any]]:
-        """Yield a job's results, one row an image, page by page."""
+        """Yield a job's results, one row per image, page by page."""
         query: dict[str, str | int] = {"limit": 1000}
         while True:
-            answer = self.get(f"/api/jobs/{job_id}/results", **query)
-            answer.raise_for_status()
-            page = answer.json()
+            page = self.read(f"/api/jobs/{job_id}/results", **query)
             yield from page["results"]
             if not page["next_cursor"]:
                 return
@@ -105,10 +112,17 @@ class ApiClient:
 
 
 def submission(*visits: tuple[str, list[str]]) -> dict[str, Any]:
-    """Return the body of a job of visits, each a store id and image URLs."""
+    """Return the request body for a job of visits, each a store ID and image URLs."""
     return {
         "count": len(visits),
         "visits": [
             {"store_id": store, "image_url": urls, "visit_time": "2026-01-31T09:30:00Z"} for store, urls in visits
         ],
     }
+
+
+def _json(response: requests.Response, status: HTTPStatus) -> Any:
+    if response.status_code != status:
+        text = f"{response.request.method} {response.url} returned {response.status_code}: {response.text[:500]}"
+        raise requests.HTTPError(text, response=response)
+    return response.json()

@@ -3,49 +3,41 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
-from typing import Any
 
 import pytest
 import requests
 from rich.console import Console
 
-from local.demo import (
-    DemoError,
-    EndedJob,
-    ExpectedImage,
-    ExpectedJob,
-    ExpectedVisit,
-    differences,
-    errors_table,
-    plan,
-    results_table,
-)
+from local.demo import EndedJob, Job, differences, errors_table, plan, results_table
 from local.image_server import ImageServer
 from local.images import Format, Sample
-from retail_pulse.storage.store_master import StoreMaster
+from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 
-GOOD = ExpectedImage("http://127.0.0.1/a.jpg", 1280, 720)
-BAD = ExpectedImage("http://127.0.0.1/b.jpg", None, None, "http_status")
-JOB = ExpectedJob("Some wrong", (ExpectedVisit("S1", (GOOD,)), ExpectedVisit("S2", (GOOD, BAD))))
-
-
-def row(store_id: str, image: ExpectedImage) -> dict[str, Any]:
-    return {
-        "store_id": store_id,
-        "store_name": "One",
-        "url": image.url,
-        "outcome": "failed" if image.code else "measured",
-        "width": image.width,
-        "height": image.height,
-        "perimeter": image.perimeter,
-        "format": None if image.code else "JPEG",
-        "bytes": None if image.code else 51234,
-        "error": {"code": image.code, "message": "404"} if image.code else None,
-    }
-
-
+GOOD, BAD = "http://127.0.0.1/a.jpg", "http://127.0.0.1/b.jpg"
+SAMPLE = Sample("a.jpg", 1280, 720, Format.JPEG, 51234)
+JOB = Job("Some wrong", [("S1", {GOOD: SAMPLE}), ("S2", {GOOD: SAMPLE, BAD: "http_status"})])
+MEASURED = {
+    "store_name": "One",
+    "url": GOOD,
+    "outcome": "measured",
+    "width": 1280,
+    "height": 720,
+    "perimeter": 4000,
+    "format": "JPEG",
+    "bytes": 51234,
+    "error": None,
+}
+FAILED = {
+    **dict.fromkeys(MEASURED),
+    "url": BAD,
+    "outcome": "failed",
+    "error": {"code": "http_status", "message": "404"},
+}
 ENDED = EndedJob(
-    123, ["ongoing", "failed"], [{"store_id": "S2", "error": "…"}], [row("S1", GOOD), row("S2", GOOD), row("S2", BAD)]
+    123,
+    ["ongoing", "failed"],
+    [{"store_id": "S2", "error": "…"}],
+    [{**MEASURED, "store_id": "S1"}, {**MEASURED, "store_id": "S2"}, {**FAILED, "store_id": "S2", "store_name": "One"}],
 )
 
 
@@ -61,9 +53,9 @@ class TestDifferences:
 
     def test_the_job_expected_knows_its_end(self) -> None:
         assert (JOB.status, JOB.failing_stores) == ("failed", ["S2"])
-        well = ExpectedJob("All well", JOB.visits[:1])
+        well = Job("All well", JOB.visits[:1])
         assert (well.status, well.failing_stores) == ("completed", [])
-        assert GOOD.perimeter == 4000
+        assert well.rows[0]["perimeter"] == 4000
 
     @pytest.mark.parametrize(
         "statuses", [["failed"], ["ongoing", "completed"], ["ongoing", "failed", "ongoing", "failed"]]
@@ -88,12 +80,12 @@ class TestDifferences:
     def test_a_wrong_result(self, name: str, value: object) -> None:
         results = [{**ENDED.results[0], name: value}, *ENDED.results[1:]]
         (line,) = differences(JOB, replace(ENDED, results=results))
-        assert line.startswith(f"{GOOD.url} of S1: {name} is {value!r}, not ")
+        assert line.startswith(f"{GOOD} of S1: {name} is {value!r}, not ")
 
     def test_another_failure(self) -> None:
         results = [*ENDED.results[:2], {**ENDED.results[2], "error": {"code": "timeout", "message": ""}}]
         (line,) = differences(JOB, replace(ENDED, results=results))
-        assert line == f"{BAD.url} of S2: code is 'timeout', not 'http_status'"
+        assert line == f"{BAD} of S2: code is 'timeout', not 'http_status'"
 
 
 class TestPlan:
@@ -102,14 +94,14 @@ class TestPlan:
     def test_every_image_is_in_the_job_that_completes(self, server: ImageServer) -> None:
         good, bad = plan(self.SAMPLES, server, StoreMaster.load())
         assert (good.status, bad.status) == ("completed", "failed")
-        assert {image.url for _, image in good.images} == {server.url(f"/{sample.name}") for sample in self.SAMPLES}
-        assert len(good.images) == 24
-        assert good.body()["count"] == len(good.body()["visits"]) == 8
+        assert {row["url"] for row in good.rows} == {server.url(f"/{sample.name}") for sample in self.SAMPLES}
+        assert len(good.rows) == 24
+        assert len(good.visits) == 8
 
     def test_everything_that_goes_wrong_is_in_the_job_that_fails(self, server: ImageServer) -> None:
         stores = StoreMaster.load()
         _, bad = plan(self.SAMPLES, server, stores)
-        codes = {image.code: store_id for store_id, image in bad.images if image.code}
+        codes = {row["code"]: row["store_id"] for row in bad.rows if row["code"]}
         assert set(codes) == {"unknown_store", "http_status", "not_an_image"}
         assert codes["unknown_store"] not in stores
         assert codes["http_status"] in stores
@@ -117,18 +109,18 @@ class TestPlan:
 
     def test_the_page_is_served_and_the_missing_file_is_not(self, server: ImageServer) -> None:
         _, bad = plan(self.SAMPLES, server, StoreMaster.load())
-        urls = {image.code: image.url for _, image in bad.images}
+        urls = {row["code"]: row["url"] for row in bad.rows}
         assert requests.get(urls["http_status"], timeout=10).status_code == 404
         assert requests.get(urls["not_an_image"], timeout=10).text.startswith("<!doctype html>")
 
     def test_a_store_master_with_a_single_store_will_do(self, server: ImageServer) -> None:
         stores = StoreMaster.parse("AreaCode,StoreName,StoreID\n7,One,S99999999\n", "stores.csv")
         good, bad = plan(self.SAMPLES, server, stores)
-        assert len(good.images) == 24
+        assert len(good.rows) == 24
         assert bad.failing_stores == ["S99999998", "S99999999"]
 
     def test_a_store_master_without_stores_will_not(self, server: ImageServer) -> None:
-        with pytest.raises(DemoError, match="no stores"):
+        with pytest.raises(StoreMasterError, match="no stores"):
             plan(self.SAMPLES, server, StoreMaster.parse("AreaCode,StoreName,StoreID\n", "stores.csv"))
 
 
