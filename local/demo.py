@@ -25,8 +25,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from local.client import ApiClient, JobNotEndedError
-from local.image_server import ImageServer, held, html
-from local.images import Sample, make_album
+from local.images.pictures import Sample, make_album
+from local.images.server import ImageServer, held, html
 from local.process import StackError, StackProcess
 from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.served_images import served_images, urls
-from local.image_server import DEFAULT_TYPE, Answer, ImageServer
+from local.images.server import DEFAULT_TYPE, Answer, ImageServer
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.bombs import bombs

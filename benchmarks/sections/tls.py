@@ -8,7 +8,7 @@ import requests
 from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.internet import HOSTS, Line, internet
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
 from retail_pulse.measuring.fetch import Fetcher
 
 _BOUND = 0.15

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from benchmarks.harness.memory import PeakMemory
 from local.client import ApiClient, submission
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from local.process import StackProcess
 
 _T = TypeVar("_T")

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from local.client import ApiClient
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from local.process import StackProcess
 
 _STORE = "S00339218"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from local.image_server import DEFAULT_TYPE, Answer, ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import DEFAULT_TYPE, Answer, ImageServer
 
 _FORMATS = (Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP)
 

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from local.image_server import ImageServer
+from local.images.server import ImageServer
 from local.process import StackProcess
 from retail_pulse.storage.store_master import StoreMaster
 from tests.faults import worker

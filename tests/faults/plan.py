@@ -5,7 +5,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from local.image_server import (
+from local.images.pictures import Format, make_image
+from local.images.server import (
     Answer,
     ImageServer,
     cut_after,
@@ -18,7 +19,6 @@ from local.image_server import (
     stalled,
     unavailable,
 )
-from local.images import Format, make_image
 from retail_pulse.domain.failures import FailureCode
 from tests.faults.injection import KILLER
 from tests.faults.worker import Call

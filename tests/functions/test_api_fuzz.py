@@ -23,8 +23,8 @@ from schemathesis.engine import events, from_schema
 from schemathesis.generation import GenerationMode
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import ROOT, Context, event
 from tests.functions.test_retrying_functions import deliver

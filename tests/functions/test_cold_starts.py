@@ -9,8 +9,8 @@ import boto3
 import pytest
 import requests
 
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from tests.functions.conftest import Context, event
 from tests.functions.test_functions import messages
 

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from retail_pulse.api import schemas
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE

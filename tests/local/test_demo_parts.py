@@ -9,8 +9,8 @@ import requests
 from rich.console import Console
 
 from local.demo import EndedJob, Job, differences, errors_table, plan, results_table
-from local.image_server import ImageServer
-from local.images import Format, Sample
+from local.images.pictures import Format, Sample
+from local.images.server import ImageServer
 from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 
 GOOD, BAD = "http://127.0.0.1/a.jpg", "http://127.0.0.1/b.jpg"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.image_server import (
+from local.images.server import (
     Answer,
     Framing,
     ImageServer,

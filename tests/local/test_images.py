@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from local.images import Format, Sample, can_make, make_album, make_image, video
+from local.images.pictures import Format, Sample, can_make, make_album, make_image, video
 
 VARIANTS: list[tuple[Format, dict[str, Any]]] = [
     (Format.JPEG, {}),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local.image_server import ImageServer
+from local.images.server import ImageServer
 from local.ports import PortError
 from local.sam import build, needs
 from local.sam.environment import environment

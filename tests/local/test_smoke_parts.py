@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.image_server import Answer, ImageServer, failing
+from local.images.server import Answer, ImageServer, failing
 from tools import smoke
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from local.images import Format, make_image, video
+from local.images.pictures import Format, make_image, video
 
 WIDTH, HEIGHT = 61, 43
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
 from tests.measuring.cases import Case
 
 _PICTURE = make_image(Format.PNG, 20, 27)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, HostileServer, fetcher, forever, one_by_one

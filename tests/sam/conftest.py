@@ -6,8 +6,8 @@ from functools import cache
 import pytest
 
 from local.client import ApiClient
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from local.sam import build, needs
 from local.sam.host import NAME, Relay, bridge_address
 from local.sam.stage import SamLocalStage

@@ -15,8 +15,8 @@ import pytest
 
 from local.bundles import Bundle, function_bundle, layer_bundle
 from local.client import submission
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from local.process import StackProcess
 from local.sam.environment import environment
 from local.template import FUNCTION, LAYER, Template

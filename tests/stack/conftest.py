@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.client import ApiClient
-from local.image_server import ImageServer
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from local.process import StackProcess
 from tools.keys import store_key
 

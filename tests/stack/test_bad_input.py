@@ -5,7 +5,7 @@ import json
 
 from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
-from local.image_server import ImageServer
+from local.images.server import ImageServer
 
 STORE = "S00339218"
 BODY = json.dumps(submission((STORE, ["x"]))).encode()

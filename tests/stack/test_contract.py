@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
-from local.image_server import ImageServer, stalled
+from local.images.server import ImageServer, stalled
 from local.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage.queue import encode

@@ -2,7 +2,7 @@
 
 from benchmarks.stack.embedded_stack import add_images, run_burst, run_job, submit_large_job
 from local.client import ApiClient
-from local.image_server import ImageServer
+from local.images.server import ImageServer
 from local.process import StackProcess
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from benchmarks.stack.embedded_stack import END_SECONDS
 from benchmarks.stack.outage import measure
 from local.client import ApiClient, submission
-from local.image_server import ImageServer, failing, ok, unavailable
+from local.images.server import ImageServer, failing, ok, unavailable
 from local.process import ROOT, StackProcess
 from tests.support.waiting import wait_until
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.harness.memory import tree
 from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient
-from local.image_server import ImageServer, stalled
+from local.images.server import ImageServer, stalled
 from local.process import ROOT, StackError, StackProcess
 from tests.support.waiting import wait_until
 from tools.keys import store_key

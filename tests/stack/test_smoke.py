@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.image_server import ImageServer
+from local.images.server import ImageServer
 from local.process import StackProcess
 from tools import smoke
 

@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
-from local.image_server import ImageServer, cut_after
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer, cut_after
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from local.images import Format, make_image
+from local.images.pictures import Format, make_image
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.download.addresses import is_allowed
