@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local.clients import client
+from local.emulator.clients import client
 from local.info import StackInfo
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from local.emulator import environment
+from local.emulator.emulator import environment
+from local.emulator.names import API_KEY, REGION, STACK_NAME
 from local.example import submit_command
 from local.info import StackInfo
-from local.names import API_KEY, REGION, STACK_NAME
 from local.orders import Order
 from local.ports import PortError, listen
 from local.supervisor import StackEndedError, Supervisor

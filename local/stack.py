@@ -21,13 +21,13 @@ from urllib.request import ProxyHandler, build_opener
 import hypercorn.asyncio
 from hypercorn.config import Config
 
-from local import emulator
-from local.clients import client
-from local.deploy import DeployError, Deployment, deploy
-from local.gateway import Gateway
-from local.names import API_KEY, CLIENT
+from local.emulator import emulator
+from local.emulator.clients import client
+from local.emulator.deploy import DeployError, Deployment, deploy
+from local.emulator.gateway import Gateway
+from local.emulator.names import API_KEY, CLIENT
+from local.emulator.template import TemplateError
 from local.orders import Order, Report
-from local.template import TemplateError
 from tools.keys import store_key
 
 logger = logging.getLogger("stack")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import clients
-from local.names import STACK_NAME
+from local.emulator import clients
+from local.emulator.names import STACK_NAME
 from retail_pulse.domain.api_keys import (
     DEFAULT_SCOPES,
     ApiKey,

@@ -9,8 +9,8 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from local.emulator.template import FUNCTION
 from local.sam.environment import environment
-from local.template import FUNCTION
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".aws-sam" / "build"

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
-from local.clients import client
+from local.emulator.clients import client
 from local.ports import free_port
 from local.process import StackProcess
 from local.sam import build

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from local.bundles import function_bundle, layer_bundle
+from local.emulator.bundles import function_bundle, layer_bundle
+from local.emulator.template import Authorizer, Route, Template, TemplateError
 from local.process import ROOT
-from local.template import Authorizer, Route, Template, TemplateError
 
 TEMPLATE = ROOT / "infra" / "template.yaml"
 

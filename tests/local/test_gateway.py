@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scope, Send
+from local.emulator.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scope, Send
 
 
 class Emulator:

@@ -103,7 +103,7 @@ def test_no_setting_of_the_host_reaches_a_build(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.usefixtures("settings_of_the_host")
 def test_no_setting_of_the_host_reaches_the_clients_of_the_stack() -> None:
     # In a process of its own: this one has clients already, made without those settings.
-    script = "from local.clients import client; made = client('sqs', 'http://127.0.0.1:1').meta; "
+    script = "from local.emulator.clients import client; made = client('sqs', 'http://127.0.0.1:1').meta; "
     script += "print(made.region_name, made.endpoint_url)"
     done = subprocess.run([sys.executable, "-c", script], cwd=build.ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("us-east-1 http://127.0.0.1:1\n", "")

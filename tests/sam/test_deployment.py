@@ -1,7 +1,7 @@
 """The real `sam deploy` with samconfig's stages, and an update over live data (`make test-sam-cli`).
 
 The embedded stack is only the AWS behind it: `sam` makes stacks of its own, beside the one that `local.serve` deployed.
-The emulator makes no routes of an ``HttpApi`` (see `local.http_api`), so the functions are invoked with its events.
+The emulator makes no routes of an ``HttpApi`` (see `local.emulator.http_api`), so the functions are invoked with its events.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from local.bundles import Bundle, function_bundle, layer_bundle
 from local.client import submission
+from local.emulator.bundles import Bundle, function_bundle, layer_bundle
+from local.emulator.template import FUNCTION, LAYER, Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.process import StackProcess
 from local.sam.environment import environment
-from local.template import FUNCTION, LAYER, Template
 from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until

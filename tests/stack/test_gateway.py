@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.client import ApiClient
-from local.gateway import LAMBDA_BYTES
+from local.emulator.gateway import LAMBDA_BYTES
 from local.process import StackProcess
 
 JSON = {"content-type": "application/json"}

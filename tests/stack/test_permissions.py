@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.client import ApiClient, submission
-from local.permissions import leading_keys
+from local.emulator.permissions import leading_keys
+from local.emulator.template import Template
 from local.process import ROOT, StackProcess
-from local.template import Template
 
 A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
 

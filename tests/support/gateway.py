@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.gateway import LAMBDA_BYTES
-from local.template import Route, Template
+from local.emulator.gateway import LAMBDA_BYTES
+from local.emulator.template import Route, Template
 from tests.functions.conftest import ROOT, Context, event
 
 Handler = Callable[[dict[str, Any], Any], Any]

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from local.gateway import LAMBDA_BYTES
+from local.emulator.gateway import LAMBDA_BYTES
 from retail_pulse.api.answers import results_answer, status_answer
 from retail_pulse.api.router import json_answer
 from retail_pulse.domain.chunks import Scope

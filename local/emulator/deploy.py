@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from local.bundles import Bundle, function_bundle, layer_bundle
-from local.clients import client
-from local.http_api import make_http_api
-from local.names import STACK_NAME
-from local.template import FUNCTION, LAYER, TABLE, Template
+from local.emulator.bundles import Bundle, function_bundle, layer_bundle
+from local.emulator.clients import client
+from local.emulator.http_api import make_http_api
+from local.emulator.names import STACK_NAME
+from local.emulator.template import FUNCTION, LAYER, TABLE, Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -7,7 +7,7 @@ emulator ignores. This makes them from the same template, one call each.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from local.template import Template
+from local.emulator.template import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from local import permissions
-from local.gateway import App
-from local.names import AWS_KEY
+from local.emulator import permissions
+from local.emulator.gateway import App
+from local.emulator.names import AWS_KEY
 
 # What the functions' interpreter needs of the host. Everything else stays out: credentials and settings of AWS, proxies
 # (they would be asked for 127.0.0.1), switches of ministack.
