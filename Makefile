@@ -37,7 +37,7 @@ demo: setup  ## From nothing to measured images: a job of real files through the
 	@$(BIN)/python -m local.demo
 
 serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_DIR=... keeps its state
-	@$(BIN)/python -m local.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
+	@$(BIN)/python -m local.stack.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
 
 sam-local: setup  ## Serve the built functions by the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)

@@ -27,7 +27,7 @@ from rich.table import Table
 from local.client import ApiClient, JobNotEndedError
 from local.images.pictures import Sample, make_album
 from local.images.server import ImageServer, held, html
-from local.process import StackError, StackProcess
+from local.stack.process import StackError, StackProcess
 from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 
 _JOB_SECONDS: Final = 40.0

@@ -19,7 +19,7 @@ from benchmarks.harness.memory import PeakMemory
 from local.client import ApiClient, submission
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from local.process import StackProcess
+from local.stack.process import StackProcess
 
 _T = TypeVar("_T")
 STORES = ("S00339218", "S01408764")

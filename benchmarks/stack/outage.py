@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from local.client import ApiClient
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from local.process import StackProcess
+from local.stack.process import StackProcess
 
 _STORE = "S00339218"
 _IMAGES = 10

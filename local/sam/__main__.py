@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.example import submit_command
-from local.ports import PortError, free_port
-from local.process import StackError
 from local.sam import build, needs
 from local.sam.stage import SamLocalStage, StageError
+from local.stack.example import submit_command
+from local.stack.ports import PortError, free_port
+from local.stack.process import StackError
 
 # What may go wrong: on this machine, in SAM, in Docker, in the embedded stack.
 _ERRORS = (

@@ -16,12 +16,12 @@ from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 from local.emulator.clients import client
-from local.ports import free_port
-from local.process import StackProcess
 from local.sam import build
 from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
+from local.stack.ports import free_port
+from local.stack.process import StackProcess
 
 _END_SECONDS = 20.0
 _READY_SECONDS = 120.0

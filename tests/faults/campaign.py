@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local.images.server import ImageServer
-from local.process import StackProcess
+from local.stack.process import StackProcess
 from retail_pulse.storage.store_master import StoreMaster
 from tests.faults import worker
 from tests.faults.checker import Contents, History, Truth, check

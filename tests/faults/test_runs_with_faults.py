@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from local.process import StackProcess
+from local.stack.process import StackProcess
 from tests.faults.campaign import STACK_PARAMETERS, Campaign
 from tests.faults.steps import MOMENTS, STEPS
 

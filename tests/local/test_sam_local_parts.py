@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from local.images.server import ImageServer
-from local.ports import PortError
 from local.sam import build, needs
 from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
 from local.sam.stage import SamLocalStage
+from local.stack.ports import PortError
 from tests.support.commands import running
 from tests.support.waiting import wait_until
 

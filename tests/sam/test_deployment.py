@@ -1,7 +1,8 @@
 """The real `sam deploy` with samconfig's stages, and an update over live data (`make test-sam-cli`).
 
-The embedded stack is only the AWS behind it: `sam` makes stacks of its own, beside the one that `local.serve` deployed.
-The emulator makes no routes of an ``HttpApi`` (see `local.emulator.http_api`), so the functions are invoked with its events.
+The embedded stack is only the AWS behind it: `sam` makes stacks of its own, next to the one that
+`local.stack.serve` deployed. The emulator makes no routes of an ``HttpApi`` (see `local.emulator.http_api`), so the
+functions are invoked with its events.
 """
 
 import json
@@ -18,8 +19,8 @@ from local.emulator.bundles import Bundle, function_bundle, layer_bundle
 from local.emulator.template import FUNCTION, LAYER, Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from local.process import StackProcess
 from local.sam.environment import environment
+from local.stack.process import StackProcess
 from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until

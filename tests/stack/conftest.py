@@ -7,7 +7,7 @@ import pytest
 from local.client import ApiClient
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from local.process import StackProcess
+from local.stack.process import StackProcess
 from tools.keys import store_key
 
 OTHER_KEY = "key-of-another-client"

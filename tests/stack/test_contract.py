@@ -8,7 +8,7 @@ import pytest
 from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, stalled
-from local.process import StackProcess
+from local.stack.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage.queue import encode
 from tests.support.waiting import wait_until

@@ -7,7 +7,7 @@ import pytest
 
 from local.client import ApiClient
 from local.emulator.gateway import LAMBDA_BYTES
-from local.process import StackProcess
+from local.stack.process import StackProcess
 
 JSON = {"content-type": "application/json"}
 

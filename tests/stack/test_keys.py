@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from local.client import ApiClient, submission
-from local.process import ROOT, StackProcess
+from local.stack.process import ROOT, StackProcess
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
 from tools import keys
 from tools.keys import store_key

@@ -3,7 +3,7 @@
 from benchmarks.stack.embedded_stack import add_images, run_burst, run_job, submit_large_job
 from local.client import ApiClient
 from local.images.server import ImageServer
-from local.process import StackProcess
+from local.stack.process import StackProcess
 
 
 def test_a_thousand_images_are_measured_as_they_are(client: ApiClient, images: ImageServer) -> None:

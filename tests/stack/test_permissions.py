@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from local.client import ApiClient, submission
 from local.emulator.permissions import leading_keys
 from local.emulator.template import Template
-from local.process import ROOT, StackProcess
+from local.stack.process import ROOT, StackProcess
 
 A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
 

@@ -15,7 +15,7 @@ from benchmarks.harness.memory import tree
 from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient
 from local.images.server import ImageServer, stalled
-from local.process import ROOT, StackError, StackProcess
+from local.stack.process import ROOT, StackError, StackProcess
 from tests.support.waiting import wait_until
 from tools.keys import store_key
 
@@ -24,7 +24,7 @@ STORE = "S00339218"
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line when it is not expected to serve."""
-    command = [sys.executable, "-m", "local.serve", *arguments]
+    command = [sys.executable, "-m", "local.stack.serve", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS, check=False)
 
 
@@ -81,7 +81,9 @@ def test_nothing_is_left_when_the_launcher_is_killed(busy: tuple[StackProcess, s
 
 def test_a_stack_that_ends_by_itself_is_told(busy: tuple[StackProcess, set[int]]) -> None:
     stack, processes = busy
-    (inner,) = (process for process in processes if b"local.stack" in Path(f"/proc/{process}/cmdline").read_bytes())
+    (inner,) = (
+        process for process in processes if b"local.stack.stack" in Path(f"/proc/{process}/cmdline").read_bytes()
+    )
 
     os.kill(inner, signal.SIGKILL)
     wait_until(lambda: not alive(processes), END_SECONDS)

@@ -3,7 +3,7 @@
 import pytest
 
 from local.images.server import ImageServer
-from local.process import StackProcess
+from local.stack.process import StackProcess
 from tools import smoke
 
 

@@ -1,4 +1,4 @@
-"""``python -m local.serve``: the embedded stack on a port of this machine, until it is interrupted."""
+"""``python -m local.stack.serve``: the embedded stack on a port of this machine, until it is interrupted."""
 
 import argparse
 import contextlib
@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 from local.emulator.emulator import environment
 from local.emulator.names import API_KEY, REGION, STACK_NAME
-from local.example import submit_command
-from local.info import StackInfo
-from local.orders import Order
-from local.ports import PortError, listen
-from local.supervisor import StackEndedError, Supervisor
+from local.stack.example import submit_command
+from local.stack.info import StackInfo
+from local.stack.messages import Order
+from local.stack.ports import PortError, listen
+from local.stack.supervisor import StackEndedError, Supervisor
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _LOG_TAIL_LINES = 25
 # Everything else stays at the template's defaults. Two workers of 100 threads are what two cores can feed, and images
 # of the demo and the tests come from this machine, from any port, which nobody may call in production.
@@ -43,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _serve(options)
     except CannotServeError as error:
-        print(f"local.serve: {error}", file=sys.stderr, flush=True)
+        print(f"local.stack.serve: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="local.serve", description="Serve Retail Pulse on this machine.")
+    parser = argparse.ArgumentParser(prog="local.stack.serve", description="Serve Retail Pulse on this machine.")
     parser.add_argument("--port", type=int, default=8080, help="port on 127.0.0.1; 0 takes a free one (default: 8080)")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep jobs and keys here over restarts")
     parser.add_argument(
@@ -78,7 +78,7 @@ def _serve(options: argparse.Namespace) -> None:
         supervisor = stack.enter_context(
             Supervisor(
                 Order(str(options.root.resolve()), str(private), port, listener.fileno(), parameters),
-                [sys.executable, "-m", "local.stack"],
+                [sys.executable, "-m", "local.stack.stack"],
                 environment(private, state, f"http://127.0.0.1:{port}") | {"PYTHONPATH": _python_path()},
                 listener,
                 log,

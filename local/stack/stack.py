@@ -1,7 +1,7 @@
 """The process of the stack: the emulator behind the gateway, the template deployed into it.
 
-`local.serve` starts it in a session of its own with an `Order` as its only argument, reads one `Report` from a pipe,
-and ends it by closing its standard input. So it also ends when `local.serve` is killed.
+`local.stack.serve` starts it in a session of its own with an `Order` as its only argument, reads one `Report` from a
+pipe, and ends it by closing its standard input. So it also ends when `local.stack.serve` is killed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from local.emulator.deploy import DeployError, Deployment, deploy
 from local.emulator.gateway import Gateway
 from local.emulator.names import API_KEY, CLIENT
 from local.emulator.template import TemplateError
-from local.orders import Order, Report
+from local.stack.messages import Order, Report
 from tools.keys import store_key
 
 logger = logging.getLogger("stack")

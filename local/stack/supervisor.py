@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local.orders import Order, Report
+from local.stack.messages import Order, Report
 
 # From the request to end in order to the end by force.
 _GRACE_SECONDS = 10.0

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.emulator.clients import client
-from local.info import StackInfo
+from local.stack.info import StackInfo
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # serve.py gives the stack 10 seconds to end before it is killed.
 _END_SECONDS = 20.0
 
@@ -25,7 +25,7 @@ class StackError(RuntimeError):
 
 
 class StackProcess:
-    """``python -m local.serve`` as a subprocess: up inside the ``with`` block, gone without a trace after it.
+    """``python -m local.stack.serve`` as a subprocess: up inside the ``with`` block, gone without a trace after it.
 
     Entering the block returns once ``GET /api/health`` has answered through the whole stack (some seconds). Every
     instance has a port, a directory and data of its own, so that several may run at once. The stack also ends when the
@@ -34,7 +34,7 @@ class StackProcess:
     Parameters
     ----------
     parameters
-        Template parameters that differ from what ``local.serve`` passes, such as ``{"DelayMaxSeconds": "0.1"}``.
+        Template parameters that differ from what ``local.stack.serve`` passes, such as ``{"DelayMaxSeconds": "0.1"}``.
     state_dir
         Keeps jobs and keys over restarts; without it they go with the stack.
     port
@@ -111,7 +111,7 @@ class StackProcess:
         """
         with tempfile.TemporaryDirectory(prefix="retail-pulse-info-") as directory:
             info_file = Path(directory) / "info.json"
-            command = [sys.executable, "-m", "local.serve", "--port", str(self._port), "--root", str(self._root)]
+            command = [sys.executable, "-m", "local.stack.serve", "--port", str(self._port), "--root", str(self._root)]
             command += ["--info-file", str(info_file), "--until-stdin-closes"]
             command += ["--state-dir", str(self._state_dir)] if self._state_dir else []
             for name, value in self._parameters.items():
@@ -149,7 +149,7 @@ class StackProcess:
         Returns
         -------
         int | None
-            Exit code of ``local.serve``, 0 for an end in order; None when it was not running.
+            Exit code of ``local.stack.serve``, 0 for an end in order; None when it was not running.
         """
         process, self._process = self._process, None
         if process is None:
@@ -180,7 +180,7 @@ class StackProcess:
 
     @property
     def output(self) -> str:
-        """What ``local.serve`` has printed so far."""
+        """What ``local.stack.serve`` has printed so far."""
         return "".join(self._output)
 
     @property

@@ -1,0 +1,1 @@
+"""The embedded stack as processes: the command line, the process that it supervises, and their messages."""
