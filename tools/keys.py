@@ -14,16 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import clients
 from local.emulator.names import STACK_NAME
-from retail_pulse.domain.api_keys import (
-    DEFAULT_SCOPES,
-    ApiKey,
-    KeyScope,
-    Refusal,
-    check_client,
-    hash_key,
-    new_key,
-    new_key_id,
-)
+from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, Refusal, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.storage.api_keys_table import KeysTable
 
@@ -34,38 +25,12 @@ _DEFAULT_STACK = "retail-pulse-dev"
 _MOST_DAYS = 3650
 
 
-def store_key(
-    dynamodb: "DynamoDBClient",
-    table_name: str,
-    key: str,
-    client: str,
-    scopes: frozenset[KeyScope] = frozenset(KeyScope),
-    expires_at: datetime | None = None,
-) -> ApiKey:
-    """Store what is kept of a key; one that is stored already stays as it is, revoked ones included.
-
-    Raises
-    ------
-    InvalidClientError
-        The client's name breaks the rule.
-    StorageUnavailableError
-        The table did not take it.
-    """
-    table = KeysTable(dynamodb, table_name)
-    known = table.find(hash_key(key))
-    if known is not None:
-        return known
-    made = ApiKey(new_key_id(check_client(client)), hash_key(key), client, scopes, datetime.now(UTC), expires_at)
-    table.put(made)
-    return made
-
-
 def _create(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
     client, days = check_client(options.client), options.expires_days
     scopes = KeyScope.parse(options.scopes)
     key = new_key()
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    made = store_key(dynamodb, table_name, key, client, scopes, expires_at)
+    made = KeysTable(dynamodb, table_name).issue(key, client, scopes, expires_at)
     print(f"API key {made.key_id} ({', '.join(sorted(scopes))}; expires {_time(expires_at)}), shown this once:\n{key}")
 
 

@@ -22,7 +22,7 @@ from typing import Any, Self
 import boto3
 
 from benchmarks.world.deployment import create_queue, create_table, environment, memory_megabytes, template
-from tools.keys import store_key
+from retail_pulse.storage.api_keys_table import KeysTable
 
 _ROOT = Path(__file__).resolve().parents[2]
 _EVENTS = _ROOT / "tests" / "events"
@@ -216,7 +216,7 @@ class _Worker:
         self._sqs = boto3.client("sqs")
         dynamodb = boto3.client("dynamodb")
         create_table(dynamodb, _TABLE)
-        store_key(dynamodb, _TABLE, _KEY, "me")
+        KeysTable(dynamodb, _TABLE).issue(_KEY, "me")
         self._queue = create_queue(self._sqs, "chunks")
         self._template = template(parameters)
         self._memory = {name: memory_megabytes(self._template, FUNCTIONS[name]) for name in FUNCTIONS}

@@ -28,7 +28,7 @@ from local.emulator.gateway import Gateway
 from local.emulator.names import API_KEY, CLIENT
 from local.emulator.template import TemplateError
 from local.stack.messages import Order, Report
-from tools.keys import store_key
+from retail_pulse.storage.api_keys_table import KeysTable
 
 logger = logging.getLogger("stack")
 _HEALTH_SECONDS = 30
@@ -88,7 +88,7 @@ def _deploy(order: Order) -> Deployment:
     # Requests wait in the socket's backlog until the server takes them, so there is nothing to wait for.
     endpoint_url = f"http://127.0.0.1:{order.port}"
     deployment = deploy(endpoint_url, Path(order.root), order.parameters)
-    store_key(client("dynamodb", endpoint_url), deployment.outputs["TableName"], API_KEY, CLIENT)
+    KeysTable(client("dynamodb", endpoint_url), deployment.outputs["TableName"]).issue(API_KEY, CLIENT)
     return deployment
 
 

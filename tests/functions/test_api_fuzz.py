@@ -25,11 +25,11 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from retail_pulse.storage.api_keys_table import KeysTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import ROOT, Context, event
 from tests.functions.test_retrying_functions import deliver
 from tests.support.gateway import Gateway
-from tools.keys import store_key
 
 KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
@@ -85,7 +85,7 @@ def url(gateway: Gateway) -> Iterator[str]:
 
 def described(url: str, jobs: dict[str, str], seed: int) -> Any:
     """Return the description with what schemathesis is to make of it."""
-    store_key(boto3.client("dynamodb"), TABLE, KEY, CLIENT)
+    KeysTable(boto3.client("dynamodb"), TABLE).issue(KEY, CLIENT)
     settings = {
         "seed": seed,
         "base-url": url,

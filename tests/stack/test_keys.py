@@ -11,8 +11,8 @@ import requests
 from local.client import ApiClient, submission
 from local.stack.process import ROOT, StackProcess
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
+from retail_pulse.storage.api_keys_table import KeysTable
 from tools import keys
-from tools.keys import store_key
 
 DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 # A job of it ends at once and for good: nothing stays in the queue for the tests to come.
@@ -92,12 +92,12 @@ def test_a_key_that_lets_nobody_in_is_refused_on_every_route(stack: StackProcess
     if kind == "none":
         key = None
     elif kind == "mistyped":
-        store_key(table, stack.table_name, key, "mistyping")
+        KeysTable(table, stack.table_name).issue(key, "mistyping")
         key = key[:-1] + ("a" if key[-1] != "a" else "b")
     elif kind == "expired":
-        store_key(table, stack.table_name, key, "expiring", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        KeysTable(table, stack.table_name).issue(key, "expiring", expires_at=datetime.now(UTC) - timedelta(seconds=1))
     elif kind == "revoked":
-        key_id = store_key(table, stack.table_name, key, "revoking").key_id
+        key_id = KeysTable(table, stack.table_name).issue(key, "revoking").key_id
         assert keys.main(["revoke", "--id", key_id, "--url", stack.url]) == 0
 
     found = answers(stack, key)
@@ -112,7 +112,7 @@ def test_a_key_without_a_routes_scope_is_refused_there_and_served_elsewhere(
     stack: StackProcess, scope: KeyScope, refused: str
 ) -> None:
     key = new_key()
-    store_key(stack.client("dynamodb"), stack.table_name, key, f"only-{scope}", frozenset({scope}))
+    KeysTable(stack.client("dynamodb"), stack.table_name).issue(key, f"only-{scope}", frozenset({scope}))
 
     assert {answer.status_code for answer in answers(stack, key, refused)} == {403}
     # What it may do fails for other reasons alone: there is no such job, and the body is empty.

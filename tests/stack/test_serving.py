@@ -16,8 +16,8 @@ from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient
 from local.images.server import ImageServer, stalled
 from local.stack.process import ROOT, StackError, StackProcess
+from retail_pulse.storage.api_keys_table import KeysTable
 from tests.support.waiting import wait_until
-from tools.keys import store_key
 
 STORE = "S00339218"
 
@@ -172,7 +172,7 @@ def test_the_state_is_kept_over_restarts(tmp_path: Path, images: ImageServer, pi
 
     # GIVEN a stack with a key of another client, a job that has ended and one that goes on
     with StackProcess(state_dir=state) as first:
-        store_key(first.client("dynamodb"), first.table_name, "other-key", "other")
+        KeysTable(first.client("dynamodb"), first.table_name).issue("other-key", "other")
         with ApiClient(first.url, "other-key") as client:
             ended = client.submit((STORE, [url, url]))
             assert client.wait(ended, END_SECONDS)["status"] == "completed"

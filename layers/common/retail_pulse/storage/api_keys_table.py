@@ -4,10 +4,10 @@ An entry of the directory is written before the key's item, and says only where 
 half-way leaves an entry that leads nowhere and is not shown, and never a key that lets somebody in and is not listed.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError
+from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError, KeyScope, check_client, hash_key, new_key_id
 from retail_pulse.domain.times import rfc3339
 from retail_pulse.storage import api_key_items as items
 from retail_pulse.storage.errors import ConditionFailedError, storage
@@ -46,6 +46,27 @@ class KeysTable:
         for item in (items.key_entry_item(key), items.api_key_item(key)):
             with storage():
                 self._client.put_item(TableName=self._name, Item=item)
+
+    def issue(
+        self,
+        key: str,
+        client: str,
+        scopes: frozenset[KeyScope] = frozenset(KeyScope),
+        expires_at: datetime | None = None,
+    ) -> ApiKey:
+        """Store an API key and return its record; a key that is stored already, even revoked, stays as it is.
+
+        Raises
+        ------
+        InvalidClientError
+            The client's name breaks the rule.
+        """
+        known = self.find(hash_key(key))
+        if known is not None:
+            return known
+        made = ApiKey(new_key_id(check_client(client)), hash_key(key), client, scopes, datetime.now(UTC), expires_at)
+        self.put(made)
+        return made
 
     def all(self, client: str | None = None) -> list[ApiKey]:
         """Read all keys, or one client's, by client and id."""
