@@ -13,7 +13,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import clients
-from local.emulator.names import STACK_NAME
+from local.emulator.emulator import STACK_NAME
 from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, Refusal, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.storage.api_keys_table import KeysTable

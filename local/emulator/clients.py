@@ -8,7 +8,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from local.emulator.names import AWS_KEY, REGION
+from local.emulator.emulator import AWS_KEY, REGION
 
 # A profile that the host names need not exist, and its files may hold anything: neither is looked at.
 _NOTHING_OF_THE_HOST = {

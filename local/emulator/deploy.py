@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError, WaiterError
 
 from local.emulator.bundles import Bundle, function_bundle, layer_bundle
 from local.emulator.clients import client
+from local.emulator.emulator import STACK_NAME
 from local.emulator.http_api import make_http_api
-from local.emulator.names import STACK_NAME
 from local.emulator.template import FUNCTION, LAYER, TABLE, Template
 
 if TYPE_CHECKING:

@@ -12,7 +12,11 @@ from typing import Any, cast
 
 from local.emulator import permissions
 from local.emulator.gateway import App
-from local.emulator.names import AWS_KEY
+
+STACK_NAME = "retail-pulse-local"
+REGION = "us-east-1"
+# Access key and secret key, which AWS SDKs require: the root credentials of the local account.
+AWS_KEY = "local"
 
 # What the functions' interpreter needs of the host. Everything else stays out: credentials and settings of AWS, proxies
 # (they would be asked for 127.0.0.1), switches of ministack.

@@ -12,9 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.sam import build, needs
 from local.sam.stage import SamLocalStage, StageError
-from local.stack.example import submit_command
-from local.stack.ports import PortError, free_port
 from local.stack.process import StackError
+from local.stack.serve import ARCHITECTURE, PortError, free_port, submit_command
 
 # What may go wrong: on this machine, in SAM, in Docker, in the embedded stack.
 _ERRORS = (
@@ -53,7 +52,7 @@ def _serve(port: int, asked_to_end: threading.Event) -> None:
     needs.check()
     # The stage looks too; but the build takes its time.
     free_port(port)
-    print(f"Building for {build.ARCHITECTURE} (sam build)", flush=True)
+    print(f"Building for {ARCHITECTURE} (sam build)", flush=True)
     build.build()
     if asked_to_end.is_set():
         return

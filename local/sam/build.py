@@ -1,7 +1,6 @@
 """What `sam build` makes, made ready for `sam local`."""
 
 import json
-import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,9 @@ from samtranslator.yaml_helper import yaml_parse
 
 from local.emulator.template import FUNCTION
 from local.sam.environment import environment
+from local.stack.serve import ARCHITECTURE, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".aws-sam" / "build"
-ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
 # `sam local` sets only variables that the template declares. This one is nobody's business on AWS, so it is declared in
 # a copy of the built template and nowhere else.
 _ENDPOINT = "AWS_ENDPOINT_URL"

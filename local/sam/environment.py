@@ -2,7 +2,7 @@
 
 import os
 
-from local.emulator.names import AWS_KEY, REGION
+from local.emulator.emulator import AWS_KEY, REGION
 
 # Of the Python that runs this: `sam` and the makefiles of the layers have others.
 _PYTHONS_OWN = {"PYTHONPATH", "VIRTUAL_ENV"}

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.emulator.names import REGION
+from local.emulator.emulator import REGION
 
 _log = logging.getLogger("sam-local")
 # Of one call of the queue; Lambda's pollers ask for up to 20 s, but an end should not have to wait so long.

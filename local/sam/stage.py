@@ -20,8 +20,8 @@ from local.sam import build
 from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
-from local.stack.ports import free_port
 from local.stack.process import StackProcess
+from local.stack.serve import ARCHITECTURE, ROOT, free_port
 
 _END_SECONDS = 20.0
 _READY_SECONDS = 120.0
@@ -161,7 +161,7 @@ class SamLocalStage:
         """
         command = ["sam", "local", "invoke", function, "--event", "-", *self._arguments]
         done = subprocess.run(
-            command, input=json.dumps(event), cwd=build.ROOT, env=self._environment(),
+            command, input=json.dumps(event), cwd=ROOT, env=self._environment(),
             capture_output=True, text=True, timeout=_LONGEST_INVOCATION_SECONDS, check=False,
         )  # fmt: skip
         try:
@@ -184,7 +184,7 @@ class SamLocalStage:
             "--template", str(build.write_template()),
             "--env-vars", str(variables),
             "--add-host", ADD_HOST,
-            "--parameter-overrides", f"Architecture={build.ARCHITECTURE}",
+            "--parameter-overrides", f"Architecture={ARCHITECTURE}",
         ]  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
@@ -197,7 +197,7 @@ class SamLocalStage:
         command = ["sam", "local", kind, *self._arguments, "--port", str(port), "--warm-containers", "LAZY"]
         output: IO[bytes] = self._ends.enter_context(self._log(kind).open("wb"))
         process = self._servers[kind] = subprocess.Popen(
-            command, cwd=build.ROOT, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output,
+            command, cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self._ends.callback(_end, process)

@@ -8,61 +8,62 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from local.emulator.clients import client
-from local.stack.info import StackInfo
+from local.stack.messages import StackInfo
+from local.stack.serve import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-# serve.py gives the stack 10 seconds to end before it is killed.
+# Longer than the supervisor's grace period.
 _END_SECONDS = 20.0
 
 
 class StackError(RuntimeError):
-    """The stack did not start, or ended by itself; the text holds what it printed, the end of its log included."""
+    """The stack did not start; the text includes its output and the end of its log."""
 
 
 class StackProcess:
     """``python -m local.stack.serve`` as a subprocess: up inside the ``with`` block, gone without a trace after it.
 
-    Entering the block returns once ``GET /api/health`` has answered through the whole stack (some seconds). Every
-    instance has a port, a directory and data of its own, so that several may run at once. The stack also ends when the
-    process that started it dies, however it dies.
+    Entering the block returns once ``GET /api/health`` has answered through the whole stack, after some seconds. Every
+    instance has its own port, folder and data, so several may run at once. The stack also ends when the process that
+    started it dies, however it dies.
 
     Parameters
     ----------
     parameters
         Template parameters that differ from what ``local.stack.serve`` passes, such as ``{"DelayMaxSeconds": "0.1"}``.
     state_dir
-        Keeps jobs and keys over restarts; without it they go with the stack.
+        Keeps jobs and keys over restarts; without it they are deleted with the stack.
     port
         Port on 127.0.0.1; 0 takes a free one.
     root
         The project whose ``infra/template.yaml`` is deployed.
     start_seconds
-        Longest wait for the stack to be ready.
+        Maximum wait for the stack to be ready.
 
     Attributes
     ----------
     url
-        Base URL of the API, such as ``http://127.0.0.1:40123``, without a slash at the end.
+        Base URL of the API, such as ``http://127.0.0.1:40123``, without a trailing slash.
     endpoint_url
         ``endpoint_url`` for boto3; see also `client`.
     api_key
         A key of the client ``local`` with every scope, for the header ``x-api-key``.
     table_name, queue_url, dead_letter_queue_url, stack_name, region
-        What the stack made, and the region that it plays.
+        The stack's resources, and the emulated region.
     pid
-        The process to signal; it ends everything else.
+        The process to signal; it ends all others.
     log
         File with the log lines of the functions and of the emulator; kept after the end only with ``state_dir``.
 
     Raises
     ------
     StackError
-        On entering, when the stack ends by itself or is not ready in time; the text holds the end of its log.
+        On entering, when the stack ends unexpectedly or is not ready in time.
 
     Examples
     --------
@@ -71,6 +72,17 @@ class StackProcess:
     ...     answer = requests.post(f"{stack.url}/api/submit", json=body, headers=headers, timeout=30)
     ...     item = stack.client("dynamodb").get_item(TableName=stack.table_name, Key=key)
     """
+
+    url: str
+    endpoint_url: str
+    api_key: str
+    table_name: str
+    queue_url: str
+    dead_letter_queue_url: str
+    stack_name: str
+    region: str
+    pid: int
+    log: Path
 
     def __init__(
         self,
@@ -81,12 +93,11 @@ class StackProcess:
         root: Path = ROOT,
         start_seconds: float = 60.0,
     ) -> None:
-        self._parameters = dict(parameters or {})
-        self._state_dir = state_dir
-        self._port = port
-        self._root = root
+        self._arguments = ["--port", str(port), "--root", str(root)]
+        self._arguments += ["--state-dir", str(state_dir)] if state_dir else []
+        for name, value in (parameters or {}).items():
+            self._arguments += ["--parameter", f"{name}={value}"]
         self._start_seconds = start_seconds
-        self._info: StackInfo | None = None
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._output: list[str] = []
@@ -107,26 +118,22 @@ class StackProcess:
         Raises
         ------
         StackError
-            When it ends by itself or is not ready in time.
+            The stack ended unexpectedly or was not ready in time.
         """
         with tempfile.TemporaryDirectory(prefix="retail-pulse-info-") as directory:
             info_file = Path(directory) / "info.json"
-            command = [sys.executable, "-m", "local.stack.serve", "--port", str(self._port), "--root", str(self._root)]
-            command += ["--info-file", str(info_file), "--until-stdin-closes"]
-            command += ["--state-dir", str(self._state_dir)] if self._state_dir else []
-            for name, value in self._parameters.items():
-                command += ["--parameter", f"{name}={value}"]
+            command = [sys.executable, "-m", "local.stack.serve", *self._arguments]
             self._ready.clear()
             self._output.clear()
             self._process = subprocess.Popen(
-                command,
+                [*command, "--info-file", str(info_file), "--until-stdin-closes"],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                # An interrupt from the keyboard is for whoever started the stack, and ends it in turn.
+                # An interrupt from the keyboard must reach only the process that started the stack.
                 start_new_session=True,
             )
             self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
@@ -136,7 +143,8 @@ class StackProcess:
                 self.stop()
                 why = "ended before it was ready" if in_time else f"was not ready after {self._start_seconds:g} s"
                 raise StackError(f"the stack {why}:\n{self.output}")
-            self._info = StackInfo.from_json(info_file.read_text(encoding="utf-8"))
+            info = StackInfo.from_json(info_file.read_text(encoding="utf-8"))
+        vars(self).update(asdict(info), log=Path(info.log))
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int | None:
         """End the stack and wait for it.
@@ -144,12 +152,12 @@ class StackProcess:
         Parameters
         ----------
         signal_number
-            How it is told to: SIGTERM and SIGINT end it in order (state is kept), SIGKILL does not.
+            The signal to send. SIGTERM and SIGINT end the stack properly and keep its state; SIGKILL does not.
 
         Returns
         -------
         int | None
-            Exit code of ``local.stack.serve``, 0 for an end in order; None when it was not running.
+            Exit code of ``local.stack.serve``, 0 for a proper end; None when it was not running.
         """
         process, self._process = self._process, None
         if process is None:
@@ -175,66 +183,13 @@ class StackProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the stack has ended by itself."""
+        """Whether the stack has ended unexpectedly."""
         return self._process is not None and self._process.poll() is not None
 
     @property
     def output(self) -> str:
-        """What ``local.stack.serve`` has printed so far."""
+        """The output of ``local.stack.serve`` so far."""
         return "".join(self._output)
-
-    @property
-    def info(self) -> StackInfo:
-        """Everything that the running stack tells about itself.
-
-        Raises
-        ------
-        StackError
-            When the stack was never ready.
-        """
-        if self._info is None:
-            raise StackError("the stack has not been started")
-        return self._info
-
-    @property
-    def url(self) -> str:
-        return self.info.url
-
-    @property
-    def endpoint_url(self) -> str:
-        return self.info.endpoint_url
-
-    @property
-    def api_key(self) -> str:
-        return self.info.api_key
-
-    @property
-    def stack_name(self) -> str:
-        return self.info.stack_name
-
-    @property
-    def table_name(self) -> str:
-        return self.info.table_name
-
-    @property
-    def queue_url(self) -> str:
-        return self.info.queue_url
-
-    @property
-    def dead_letter_queue_url(self) -> str:
-        return self.info.dead_letter_queue_url
-
-    @property
-    def region(self) -> str:
-        return self.info.region
-
-    @property
-    def pid(self) -> int:
-        return self.info.pid
-
-    @property
-    def log(self) -> Path:
-        return Path(self.info.log)
 
     def _read_output(self, process: subprocess.Popen[str]) -> None:
         if process.stdout:

@@ -1,49 +1,96 @@
-"""``python -m local.stack.serve``: the embedded stack on a port of this machine, until it is interrupted."""
+"""``python -m local.stack.serve``: serve the embedded stack on a port of this machine until it is interrupted."""
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import os
 import platform
+import shlex
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from local.emulator.emulator import environment
-from local.emulator.names import API_KEY, REGION, STACK_NAME
-from local.stack.example import submit_command
-from local.stack.info import StackInfo
-from local.stack.messages import Order
-from local.stack.ports import PortError, listen
+from local.stack.messages import Order, StackInfo
 from local.stack.supervisor import StackEndedError, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
+ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
 _LOG_TAIL_LINES = 25
-# Everything else stays at the template's defaults. Two workers of 100 threads are what two cores can feed, and images
-# of the demo and the tests come from this machine, from any port, which nobody may call in production.
+# All other parameters keep the template's defaults. Two workers of 100 threads are what two cores can keep busy. The
+# images of the demo and the tests come from this machine, from any port; in production both are blocked.
 _LOCAL_PARAMETERS = {
     "AllowedNetworks": "127.0.0.0/8",
     "AllowedPorts": "1-65535",
-    "Architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
+    "Architecture": ARCHITECTURE,
     "ProcessConcurrency": "2",
 }
+_EXAMPLE_BODY = (
+    '{"count":1,"visits":[{"store_id":"S00339218","image_url":["https://www.gstatic.com/webp/gallery/2.jpg"],'
+    '"visit_time":"time of store visit"}]}'
+)
 
 
 class CannotServeError(Exception):
-    """Why the stack cannot be served, as it is said on the terminal."""
+    """The stack cannot be served; the text is for the terminal."""
+
+
+class PortError(CannotServeError):
+    """A port cannot be listened on; the text says why, in one line."""
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a port of 127.0.0.1; 0 chooses a free one.
+
+    Raises
+    ------
+    PortError
+        Another program listens there, or the port is invalid.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Allows a port whose connections have just ended; a port with a listener is refused all the same.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise PortError(f"port {port} is in use; choose another one") from None
+        raise PortError(f"port {port}: {error}") from None
+    return listener
+
+
+def free_port(port: int = 0) -> int:
+    """Return the given port if it is free; for 0, return a free one that the system chooses.
+
+    Raises
+    ------
+    PortError
+        The port is in use or invalid.
+    """
+    with listen(port) as listener:
+        return int(listener.getsockname()[1])
+
+
+def submit_command(url: str, key: str) -> str:
+    """Return a command line that submits an example job."""
+    headers = ["-H", f"x-api-key: {key}", "-H", "content-type: application/json"]
+    return shlex.join(["curl", f"{url}/api/submit", *headers, "-d", _EXAMPLE_BODY])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 after a requested end, 1 when the stack cannot be served."""
+    """Run the command line; return 0 after a requested end, 1 when the stack cannot be served."""
     options = _parser().parse_args(arguments)
     try:
         _serve(options)
     except CannotServeError as error:
-        print(f"local.stack.serve: {error}", file=sys.stderr, flush=True)
+        hint = " (--port N, or make serve PORT=N)" if isinstance(error, PortError) else ""
+        print(f"local.stack.serve: {error}{hint}", file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -53,12 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8080, help="port on 127.0.0.1; 0 takes a free one (default: 8080)")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep jobs and keys here over restarts")
     parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a template parameter; may be repeated"
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a template parameter; repeatable"
     )
-    parser.add_argument("--info-file", type=Path, metavar="FILE", help="write where the stack is found, as JSON")
+    parser.add_argument("--info-file", type=Path, metavar="FILE", help="write the stack's addresses here, as JSON")
     parser.add_argument("--root", type=Path, default=ROOT, help="the project to deploy (default: this one)")
     parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="end with standard input too, so with whoever holds it open"
+        "--until-stdin-closes", action="store_true", help="end when standard input closes, so with the parent process"
     )
     return parser
 
@@ -66,42 +113,27 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> None:
     parameters = _LOCAL_PARAMETERS | _parameters(options.parameter)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listen(options.port))
+        listener = stack.enter_context(listen(options.port))
         port = int(listener.getsockname()[1])
-        lock = [stack.enter_context(_lock(options.state_dir))] if options.state_dir else []
+        # The stack inherits the lock: the state stays locked until the stack has ended, even if this process dies.
+        inherited = [listener.fileno()]
+        inherited += [stack.enter_context(_lock(options.state_dir)).fileno()] if options.state_dir else []
         private = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="retail-pulse-", ignore_cleanup_errors=True))
         )
+        (private / "tmp").mkdir()
         state = options.state_dir.resolve() if options.state_dir else None
         log = (state or private) / "stack.log"
-        (private / "tmp").mkdir()
+        order = Order(str(options.root.resolve()), str(private), str(log), port, listener.fileno(), parameters)
+        # The stack's own code is always this project's, even when another project is deployed.
+        python_path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
+        variables = environment(private, state, f"http://127.0.0.1:{port}") | {"PYTHONPATH": python_path}
         supervisor = stack.enter_context(
-            Supervisor(
-                Order(str(options.root.resolve()), str(private), port, listener.fileno(), parameters),
-                [sys.executable, "-m", "local.stack.stack"],
-                environment(private, state, f"http://127.0.0.1:{port}") | {"PYTHONPATH": _python_path()},
-                listener,
-                log,
-                # The state stays locked until the stack itself has ended, even if this process dies.
-                [file.fileno() for file in lock],
-                stop_on_input_end=options.until_stdin_closes,
-            )
+            Supervisor(order, variables, inherited, stop_on_input_end=options.until_stdin_closes)
         )
-        # The stack has it now; when that ends, nobody should be able to connect.
+        # Only the stack listens from here on: once it ends, connections must be refused.
         listener.close()
-        try:
-            report = supervisor.report()
-            if report is not None and report.outputs is not None:
-                _announce(report.outputs, port, log, options.info_file)
-                supervisor.until_asked_to_end()
-            elif report is not None:
-                tail = "" if report.explained else f"; the end of its log:\n{_tail(log)}"
-                raise CannotServeError(f"{report.error}{tail}")
-        except StackEndedError:
-            raise CannotServeError(f"the stack has ended by itself; the end of its log:\n{_tail(log)}") from None
-        finally:
-            if options.info_file:
-                options.info_file.unlink(missing_ok=True)
+        _follow(supervisor, log, options.info_file)
 
 
 def _parameters(assignments: Sequence[str]) -> dict[str, str]:
@@ -112,13 +144,6 @@ def _parameters(assignments: Sequence[str]) -> dict[str, str]:
             raise CannotServeError(f"--parameter takes NAME=VALUE, not {assignment!r}")
         parameters[name] = value
     return parameters
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return listen(port)
-    except PortError as error:
-        raise CannotServeError(f"{error} (--port N, or make serve PORT=N)") from None
 
 
 def _lock(state_dir: Path) -> IO[str]:
@@ -135,32 +160,31 @@ def _lock(state_dir: Path) -> IO[str]:
     return lock
 
 
-def _python_path() -> str:
-    # Of the project that this file belongs to, also when another one is deployed.
-    return os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
+def _follow(supervisor: Supervisor, log: Path, info_file: Path | None) -> None:
+    """Announce the stack once it is up, and return when it is asked to end."""
+    try:
+        report = supervisor.report()
+        if report is None:
+            return
+        if report.info is None:
+            tail = f"; the end of its log:\n{_tail(log)}" if report.show_log else ""
+            raise CannotServeError(f"{report.error}{tail}")
+        if info_file:
+            report.info.write(info_file)
+        _announce(report.info)
+        supervisor.wait()
+    except StackEndedError:
+        raise CannotServeError(f"the stack ended unexpectedly; the end of its log:\n{_tail(log)}") from None
+    finally:
+        if info_file:
+            info_file.unlink(missing_ok=True)
 
 
-def _announce(outputs: Mapping[str, str], port: int, log: Path, info_file: Path | None) -> None:
-    url = f"http://127.0.0.1:{port}"
-    info = StackInfo(
-        url=url,
-        endpoint_url=url,
-        api_key=API_KEY,
-        stack_name=STACK_NAME,
-        table_name=outputs["TableName"],
-        # The emulator's queue URLs have a made-up host, see emulator.py.
-        queue_url=url + urlsplit(outputs["QueueUrl"]).path,
-        dead_letter_queue_url=url + urlsplit(outputs["DeadLetterQueueUrl"]).path,
-        pid=os.getpid(),
-        region=REGION,
-        log=str(log),
-    )
-    if info_file:
-        info.write(info_file)
-    print(f"URL   {url}  (its description: {url}/docs)")
-    print(f"Key   {API_KEY}")
-    print(f"Log   {log}")
-    print(f"Try   {submit_command(url, API_KEY)}")
+def _announce(info: StackInfo) -> None:
+    print(f"URL   {info.url}  (its description: {info.url}/docs)")
+    print(f"Key   {info.api_key}")
+    print(f"Log   {info.log}")
+    print(f"Try   {submit_command(info.url, info.api_key)}")
     print("ready", flush=True)
 
 

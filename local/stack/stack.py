@@ -1,7 +1,7 @@
-"""The process of the stack: the emulator behind the gateway, the template deployed into it.
+"""The process of the stack: the emulator with the template deployed into it, served by way of the gateway.
 
-`local.stack.serve` starts it in a session of its own with an `Order` as its only argument, reads one `Report` from a
-pipe, and ends it by closing its standard input. So it also ends when `local.stack.serve` is killed.
+`Supervisor` starts it in its own session with an `Order` as the only argument, reads one `Report` from a pipe, and ends
+it by closing its standard input. So it also ends when the supervisor's process is killed.
 """
 
 import asyncio
@@ -13,9 +13,11 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 import hypercorn.asyncio
@@ -25,12 +27,13 @@ from local.emulator import emulator
 from local.emulator.clients import client
 from local.emulator.deploy import DeployError, Deployment, deploy
 from local.emulator.gateway import Gateway
-from local.emulator.names import API_KEY, CLIENT
 from local.emulator.template import TemplateError
-from local.stack.messages import Order, Report
+from local.stack.messages import Order, Report, StackInfo
 from retail_pulse.storage.api_keys_table import KeysTable
 
 logger = logging.getLogger("stack")
+_API_KEY = "local-dev-key"
+_CLIENT = "local"
 _HEALTH_SECONDS = 30
 _FILES = 10_240
 
@@ -46,25 +49,14 @@ async def _serve(order: Order, parent: int) -> None:
     gateway = Gateway(emulator.application())
     is_up = False
 
-    def until_input_closes() -> None:
+    def stop_when_input_closes() -> None:
         sys.stdin.buffer.read()
         loop.call_soon_threadsafe(stop.set)
 
-    def bring_up() -> None:
+    def start() -> None:
         nonlocal is_up
-        try:
-            deployment = _deploy(order)
-            loop.call_soon_threadsafe(gateway.open, deployment.api_id)
-            _check_health(order.port)
-            report = Report(deployment.outputs)
-        except (DeployError, TemplateError, FileNotFoundError) as error:
-            report = Report(None, str(error))
-        except _NotHealthyError as error:
-            report = Report(None, str(error), explained=False)
-        except Exception as error:  # reported as one line; the log has the rest
-            logger.exception("the stack could not be brought up")
-            report = Report(None, f"{type(error).__name__}: {error}", explained=False)
-        is_up = report.error is None
+        report = _start(order, parent, lambda api_id: loop.call_soon_threadsafe(gateway.open, api_id))
+        is_up = report.info is not None
         os.write(order.report_fd, report.to_json().encode() + b"\n")
         if not is_up:
             loop.call_soon_threadsafe(stop.set)
@@ -74,31 +66,60 @@ async def _serve(order: Order, parent: int) -> None:
         gateway.close()
         await asyncio.to_thread(emulator.stop_functions)
         if not is_up:
-            # Not by the way that saves the state: half a deployment is none, and what an earlier run has kept stands.
+            # An ordinary end would save the state: a partial deployment over what an earlier run has kept.
             _leave(order, parent)
 
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    # Daemons: neither may keep a process alive that is to end.
-    threading.Thread(target=until_input_closes, daemon=True).start()
-    threading.Thread(target=bring_up, daemon=True).start()
+    # Daemons, because neither thread may keep the process alive.
+    threading.Thread(target=stop_when_input_closes, daemon=True).start()
+    threading.Thread(target=start, daemon=True).start()
     await hypercorn.asyncio.serve(gateway, _server_config(order.socket_fd), shutdown_trigger=until_stopped)  # type: ignore[arg-type]
 
 
-def _deploy(order: Order) -> Deployment:
-    # Requests wait in the socket's backlog until the server takes them, so there is nothing to wait for.
-    endpoint_url = f"http://127.0.0.1:{order.port}"
-    deployment = deploy(endpoint_url, Path(order.root), order.parameters)
-    KeysTable(client("dynamodb", endpoint_url), deployment.outputs["TableName"]).issue(API_KEY, CLIENT)
-    return deployment
+def _start(order: Order, parent: int, open_gateway: Callable[[str], object]) -> Report:
+    """Deploy the template and check the API's health; return the report."""
+    # Requests wait in the socket's backlog until the server accepts them, so the deployment need not wait for it.
+    url = f"http://127.0.0.1:{order.port}"
+    try:
+        deployment = deploy(url, Path(order.root), order.parameters)
+        info = _info(order, parent, url, deployment)
+        KeysTable(client("dynamodb", url), info.table_name).issue(_API_KEY, _CLIENT)
+        open_gateway(deployment.api_id)
+        _check_health(url)
+    except (DeployError, TemplateError, FileNotFoundError) as error:
+        return Report(None, str(error))
+    except _NotHealthyError as error:
+        return Report(None, str(error), show_log=True)
+    except Exception as error:  # the report has one line, the log the rest
+        logger.exception("the stack could not be started")
+        return Report(None, f"{type(error).__name__}: {error}", show_log=True)
+    return Report(info)
 
 
-def _check_health(port: int) -> None:
+def _info(order: Order, parent: int, url: str, deployment: Deployment) -> StackInfo:
+    outputs = deployment.outputs
+    return StackInfo(
+        url=url,
+        endpoint_url=url,
+        api_key=_API_KEY,
+        stack_name=emulator.STACK_NAME,
+        table_name=outputs["TableName"],
+        # The host of the emulator's queue URLs is not a real one, see emulator.py.
+        queue_url=url + urlsplit(outputs["QueueUrl"]).path,
+        dead_letter_queue_url=url + urlsplit(outputs["DeadLetterQueueUrl"]).path,
+        pid=parent,
+        region=emulator.REGION,
+        log=order.log,
+    )
+
+
+def _check_health(url: str) -> None:
     opener = build_opener(ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}/api/health", timeout=_HEALTH_SECONDS) as answer:
+        with opener.open(f"{url}/api/health", timeout=_HEALTH_SECONDS) as answer:
             answer.read()
     except HTTPError as error:
-        raise _NotHealthyError(f"GET /api/health answers {error.code}") from error
+        raise _NotHealthyError(f"GET /api/health returned {error.code}") from error
 
 
 def _server_config(socket_fd: int) -> Config:
@@ -112,25 +133,25 @@ def _server_config(socket_fd: int) -> Config:
 
 
 def main() -> None:
-    """Run the stack that the first argument orders."""
+    """Run the stack as the first argument orders."""
     order = Order.from_json(sys.argv[1])
     parent = os.getppid()
-    # The functions' workers inherit the environment; they must find the package in the layer that was deployed.
+    # The functions' workers inherit the environment; they must find the shared package in the deployed layer.
     os.environ.pop("PYTHONPATH", None)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Every connection and every worker takes some; where there is no limit at all, not every system takes that for one.
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Every connection and every worker takes descriptors. Some systems refuse "unlimited" as a soft limit.
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if most == resource.RLIM_INFINITY else most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if limit == resource.RLIM_INFINITY else limit, limit))
     asyncio.run(_serve(order, parent))
     _leave(order, parent)
 
 
 def _leave(order: Order, parent: int) -> NoReturn:
     if os.getppid() != parent:
-        # Nobody is left to clear up behind this process.
+        # The supervisor's process has died, so this one cleans up.
         shutil.rmtree(order.private, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
-    # The emulator's threads may wait for functions that have ended; an ordinary exit would wait for them.
+    # An ordinary exit would wait for the emulator's threads, which may wait for functions that have ended.
     logging.shutdown()
     os._exit(0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from local.emulator.bundles import function_bundle, layer_bundle
 from local.emulator.template import Authorizer, Route, Template, TemplateError
-from local.stack.process import ROOT
+from local.stack.serve import ROOT
 
 TEMPLATE = ROOT / "infra" / "template.yaml"
 

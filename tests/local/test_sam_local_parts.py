@@ -1,4 +1,4 @@
-"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam has the whole."""
+"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam_local has the whole."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
 from local.sam.stage import SamLocalStage
-from local.stack.ports import PortError
+from local.stack.serve import ARCHITECTURE, ROOT, PortError
 from tests.support.commands import running
 from tests.support.waiting import wait_until
 
@@ -105,7 +105,7 @@ def test_no_setting_of_the_host_reaches_the_clients_of_the_stack() -> None:
     # In a process of its own: this one has clients already, made without those settings.
     script = "from local.emulator.clients import client; made = client('sqs', 'http://127.0.0.1:1').meta; "
     script += "print(made.region_name, made.endpoint_url)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=build.ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("us-east-1 http://127.0.0.1:1\n", "")
 
 
@@ -144,7 +144,7 @@ def test_ctrl_c_while_sam_builds_is_no_error(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert output.splitlines() == [f"Building for {build.ARCHITECTURE} (sam build)"]
+    assert output.splitlines() == [f"Building for {ARCHITECTURE} (sam build)"]
 
 
 def test_a_build_that_fails_is_an_error_that_says_why(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from local.client import ApiClient, submission
 from local.sam import build
 from local.sam.events import InvocationError, QueuePoller, schedule_event, sqs_event
 from local.sam.stage import SamLocalStage, containers
+from local.stack.serve import ARCHITECTURE, ROOT
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.sam.conftest import ReachableImages
 from tools.artefacts import Build
@@ -171,7 +172,7 @@ def test_a_function_that_fails_is_no_answer(stage: SamLocalStage) -> None:
 
 def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClient) -> None:
     # GIVEN a build without faults, bytecode and store master included
-    assert list(Build(build.FOLDER).faults(build.ARCHITECTURE)) == []
+    assert list(Build(build.FOLDER).faults(ARCHITECTURE)) == []
     client.get("/api/health")
 
     # THEN the running containers have its folders, and none of the checkout
@@ -190,7 +191,7 @@ def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClien
     ]
 
 
-@pytest.mark.parametrize("function", sorted(path.name for path in (build.ROOT / "functions").iterdir()))
+@pytest.mark.parametrize("function", sorted(path.name for path in (ROOT / "functions").iterdir()))
 def test_every_import_of_a_handler_resolves_inside_the_artefact_alone(stage: SamLocalStage, function: str) -> None:
     """No site-packages (-S), and not what the Lambda image has beside the layers: a package missing here shows."""
     built = Build(build.FOLDER)

@@ -9,7 +9,8 @@ import pytest
 import requests
 
 from local.client import ApiClient, submission
-from local.stack.process import ROOT, StackProcess
+from local.stack.process import StackProcess
+from local.stack.serve import ROOT
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
 from retail_pulse.storage.api_keys_table import KeysTable
 from tools import keys

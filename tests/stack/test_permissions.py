@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from local.client import ApiClient, submission
 from local.emulator.permissions import leading_keys
 from local.emulator.template import Template
-from local.stack.process import ROOT, StackProcess
+from local.stack.process import StackProcess
+from local.stack.serve import ROOT
 
 A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
 

@@ -7,7 +7,8 @@ from benchmarks.stack.embedded_stack import END_SECONDS
 from benchmarks.stack.outage import measure
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
-from local.stack.process import ROOT, StackProcess
+from local.stack.process import StackProcess
+from local.stack.serve import ROOT
 from tests.support.waiting import wait_until
 
 STORE = "S00339218"

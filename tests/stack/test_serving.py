@@ -15,7 +15,8 @@ from benchmarks.harness.memory import tree
 from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient
 from local.images.server import ImageServer, stalled
-from local.stack.process import ROOT, StackError, StackProcess
+from local.stack.process import StackError, StackProcess
+from local.stack.serve import ROOT
 from retail_pulse.storage.api_keys_table import KeysTable
 from tests.support.waiting import wait_until
 
@@ -89,7 +90,7 @@ def test_a_stack_that_ends_by_itself_is_told(busy: tuple[StackProcess, set[int]]
     wait_until(lambda: not alive(processes), END_SECONDS)
 
     assert stack.stop() == 1
-    assert "the stack has ended by itself" in stack.output
+    assert "the stack ended unexpectedly" in stack.output
 
 
 def test_two_stacks_run_side_by_side(
@@ -147,7 +148,7 @@ def test_functions_that_do_not_start_show_why(tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised, StackProcess(root=tmp_path):
         pass
 
-    assert "GET /api/health answers 500" in str(raised.value)
+    assert "GET /api/health returned 500" in str(raised.value)
     assert "No module named 'nowhere_to_be_found'" in str(raised.value)
 
 

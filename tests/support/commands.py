@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.stack.process import ROOT
+from local.stack.serve import ROOT
 
 _END_SECONDS = 60.0
 
