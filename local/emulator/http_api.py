@@ -1,13 +1,13 @@
 """The HTTP API's authorizers, integrations, routes and stage.
 
 The SAM translator puts them into an OpenAPI body of ``AWS::ApiGatewayV2::Api``, which API Gateway imports and the
-emulator ignores. This makes them from the same template, one call each.
+emulator ignores. This module creates them from the same template, one call per resource.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from local.emulator.template import Template
+from local.emulator.template import Route, Template
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
@@ -23,25 +23,43 @@ def make_http_api(
     resources: Mapping[str, str],
     api_id: str,
 ) -> None:
-    """Give an API the authorizers, routes and the stage that the template describes, in place of those it has.
+    """Replace an API's authorizers, integrations and routes with those of the template, and create its stage.
 
     Parameters
     ----------
     gateway, functions
         Clients of the emulator.
     template
-        The template that was deployed.
+        The deployed template.
     resources
-        Physical ids of the stack's resources by their logical ids.
+        Physical IDs of the stack's resources by their logical IDs.
     api_id
-        The API.
+        The API's ID.
     """
     _clear(gateway, api_id)
+    routes = template.routes()
+    called = {route.function for route in routes} | {each.function for each in template.authorizers()}
     arns = {
         name: functions.get_function_configuration(FunctionName=resources[name])["FunctionArn"]
-        for name in {route.function for route in template.routes()} | {each.function for each in template.authorizers()}
+        for name in sorted(called)
     }
-    authorizers = {
+    authorizers = _authorizers(gateway, api_id, template, arns)
+    integrations = _integrations(gateway, api_id, routes, arns)
+    for route in routes:
+        authorization: Any = {"AuthorizationType": "NONE"}
+        if route.authorizer is not None:
+            authorization = {"AuthorizationType": "CUSTOM", "AuthorizerId": authorizers[route.authorizer]}
+        target = f"integrations/{integrations[route.function]}"
+        gateway.create_route(ApiId=api_id, RouteKey=route.key, Target=target, **authorization)
+    if STAGE not in {stage["StageName"] for stage in gateway.get_stages(ApiId=api_id)["Items"]}:
+        gateway.create_stage(ApiId=api_id, StageName=STAGE, AutoDeploy=True)
+
+
+def _authorizers(
+    gateway: "ApiGatewayV2Client", api_id: str, template: Template, arns: Mapping[str, str]
+) -> dict[str, str]:
+    """Create the authorizers; return their IDs by name."""
+    return {
         each.name: gateway.create_authorizer(
             ApiId=api_id,
             Name=each.name,
@@ -54,7 +72,13 @@ def make_http_api(
         )["AuthorizerId"]
         for each in template.authorizers()
     }
-    integrations = {
+
+
+def _integrations(
+    gateway: "ApiGatewayV2Client", api_id: str, routes: list[Route], arns: Mapping[str, str]
+) -> dict[str, str]:
+    """Create one integration per function of a route; return their IDs by the function's logical ID."""
+    return {
         name: gateway.create_integration(
             ApiId=api_id,
             IntegrationType="AWS_PROXY",
@@ -62,22 +86,8 @@ def make_http_api(
             IntegrationMethod="POST",
             PayloadFormatVersion="2.0",
         )["IntegrationId"]
-        for name in sorted({route.function for route in template.routes()})
+        for name in sorted({route.function for route in routes})
     }
-    for route in template.routes():
-        target = f"integrations/{integrations[route.function]}"
-        if route.authorizer is None:
-            gateway.create_route(ApiId=api_id, RouteKey=route.key, Target=target, AuthorizationType="NONE")
-        else:
-            gateway.create_route(
-                ApiId=api_id,
-                RouteKey=route.key,
-                Target=target,
-                AuthorizationType="CUSTOM",
-                AuthorizerId=authorizers[route.authorizer],
-            )
-    if STAGE not in {stage["StageName"] for stage in gateway.get_stages(ApiId=api_id)["Items"]}:
-        gateway.create_stage(ApiId=api_id, StageName=STAGE, AutoDeploy=True)
 
 
 def _clear(gateway: "ApiGatewayV2Client", api_id: str) -> None:
