@@ -1,4 +1,4 @@
-"""Zip archives of functions and layers, as the deployment uploads them."""
+"""Zip archives of functions and layers, for the deployment."""
 
 import hashlib
 import io
@@ -7,42 +7,42 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# Python's own leftovers, and what `sam build` builds a layer from; see `layer_bundle`.
+# Python's caches, and what only `sam build` needs; see `layer_bundle`.
 _LEFT_OUT = {"__pycache__", "requirements.txt", "Makefile", "platforms.txt"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An archive under the name of its content, so that what did not change is not deployed again."""
+    """An archive whose key is derived from its content, so that unchanged code is not deployed again."""
 
     key: str
     content: bytes
 
 
 def function_bundle(folder: Path) -> Bundle:
-    """Pack a function's folder, its files at the top of the archive."""
+    """Pack a function's folder, with its files at the top of the archive."""
     return _bundle(folder, "")
 
 
 def layer_bundle(folder: Path) -> Bundle:
     """Pack a layer's folder under ``python/``, where the runtime looks for packages.
 
-    ``sam build`` runs the layer's ``Makefile``, which installs its requirements and compiles. This does not: the
-    emulator's workers run on the interpreter that runs the stack and see its packages, which come from the same lock.
+    ``sam build`` runs the layer's ``Makefile``, which installs its requirements and compiles them. Here that is not
+    needed: the emulator's workers run on the stack's interpreter and see its packages, which have the same lock.
     """
     return _bundle(folder, "python/")
 
 
 def _bundle(folder: Path, prefix: str) -> Bundle:
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder")
+        raise FileNotFoundError(f"{folder} is not a folder")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        # An archive without entries is no archive to the emulator; the folder entry keeps a layer without files valid.
+        # The emulator rejects an archive without entries; the folder's entry keeps a layer without files valid.
         archive.writestr(zipfile.ZipInfo(prefix or "./", _EPOCH), b"")
         for path in _files(folder):
-            # A fixed time gives equal content equal bytes. Reading follows links: the store master is one.
+            # A fixed time makes equal content equal bytes. The read follows links, such as the store master.
             entry = zipfile.ZipInfo(prefix + path.relative_to(folder).as_posix(), _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16

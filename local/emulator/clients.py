@@ -1,4 +1,4 @@
-"""AWS SDK clients that reach the local stack and nothing else."""
+"""AWS SDK clients that reach only the local stack."""
 
 import os
 from functools import cache
@@ -10,8 +10,8 @@ from botocore.config import Config
 
 from local.emulator.emulator import AWS_KEY, REGION
 
-# A profile that the host names need not exist, and its files may hold anything: neither is looked at.
-_NOTHING_OF_THE_HOST = {
+# The host may name a profile that does not exist, and its AWS files may contain anything: both are ignored.
+_IGNORE_HOST = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
@@ -19,18 +19,18 @@ _NOTHING_OF_THE_HOST = {
 
 
 def client(service: str, endpoint_url: str, **settings: Any) -> Any:
-    """Return a boto3 client of the stack at an address.
+    """Return a boto3 client of a local stack.
 
-    Settings of the host (profiles, regions, proxies) do not count: its requests stay on this machine.
+    The host's settings (profiles, regions, proxies) are ignored, so the client's requests stay on this machine.
 
     Parameters
     ----------
     service
         Name of the service, such as ``dynamodb``.
     endpoint_url
-        The address.
+        Where the stack is.
     **settings
-        Settings of botocore's `Config` that differ from those used here.
+        Settings of botocore's `Config` to add or replace.
     """
     chosen: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}, "proxies": {}} | settings
     return _session().client(
@@ -45,4 +45,4 @@ def client(service: str, endpoint_url: str, **settings: Any) -> Any:
 
 @cache
 def _session() -> boto3.Session:
-    return boto3.Session(botocore_session=botocore.session.Session(session_vars=_NOTHING_OF_THE_HOST))
+    return boto3.Session(botocore_session=botocore.session.Session(session_vars=_IGNORE_HOST))

@@ -1,4 +1,4 @@
-"""Deploying the template to the emulator, the way CloudFormation and API Gateway would."""
+"""Deploys the template to the emulator, as CloudFormation and API Gateway would."""
 
 import json
 import uuid
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _BUCKET = "retail-pulse-local-artifacts"
-# The emulator deploys within a second or two; its waiters' own steps are made for minutes.
+# The emulator deploys within seconds; the waiters' default delays are meant for minutes.
 _WAITER: Any = {"Delay": 0.05, "MaxAttempts": 600}
 
 
 class DeployError(RuntimeError):
-    """The emulator refused the template; the text says which resource and why."""
+    """The emulator rejected the template; the text says which resource and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deployment made: the API's id and the template's outputs."""
+    """The outcome of a deployment: the API's ID and the template's outputs."""
 
     api_id: str
     outputs: dict[str, str]
 
 
 def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Deployment:
-    """Deploy ``infra/template.yaml`` of a project, over what an earlier deployment has left.
+    """Deploy ``infra/template.yaml`` of a project, as an update where an earlier deployment exists.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Depl
     Raises
     ------
     TemplateError
-        When the template or a parameter is not what the local stack can deploy.
+        The local stack cannot deploy the template or a parameter.
     DeployError
-        When the emulator refuses the template.
+        The emulator rejected the template.
     """
     template = Template(root / "infra" / "template.yaml", parameters)
     _upload(client("s3", endpoint_url), template)
@@ -132,7 +132,7 @@ def _stack_exists(cloudformation: "CloudFormationClient") -> bool:
 
 
 def _expire_items(dynamodb: "DynamoDBClient", template: Template, resources: Mapping[str, str]) -> None:
-    # The emulator expires items, but ignores that the template asks for it.
+    # The emulator can expire items, but ignores the template's setting.
     for name, properties in template.resources(TABLE):
         wanted = properties.get("TimeToLiveSpecification")
         found = dynamodb.describe_time_to_live(TableName=resources[name])["TimeToLiveDescription"]
@@ -141,6 +141,6 @@ def _expire_items(dynamodb: "DynamoDBClient", template: Template, resources: Map
 
 
 def _start_event_sources(functions: "LambdaClient") -> None:
-    # A stack that keeps its state ends with them stopped, see emulator.py.
+    # `stop_functions` of an earlier run has disabled them in the kept state.
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)

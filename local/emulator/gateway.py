@@ -1,4 +1,4 @@
-"""The front door: which requests are the API's, which are AWS SDKs', and what API Gateway and Lambda would refuse."""
+"""Routes requests to the API or, from AWS SDKs, to the emulator; applies the limits of API Gateway and Lambda."""
 
 import asyncio
 import json
@@ -12,24 +12,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Lambda's limit for one call and for one answer, the body as it stands in the event's JSON. The emulator has none.
+# Lambda's limit per request and per response, for the body as encoded in the event's JSON. The emulator has no limit.
 LAMBDA_BYTES = 6 * 1024 * 1024
-# A body beyond the limit is read to its end all the same, or the client would see a broken connection instead of 413;
-# past this it is no longer a mistake.
+# A larger body is still read to its end, or the client would see a broken connection instead of 413. A body beyond this
+# size is not a mistake.
 _DISCARD_BYTES = 256 * 1024 * 1024
 _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
-# Its switches, its reset, and code of functions without a look at who asks. The functions' workers need none of it.
-_EMULATORS_OWN = ("/_ministack", "/_localstack", "/_aws")
-# Without this, 200 requests at once make the emulator start hundreds of worker processes (16 GB were measured).
+# ministack's switches, its reset, and the functions' code, all without authorization. The functions do not need them.
+_EMULATOR_PATHS = ("/_ministack", "/_localstack", "/_aws")
+# Without this limit, 200 concurrent requests make the emulator start hundreds of worker processes (16 GB measured).
 _CONCURRENCY = 4
 
 
 class Gateway:
     """An ASGI application in front of the emulator's.
 
-    A request that an AWS SDK has signed goes to the emulator as it is. Every other one is a request to the API: it goes
-    to the API's own route table, and what that does not know is 404. So nothing that a web page can send reaches
-    anything of the emulator itself, nor does anybody reach what the emulator adds to AWS.
+    A request signed by an AWS SDK goes to the emulator unchanged. Every other request goes to the API's route table,
+    which answers an unknown route with 404. So a web page cannot reach the emulator itself, and no client can reach
+    the emulator's additions to AWS.
 
     Parameters
     ----------
@@ -43,26 +43,26 @@ class Gateway:
         self._slots = asyncio.Semaphore(_CONCURRENCY)
 
     def open(self, api_id: str) -> None:
-        """Let requests to this API in; before it, they are answered 503."""
+        """Pass requests to this API on; until then, they get 503."""
         self._prefix = f"/_aws/execute-api/{api_id}/$default"
 
     def close(self) -> None:
-        """Answer requests to the API with 503 from now on."""
+        """Answer further requests to the API with 503."""
         self._prefix = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, as ASGI has it."""
+        """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._emulator(scope, receive, send)
         elif scope["type"] == "http":
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             if not _is_loopback(headers.get("host", "")):
-                # A page that makes its own name point to 127.0.0.1 gets past the browser's same-origin rule, and an
-                # emulator of Lambda runs any code it is given.
+                # A page whose own host name resolves to 127.0.0.1 passes the browser's same-origin check, and a Lambda
+                # emulator runs any code.
                 await _answer(send, 403, "Forbidden")
             elif not _is_signed(headers):
                 await self._serve_api(scope, headers, receive, send)
-            elif _is_of_page(headers) or scope["path"].startswith(_EMULATORS_OWN):
+            elif _is_from_page(headers) or scope["path"].startswith(_EMULATOR_PATHS):
                 await _answer(send, 403, "Forbidden")
             else:
                 await self._emulator(scope, receive, send)
@@ -73,7 +73,7 @@ class Gateway:
             await _answer(send, 413, "Request Entity Too Large")
             return
         if scope["method"] == "OPTIONS":
-            # The emulator answers every preflight by itself and allows all; the API has no such route and no CORS.
+            # The emulator would answer every preflight and allow everything; the API has no such route and no CORS.
             await _answer(send, 404, "Not Found")
             return
         answer: list[Message] = []
@@ -84,7 +84,7 @@ class Gateway:
         async def keep(message: Message) -> None:
             answer.append(message)
 
-        # The answer is kept until the slot is free again: a client that reads slowly must not hold it.
+        # The answer is sent after the slot is released, so that a slow client does not hold it.
         async with self._slots:
             prefix = self._prefix
             if prefix is not None:
@@ -105,18 +105,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_signed(headers: dict[str, str]) -> bool:
-    # By header alone: nothing here signs a URL, and a URL is what any page may call. For headers like these a browser
-    # asks first, and is answered 404.
+    # Only by header: no client here signs a URL, and any page can call a URL. For such headers a browser sends a
+    # preflight, which gets 404.
     return "x-amz-target" in headers or headers.get("authorization", "").startswith("AWS4-HMAC-SHA256")
 
 
-def _is_of_page(headers: dict[str, str]) -> bool:
-    """Tell whether a web page sends this; no SDK says where it comes from, and no page can keep it back."""
+def _is_from_page(headers: dict[str, str]) -> bool:
+    """Return whether a web page sent this: pages cannot omit these headers, and SDKs do not send them."""
     return "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Return the body, or None when it is longer than any that Lambda takes."""
+    """Return the body, or None when it exceeds Lambda's limit."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -130,8 +130,8 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _event_bytes(body: bytes, content_type: str) -> int:
-    """Return how long the body is within Lambda's event: a JSON string for text, Base64 for anything else."""
-    if len(body) * 6 <= LAMBDA_BYTES:  # no escape is longer than six characters
+    """Return the length of the body in Lambda's event: a JSON string for text, Base64 for anything else."""
+    if len(body) * 6 <= LAMBDA_BYTES:  # an escape has at most six characters
         return len(body)
     if content_type.lower().startswith(_TEXT_TYPES):
         return len(json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False).encode("utf-8", "replace"))
@@ -139,10 +139,10 @@ def _event_bytes(body: bytes, content_type: str) -> int:
 
 
 def _has_failed(answer: list[Message]) -> bool:
-    """Tell whether API Gateway would have nothing of a function to hand on: it failed, or its answer is too long."""
+    """Return whether API Gateway would answer 500: the function failed, or its response is too long."""
     body = b"".join(message.get("body", b"") for message in answer)
     if answer[0]["status"] == HTTPStatus.BAD_GATEWAY and b'"errorMessage"' in body and b'"errorType"' in body:
-        # The emulator shows the exception of a function that failed to whoever called the API.
+        # The emulator would show a failed function's exception to the API's client.
         return True
     return _event_bytes(body, "text/") > LAMBDA_BYTES
 

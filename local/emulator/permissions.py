@@ -1,8 +1,8 @@
 """The functions' permissions, enforced as on AWS.
 
-With ``AUTH=true`` ministack checks every request of a function against the policies of the function's role, so that a
-permission that the template forgets is missed here and not on AWS alone. Two things are wrong with that in 1.5.33, and
-a third holds only for a network; `correct` puts them right.
+With ``AUTH=true`` ministack checks every request of a function against the policies of the function's role, so a
+permission that the template lacks fails here too, not only on AWS. `correct` fixes two faults of version 1.5.33, and
+satisfies a third rule, which matters only on a network.
 """
 
 import json
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 logger = logging.getLogger("permissions")
-# Partition key of a table (or of one of its indexes) by their names.
+# Returns the partition key of a table, or of one of its indexes, by their names.
 PartitionKeyOf = Callable[[str, str | None], str]
 _EQUALITY = re.compile(r"([#\w]+)\s*=\s*(:\w+)")
 
 
 def correct() -> None:
-    """Correct the emulator's checks and log what they refuse; once for the process, before its first request."""
+    """Correct the emulator's checks and log every denial; once per process, before its first request."""
     from ministack import app
     from ministack.core import iam_actions
 
@@ -27,24 +27,24 @@ def correct() -> None:
     answer = iam_actions.access_denied_response
 
     def action(service: str, *arguments: Any) -> str | None:
-        # SQS has no action for a batch: it is authorized as the single call, see "Actions" on
+        # SQS has no action for a batch: AWS authorizes it as the single call, see "Actions" on
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
         name: str | None = action_of(service, *arguments)
         return name.removesuffix("Batch") if name and service == "sqs" else name
 
     def context(body: bytes) -> dict[str, Any]:
-        # Without this key in the request, a condition on it with `ForAllValues` holds for anything.
+        # Without this key in the request, a condition on it with `ForAllValues` is always true.
         keys = leading_keys(json.loads(body or b"{}"), _partition_key)
         found: dict[str, Any] = context_of(body)
         return found | ({"dynamodb:LeadingKeys": sorted(keys)} if keys else {})
 
     def pin_as_secure(source_ip: str, _secure: bool) -> None:
-        # The template's queues refuse plain HTTP. Here it is spoken on 127.0.0.1 alone, where nobody listens in.
+        # The template's queues refuse plain HTTP. Here it only crosses 127.0.0.1, where it cannot be intercepted.
         pin_origin(source_ip, True)
 
     def denied(service: str, action: str, principal: str, *arguments: Any, **options: Any) -> Any:
-        # A function may hide the reason from its client, and it should.
-        logger.error("%s may not %s on %s", principal, action, options.get("resource_arn"))
+        # The log has the reason, because a function should hide it from its client.
+        logger.error("%s is not authorized to perform %s on %s", principal, action, options.get("resource_arn"))
         return answer(service, action, principal, *arguments, **options)
 
     app.pin_request_origin = pin_as_secure
@@ -54,14 +54,14 @@ def correct() -> None:
 
 
 def leading_keys(request: dict[str, Any], partition_key: PartitionKeyOf) -> set[str]:
-    """Return the partition keys that a request to DynamoDB names: ``dynamodb:LeadingKeys`` in a policy's condition.
+    """Return the partition keys in a request to DynamoDB: ``dynamodb:LeadingKeys`` in a policy's condition.
 
     Parameters
     ----------
     request
-        The request's JSON: of one item, of a batch, of a transaction or of a query. A scan names none.
+        The request's JSON: of one item, a batch, a transaction or a query. A scan has no partition keys.
     partition_key
-        The name of a partition key.
+        Returns the name of a table's partition key.
     """
     if "KeyConditionExpression" in request:
         return set(_queried(request, partition_key(request["TableName"], request.get("IndexName"))))
@@ -74,7 +74,7 @@ def leading_keys(request: dict[str, Any], partition_key: PartitionKeyOf) -> set[
 
 
 def _items(request: dict[str, Any]) -> Iterator[tuple[str, Iterable[dict[str, Any]]]]:
-    """Yield items and keys with the name of their table."""
+    """Yield table names with the items or keys of the request."""
     yield from ((request["TableName"], [request[part]]) for part in ("Key", "Item") if part in request)
     for table, batch in request.get("RequestItems", {}).items():
         if isinstance(batch, dict):
@@ -97,7 +97,7 @@ def _queried(request: dict[str, Any], partition_key: str) -> Iterator[str]:
 def _partition_key(table: str, index: str | None) -> str:
     from ministack.services import dynamodb
 
-    # A table may be named by its ARN. One that does not exist is refused by the service itself.
+    # The name may be an ARN. The service itself rejects a table that does not exist.
     description = dynamodb._tables.get(table.rpartition("/")[2]) or {}
     schemas = {each["IndexName"]: each["KeySchema"] for each in description.get("GlobalSecondaryIndexes", [])}
     schema = schemas.get(index, description.get("KeySchema", []))

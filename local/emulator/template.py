@@ -1,4 +1,4 @@
-"""The SAM template as data: what a deployment reads from it."""
+"""The SAM template as data, for the deployment."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ TABLE = "AWS::DynamoDB::Table"
 
 
 class TemplateError(ValueError):
-    """The template, or a parameter given for it, is not what the local stack can deploy."""
+    """The local stack cannot deploy the template with these parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Authorizer:
     Attributes
     ----------
     function
-        Logical id of its function.
+        Logical ID of its function.
     identity_sources
-        What the request must carry, such as ``$request.header.x-api-key``.
+        Required parts of the request, such as ``$request.header.x-api-key``.
     cache_seconds
-        How long an answer is kept.
+        How long an answer is cached.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Authorizer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the API: its key such as ``GET /api/health``, its function's logical id, its authorizer's name."""
+    """A route of the API: its key such as ``GET /api/health``, its function's logical ID, its authorizer's name."""
 
     key: str
     function: str
@@ -59,7 +59,7 @@ class Template:
     Raises
     ------
     TemplateError
-        For a parameter that the template does not have, or one without default that is not given.
+        A parameter is unknown, or one without a default has no value.
     """
 
     def __init__(self, path: Path, parameters: Mapping[str, str]) -> None:
@@ -68,40 +68,40 @@ class Template:
         declared: dict[str, dict[str, Any]] = self.body.get("Parameters", {})
         if unknown := sorted(set(parameters) - set(declared)):
             raise TemplateError(
-                f"no parameter {', '.join(unknown)} in {path.name}; it has {', '.join(sorted(declared))}"
+                f"{path.name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
             )
         values = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
-        # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a number in a
-        # function's environment is none to the operating system: its worker would not start.
+        # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a worker with a
+        # number in its environment would not start.
         self.body["Mappings"] = _with_strings(self.body.get("Mappings", {}))
         self.parameters: dict[str, str] = values | dict(parameters)
         if missing := sorted(set(declared) - set(self.parameters)):
             raise TemplateError(f"parameter {', '.join(missing)} needs a value")
         self._numbers = {name for name, spec in declared.items() if spec["Type"] == "Number"}
-        # The emulator keeps the numbers of an event source that were given as `!Ref` as strings, compares them with
-        # numbers, and its poller stops.
+        # The emulator keeps numbers of an event source that come from `!Ref` as strings, and its poller stops when it
+        # compares them with numbers.
         for _, properties in self.resources(FUNCTION):
             for event in properties.get("Events", {}).values():
                 if event["Type"] == "SQS":
                     event["Properties"] = self._with_numbers(event["Properties"])
 
     def resources(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield logical id and properties of every resource of one type."""
+        """Yield the logical ID and the properties of every resource of one type."""
         for name, resource in self.body["Resources"].items():
             if resource["Type"] == kind:
                 yield name, resource["Properties"]
 
     def http_api(self) -> str:
-        """Return the logical id of the one HTTP API.
+        """Return the logical ID of the only HTTP API.
 
         Raises
         ------
         TemplateError
-            Unless there is exactly one.
+            The template does not have exactly one.
         """
         found = [name for name, _ in self.resources(HTTP_API)]
         if len(found) != 1:
-            raise TemplateError(f"the local stack serves one HTTP API, the template has {len(found)}")
+            raise TemplateError(f"the local stack needs exactly one HTTP API; the template has {len(found)}")
         return found[0]
 
     def authorizers(self) -> list[Authorizer]:
@@ -117,7 +117,7 @@ class Template:
         ]
 
     def routes(self) -> list[Route]:
-        """Return one route for each ``HttpApi`` event of a function."""
+        """Return one route per ``HttpApi`` event of a function."""
         default = self._auth().get("DefaultAuthorizer")
         routes = []
         for function, properties in self.resources(FUNCTION):

@@ -1,4 +1,4 @@
-"""``make sam-local``: the service on the real SAM CLI, in Docker, until it is interrupted."""
+"""``make sam-local``: serve the functions by the real SAM CLI, in Docker, until it is interrupted."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from local.sam.stage import SamLocalStage, StageError
 from local.stack.process import StackError
 from local.stack.serve import ARCHITECTURE, PortError, free_port, submit_command
 
-# What may go wrong: on this machine, in SAM, in Docker, in the embedded stack.
+# Expected failures: of this machine, SAM, Docker and the embedded stack.
 _ERRORS = (
     needs.MissingError,
     build.BuildError,
@@ -30,7 +30,7 @@ _ERRORS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 after a requested end, 1 when it cannot be served."""
+    """Run the command line; return 0 after a requested end, 1 when the service cannot be served."""
     parser = argparse.ArgumentParser(prog="local.sam", description="Serve Retail Pulse by `sam local`.")
     parser.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1; 0 takes a free one (default: 3000)")
     options = parser.parse_args(arguments)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _serve(options.port, asked_to_end)
     except _ERRORS as error:
-        # Ctrl-C also reaches what is running at the time, such as `sam build`, which then fails.
+        # Ctrl-C also reaches a running `sam build`, which then fails.
         if not asked_to_end.is_set():
             print(f"local.sam: {_text(error)}", file=sys.stderr, flush=True)
             return 1
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(port: int, asked_to_end: threading.Event) -> None:
     needs.check()
-    # The stage looks too; but the build takes its time.
+    # The stage checks it again, but only after the build, which takes long.
     free_port(port)
     print(f"Building for {ARCHITECTURE} (sam build)", flush=True)
     build.build()

@@ -1,4 +1,4 @@
-"""What `sam build` makes, made ready for `sam local`."""
+"""Runs `sam build` and prepares its output for `sam local`."""
 
 import json
 import subprocess
@@ -13,13 +13,13 @@ from local.sam.environment import environment
 from local.stack.serve import ARCHITECTURE, ROOT
 
 FOLDER = ROOT / ".aws-sam" / "build"
-# `sam local` sets only variables that the template declares. This one is nobody's business on AWS, so it is declared in
-# a copy of the built template and nowhere else.
+# `sam local` sets only variables that the template declares. AWS does not need this one, so only a copy of the built
+# template declares it.
 _ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 class BuildError(RuntimeError):
-    """`sam build` failed; the text is what it printed."""
+    """`sam build` failed; the text is its output."""
 
 
 def build() -> None:
@@ -28,7 +28,7 @@ def build() -> None:
     Raises
     ------
     BuildError
-        It failed.
+        The build failed.
     """
     command = ["sam", "build", "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
@@ -37,12 +37,12 @@ def build() -> None:
 
 
 def functions() -> dict[str, list[str]]:
-    """Return the logical ids of the built functions, each with the names of its variables."""
+    """Return the logical IDs of the built functions, each with the names of its variables."""
     return {name: list(_variables(resource)) for name, resource in _functions(_built())}
 
 
 def write_template() -> Path:
-    """Write the copy of the built template that `sam local` is given; return its path."""
+    """Write a copy of the built template for `sam local`; return its path."""
     body = _built()
     for _, resource in _functions(body):
         _variables(resource)[_ENDPOINT] = ""
@@ -52,16 +52,16 @@ def write_template() -> Path:
 
 
 def write_variables(path: Path, values: Mapping[str, str], endpoint_url: str) -> None:
-    """Write the file for ``--env-vars``: for each function, those of the values that it declares.
+    """Write the file for ``--env-vars``: per function, the values that it declares.
 
     Parameters
     ----------
     path
         The file.
     values
-        Values of variables.
+        Values by the names of variables.
     endpoint_url
-        Where the functions' AWS clients are to call.
+        Endpoint of the functions' AWS clients.
     """
     variables = {
         name: {variable: values[variable] for variable in declared if variable in values} | {_ENDPOINT: endpoint_url}

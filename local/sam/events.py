@@ -1,4 +1,4 @@
-"""What triggers functions on AWS and not in `sam local`: the queue's poller, and the schedule."""
+"""Triggers of functions that `sam local` lacks: the queue's poller and the schedule."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.emulator.emulator import REGION
 
 _log = logging.getLogger("sam-local")
-# Of one call of the queue; Lambda's pollers ask for up to 20 s, but an end should not have to wait so long.
+# Wait time of one ReceiveMessage. Lambda's pollers wait for up to 20 s, which would delay the end.
 _POLL_SECONDS = 1
 _BATCH = 10
 
@@ -21,11 +21,11 @@ Invoke = Callable[[str, dict[str, Any]], Any]
 
 
 class InvocationError(RuntimeError):
-    """A function did not answer as it should; the text is what it said."""
+    """A function failed; the text includes its response."""
 
 
 def sqs_event(messages: list[dict[str, Any]], queue_arn: str) -> dict[str, Any]:
-    """Make the event of an SQS event source from what ReceiveMessage gave.
+    """Return the event of an SQS event source for messages from ReceiveMessage.
 
     See "Amazon SQS standard queue event" on https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html.
     """
@@ -48,12 +48,12 @@ def sqs_event(messages: list[dict[str, Any]], queue_arn: str) -> dict[str, Any]:
 
 
 def schedule_event() -> dict[str, Any]:
-    """Make the event that EventBridge Scheduler sends when the template gives it no input."""
+    """Return the event that EventBridge Scheduler sends when the template sets no input."""
     return {}
 
 
 class QueuePoller:
-    """Has the process function take what is in the queue, as Lambda's pollers do: deletes what it has not refused.
+    """Invokes the process function with messages of the queue, as Lambda's pollers do, and deletes those that succeed.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class QueuePoller:
     queue_url
         The queue's URL.
     invoke
-        Invokes a function by its logical id with an event; returns its answer.
+        Invokes a function by its logical ID with an event; returns its response.
     """
 
     def __init__(self, sqs: Any, queue_url: str, invoke: Invoke) -> None:
@@ -73,12 +73,12 @@ class QueuePoller:
         self.queue_arn: str = attributes["QueueArn"]
 
     def poll(self) -> int:
-        """Take one batch; return how many messages it had.
+        """Receive and process one batch; return its number of messages.
 
         Raises
         ------
         InvocationError
-            The function failed: the messages come again after their visibility timeout.
+            The function failed; the messages are delivered again after their visibility timeout.
         """
         answer = self._sqs.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=_BATCH, WaitTimeSeconds=_POLL_SECONDS, AttributeNames=["All"]
@@ -89,8 +89,8 @@ class QueuePoller:
         result = self._invoke("ProcessFunction", sqs_event(messages, self.queue_arn))
         if not isinstance(result, dict) or "batchItemFailures" not in result:
             raise InvocationError(f"process: {json.dumps(result)[:500]}")
-        refused = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
-        done = [message for message in messages if message["MessageId"] not in refused]
+        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
+        done = [message for message in messages if message["MessageId"] not in failed]
         if done:
             entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(done)]
             self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
@@ -98,14 +98,14 @@ class QueuePoller:
 
 
 class Repeater:
-    """Does something again and again on a thread of its own, while its ``with`` block lasts; a failure is logged.
+    """Calls a function repeatedly in a thread, inside the ``with`` block; failures are logged.
 
     Parameters
     ----------
     work
-        What is done.
+        The function.
     pause_seconds
-        Pause after each time.
+        Pause after each call.
     """
 
     def __init__(self, work: Callable[[], object], pause_seconds: float) -> None:

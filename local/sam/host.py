@@ -1,8 +1,8 @@
-"""The way from a container to a server that listens on 127.0.0.1 of this machine.
+"""Makes a server on 127.0.0.1 of this machine reachable from containers.
 
-Docker gives a container the host's address under any name that it is told. With Docker Desktop that leads to 127.0.0.1.
-On Linux it leads to the bridge's address on the host, where nothing listens: a relay takes connections on that address
-alone, which only containers and this machine reach, and passes them on.
+Docker gives a container the host's address under any name. With Docker Desktop that leads to 127.0.0.1. On Linux it
+leads to the bridge's address on the host, where nothing listens. A relay accepts connections on that address, which
+only containers and this machine can reach, and forwards them.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-# The embedded stack answers only to names of this machine, or a web page could get to it by a name of its own.
-# Two letters, since the emulator takes three and more before `.localhost` for the name of an S3 bucket.
+# The embedded stack accepts only host names of this machine, as a protection against web pages with their own names.
+# Two letters, because the emulator takes three or more before `.localhost` for the name of an S3 bucket.
 NAME = "pc.localhost"
 ADD_HOST = f"{NAME}:host-gateway"
 _BLOCK_BYTES = 1 << 16
@@ -29,28 +29,28 @@ def bridge_address() -> str:
     Raises
     ------
     subprocess.CalledProcessError
-        Docker does not say.
+        Docker does not report it.
     """
     command = ["docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]
     config = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]
-    # Where the daemon was given no address of its own, it takes the subnet's first one.
+    # A daemon without a configured address takes the subnet's first one.
     return str(config.get("Gateway") or next(ipaddress.IPv4Network(config["Subnet"]).hosts()))
 
 
 class Relay:
-    """Makes a port of 127.0.0.1 reachable for containers under the same number; a context manager.
+    """Makes a port of 127.0.0.1 reachable from containers under the same number; a context manager.
 
     Parameters
     ----------
     port
         Where the server listens on 127.0.0.1.
     address
-        The address to listen on. Where this machine does not have it (Docker Desktop), there is nothing to do.
+        The address to listen on. Where this machine does not have it (Docker Desktop), the relay does nothing.
 
     Raises
     ------
     OSError
-        It cannot be listened on: another program has the port there.
+        Another program listens on the port of that address.
     """
 
     def __init__(self, port: int, address: str) -> None:
@@ -71,7 +71,7 @@ class Relay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._listener is not None:
-            # Wakes the thread that waits for connections; closing alone does not.
+            # Wakes the thread that waits for connections; closing would not.
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
@@ -87,9 +87,9 @@ class Relay:
                 caller, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._pass_on, args=(caller,), daemon=True).start()
+            threading.Thread(target=self._forward, args=(caller,), daemon=True).start()
 
-    def _pass_on(self, caller: socket.socket) -> None:
+    def _forward(self, caller: socket.socket) -> None:
         with (
             caller,
             contextlib.suppress(OSError),
@@ -98,7 +98,7 @@ class Relay:
         ):
             selector.register(caller, selectors.EVENT_READ, server)
             selector.register(server, selectors.EVENT_READ, caller)
-            # Either side's end is the other's: HTTP needs no half-closed connections.
+            # The end of one side ends the other: HTTP needs no half-closed connections.
             while True:
                 for key, _ in selector.select():
                     block = key.fileobj.recv(_BLOCK_BYTES)  # type: ignore[union-attr]  # both are sockets

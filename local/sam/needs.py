@@ -1,4 +1,4 @@
-"""What `sam local` needs of the machine, and what of it is missing."""
+"""Checks what `sam local` needs from the machine."""
 
 import shutil
 import subprocess
@@ -8,23 +8,23 @@ _ANSWER_SECONDS = 20
 
 
 class MissingError(RuntimeError):
-    """Something that `sam local` needs is not here; the text names all of it in one line."""
+    """Something that `sam local` needs is missing; the text names all of it in one line."""
 
 
 def check() -> None:
-    """Look for the SAM CLI, the Python that the layers are built with, and a Docker that answers.
+    """Check for the SAM CLI, make, the Python that builds the layers, and a running Docker.
 
     Raises
     ------
     MissingError
-        One of them is missing, or does not run.
+        One of them is missing or does not run.
     """
     needs = {
         "the SAM CLI (`sam` on PATH)": ["sam", "--version"],
-        # A shim of pyenv's has the name also where the version is not installed: it has to run.
+        # It must run, because pyenv has a shim of this name even where the version is not installed.
         "python3.13 (on PATH; `sam build` compiles with it)": ["python3.13", "-c", ""],
         "make": ["make", "--version"],
-        "Docker (the daemon has to answer `docker info`)": ["docker", "info"],
+        "Docker (the daemon must answer `docker info`)": ["docker", "info"],
     }
     missing = [name for name, command in needs.items() if not _runs(command)]
     if missing:

@@ -26,20 +26,20 @@ from local.stack.serve import ARCHITECTURE, ROOT, free_port
 _END_SECONDS = 20.0
 _READY_SECONDS = 120.0
 _REPROCESS_SECONDS = 300.0
-_LONGEST_INVOCATION_SECONDS = 150
-_LOOK_AGAIN_SECONDS = 0.2
+_MAX_INVOCATION_SECONDS = 150
+_POLL_SECONDS = 0.2
 _LOG_TAIL_LINES = 25
 
 
 class StageError(RuntimeError):
-    """`sam local` did not come up, or has ended by itself; the text holds the end of what SAM has printed."""
+    """`sam local` did not start or ended unexpectedly; the text includes the end of SAM's output."""
 
 
 class SamLocalStage:
     """A stage on `sam local`: up inside the ``with`` block, gone with its containers after it.
 
     `sam local start-api` serves the API, `sam local start-lambda` the functions that events trigger. The embedded stack
-    has the table and the queue; its own functions take nothing from them.
+    has the table and the queue; its own functions do not use them.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class SamLocalStage:
     takes_events
         Whether the queue and the schedule trigger functions, as on AWS.
     asked_to_end
-        Is set, by a signal's handler for one, when the stage is to end; the start is then cut short.
+        Set, for example by a signal handler, to end the stage; this also interrupts the start.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ class SamLocalStage:
     stack
         The embedded stack, for its key, table and queue.
     host_address
-        The address of this machine as containers see it; images may come from there.
+        The address of this machine for containers; images may come from there.
 
     Raises
     ------
     StageError
-        On entering: SAM did not come up, or the stage was asked to end before it did.
+        On entering, when SAM did not start, or the stage was asked to end first.
     PortError
-        On entering: another program has the port.
+        On entering, when another program has the port.
     """
 
     def __init__(
@@ -84,16 +84,16 @@ class SamLocalStage:
 
     def __enter__(self) -> Self:
         with self._ends:
-            # SAM would end over it in some seconds, when the other program has been taken for it.
+            # SAM fails over a port in use only after seconds, when the other program was taken for it already.
             free_port(self._port)
             self.host_address = bridge_address()
             self._folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="retail-pulse-sam-")))
             self._ends.enter_context(self.stack)
-            _take_nothing(self.stack)
+            _stop_triggers(self.stack)
             self._ends.callback(_remove_containers)
             inside = self._ends.enter_context(self.relay(self.stack.endpoint_url))
             self._arguments = self._common_arguments(inside.url)
-            # SAM publishes containers on random ports from 5000 to 9000; free ones of the system lie above.
+            # SAM publishes containers on random ports from 5000 to 9000; free ports of the system are above.
             self._lambda = self._lambda_client(self._start("start-lambda", free_port()))
             port = self._port or free_port()
             self.url = self._start("start-api", port)
@@ -116,53 +116,53 @@ class SamLocalStage:
         Raises
         ------
         StageError
-            Something of it has ended by itself.
+            A part of it ended unexpectedly.
         """
-        while not self._asked_to_end.wait(_LOOK_AGAIN_SECONDS):
+        while not self._asked_to_end.wait(_POLL_SECONDS):
             self.check()
 
     def check(self) -> None:
-        """Look whether everything of the stage still runs.
+        """Check that all parts of the stage are running.
 
         Raises
         ------
         StageError
-            Something has ended by itself.
+            A part ended unexpectedly.
         """
         for kind, process in self._servers.items():
             if process.poll() is not None:
-                raise StageError(f"sam local {kind} has ended by itself; the end of its log:\n{self._tail(kind)}")
+                raise StageError(f"sam local {kind} ended unexpectedly; the end of its log:\n{self._tail(kind)}")
         if self.stack.has_ended:
             self.stack.stop()
-            raise StageError(f"the embedded stack has ended by itself:\n{self.stack.output}")
+            raise StageError(f"the embedded stack ended unexpectedly:\n{self.stack.output}")
 
     def relay(self, url: str) -> Relay:
-        """Return what makes a server on 127.0.0.1 reachable for the functions, to be entered."""
+        """Return a relay that makes a server on 127.0.0.1 reachable from the functions while it is entered."""
         return Relay(urlsplit(url).port or 80, self.host_address)
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
-        """Invoke a function by its logical id, by way of `sam local start-lambda` and boto3; return its answer.
+        """Invoke a function by its logical ID through `sam local start-lambda`; return its response.
 
         Raises
         ------
         InvocationError
-            It failed.
+            The function failed.
         """
         response = self._lambda.invoke(FunctionName=function, Payload=json.dumps(event))
         return _answer(function, response["Payload"].read().decode() or "null")
 
     def invoke_once(self, function: str, event: dict[str, Any]) -> Any:
-        """Invoke a function by `sam local invoke`, in a container of its own; return its answer.
+        """Invoke a function by `sam local invoke`, in a new container; return its response.
 
         Raises
         ------
         InvocationError
-            It failed.
+            The function failed.
         """
         command = ["sam", "local", "invoke", function, "--event", "-", *self._arguments]
         done = subprocess.run(
             command, input=json.dumps(event), cwd=ROOT, env=self._environment(),
-            capture_output=True, text=True, timeout=_LONGEST_INVOCATION_SECONDS, check=False,
+            capture_output=True, text=True, timeout=_MAX_INVOCATION_SECONDS, check=False,
         )  # fmt: skip
         try:
             last = done.stdout.strip().splitlines()[-1]
@@ -175,7 +175,7 @@ class SamLocalStage:
         values = {
             "TABLE_NAME": self.stack.table_name,
             "QUEUE_URL": endpoint_url + urlsplit(self.stack.queue_url).path,
-            # Where this machine's own image servers are; 127.0.0.1 is the container itself.
+            # The image servers of this machine; 127.0.0.1 would be the container itself.
             "ALLOWED_NETWORKS": f"{self.host_address}/32",
             "ALLOWED_PORTS": "1-65535",
         }
@@ -188,8 +188,8 @@ class SamLocalStage:
         ]  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
-        # SAM keeps the locks of its image builds among the temporary files. One that is ended while it builds leaves
-        # its lock behind, and the next one would wait five minutes for it.
+        # SAM keeps locks of its image builds in the temporary folder. A killed build leaves its lock there, and the
+        # next one would wait five minutes for it.
         return environment(self.stack.endpoint_url) | {"TMPDIR": str(self._folder)}
 
     def _start(self, kind: str, port: int) -> str:
@@ -203,8 +203,8 @@ class SamLocalStage:
         self._ends.callback(_end, process)
         deadline = time.monotonic() + _READY_SECONDS
         while not _is_listened_on(port):
-            self._check_start(f"sam local {kind} does not come up", deadline)
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            self._check_start(f"sam local {kind} does not start", deadline)
+            time.sleep(_POLL_SECONDS)
         return f"http://127.0.0.1:{port}"
 
     def _check_start(self, what: str, deadline: float) -> None:
@@ -218,48 +218,48 @@ class SamLocalStage:
         return self._folder / f"{kind}.log"
 
     def _tail(self, *kinds: str) -> str:
-        """Return the end of what SAM's servers and their functions have printed."""
+        """Return the end of the output of SAM's servers and their functions."""
         logs = (self._log(kind).read_text("utf-8", "replace").splitlines() for kind in kinds)
         return "\n".join(f"  {line}" for lines in logs for line in lines[-_LOG_TAIL_LINES:])
 
     def _lambda_client(self, url: str) -> Any:
-        # An invocation may take as long as the function may; and one that is repeated runs twice.
-        return client("lambda", url, read_timeout=_LONGEST_INVOCATION_SECONDS, retries={"max_attempts": 0})
+        # An invocation may take as long as the function's time-out, and a retried one would run twice.
+        return client("lambda", url, read_timeout=_MAX_INVOCATION_SECONDS, retries={"max_attempts": 0})
 
     def _wait_until_ready(self, port: int) -> None:
-        """Have a function answer: the first request also has Docker build an image with the layers."""
+        """Wait until a function responds: for the first request, Docker also builds an image with the layers."""
         deadline = time.monotonic() + _READY_SECONDS
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_READY_SECONDS)) as connection:
             try:
                 connection.request("GET", "/api/health")
-                while not select.select([connection.sock], [], [], _LOOK_AGAIN_SECONDS)[0]:
+                while not select.select([connection.sock], [], [], _POLL_SECONDS)[0]:
                     self._check_start("the API does not answer", deadline)
                 status = connection.getresponse().status
             except (OSError, http.client.HTTPException) as error:
                 raise StageError(f"the API does not answer: {error}\n{self._tail(*self._servers)}") from error
-        # Whoever has answered: SAM still runs, so it was SAM.
+        # SAM still runs, so the response was from SAM and not from another program.
         self.check()
         if status != http.HTTPStatus.OK:
-            raise StageError(f"GET /api/health answers {status}\n{self._tail(*self._servers)}")
+            raise StageError(f"GET /api/health returned {status}\n{self._tail(*self._servers)}")
 
     def _reprocess(self) -> None:
         self.invoke("ReprocessFunction", schedule_event())
 
 
 def _answer(function: str, text: str) -> Any:
-    """Return a function's answer. SAM reports success also of a function that failed: only the text tells."""
+    """Return a function's response. SAM reports success even when the function failed; only the text tells."""
     try:
         answer = json.loads(text)
     except ValueError:
         raise InvocationError(f"{function}: {text}") from None
-    # What the Lambda runtime makes of an exception.
+    # The Lambda runtime's response for an exception.
     if isinstance(answer, dict) and "errorMessage" in answer:
         raise InvocationError(f"{function}: {text}")
     return answer
 
 
-def _take_nothing(stack: StackProcess) -> None:
-    """Stop the embedded stack's own triggers: what is in the queue is for the containers."""
+def _stop_triggers(stack: StackProcess) -> None:
+    """Stop the embedded stack's own triggers: the queue's messages are for the containers."""
     functions = stack.client("lambda")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
@@ -269,7 +269,7 @@ def _take_nothing(stack: StackProcess) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End one of SAM's servers: SIGTERM has it end its containers, SIGINT does not."""
+    """End one of SAM's servers. On SIGTERM it ends its containers, on SIGINT it does not."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(_END_SECONDS)
@@ -279,7 +279,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def containers(*functions: str) -> list[str]:
-    """Return the ids of the containers of this checkout's functions, or of some of them, whatever their state."""
+    """Return the IDs of the containers, in any state, of this checkout's functions or of the given ones."""
     ids: list[str] = []
     for name in functions or build.functions():
         ids += _docker("ps", "--all", "--quiet", "--filter", f"volume={build.FOLDER / name}").split()
@@ -287,14 +287,14 @@ def containers(*functions: str) -> list[str]:
 
 
 def _remove_containers() -> None:
-    """Remove what SAM has left behind."""
+    """Remove the containers that SAM has left behind."""
     if left := containers():
         _docker("rm", "--force", *left)
 
 
 def _docker(*arguments: str) -> str:
     command = ["docker", *arguments]
-    # In a session of its own: a second Ctrl-C is not to stop the tidying up.
+    # In its own session, so that a second Ctrl-C does not interrupt the cleanup.
     return subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True).stdout
 
 

@@ -114,7 +114,7 @@ def test_a_sam_that_ends_by_itself_ends_the_command_with_its_log(tmp_path: Path)
         )
         os.kill(server, signal.SIGKILL)
         assert command.end() == 1
-    _, said = command.output.split("local.sam: sam local start-api has ended by itself; the end of its log:\n")
+    _, said = command.output.split("local.sam: sam local start-api ended unexpectedly; the end of its log:\n")
     assert "GET /api/health" in said
     assert "Traceback" not in said
     assert containers() == []

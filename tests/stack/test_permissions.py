@@ -90,8 +90,8 @@ def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Pat
 
     # THEN it shows as it would on AWS
     assert (read.status_code, written.status_code) == (503, 503), json.dumps([read.text, written.text])
-    assert "may not dynamodb:GetItem on arn:aws:dynamodb:" in log
-    assert "may not dynamodb:BatchWriteItem on arn:aws:dynamodb:" in log
+    assert "is not authorized to perform dynamodb:GetItem on arn:aws:dynamodb:" in log
+    assert "is not authorized to perform dynamodb:BatchWriteItem on arn:aws:dynamodb:" in log
 
 
 def _statements(template: dict[str, Any], function: str, action: str) -> list[dict[str, Any]]:
