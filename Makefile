@@ -33,13 +33,13 @@ $(VENV)/.installed: requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-demo: setup  ## From nothing to measured images: a job of real files through the whole embedded stack
+demo: setup  ## From nothing to measured images: jobs of generated files through the whole embedded stack
 	@$(BIN)/python -m local.demo
 
-serve: setup  ## Keep the embedded stack up on http://127.0.0.1:$(PORT); STATE_DIR=... keeps its state
+serve: setup  ## Serve the embedded stack on http://127.0.0.1:$(PORT); STATE_DIR=... keeps its state
 	@$(BIN)/python -m local.stack.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
 
-sam-local: setup  ## Serve the built functions by the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
+sam-local: setup  ## Serve the built functions with the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
 
 validate: setup  ## Have the SAM CLI validate and lint the template, by each section of samconfig.toml; parameters are for tests/infra
@@ -109,10 +109,10 @@ openapi: setup  ## Write docs/openapi.json from the models
 key: setup  ## Create an API key, printed once: make key CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(EXPIRES_DAYS),--expires-days "$(EXPIRES_DAYS)") $(WHERE)
 
-keys: setup  ## List API keys, never a key itself: make keys [CLIENT=name] [STACK=name|URL=...]
+keys: setup  ## List the IDs of API keys, never the keys: make keys [CLIENT=name] [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys list $(if $(CLIENT),--client "$(CLIENT)") $(WHERE)
 
-revoke-key: setup  ## Revoke an API key by its id: make revoke-key ID=name.0123456789ab [STACK=name|URL=...]
+revoke-key: setup  ## Revoke an API key by its ID: make revoke-key ID=name.0123456789ab [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys revoke $(if $(ID),--id "$(ID)") $(WHERE)
 
 smoke: setup  ## Check any deployed stage over HTTP: make smoke URL=... KEY=...

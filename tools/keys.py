@@ -1,6 +1,6 @@
-"""API keys of a deployed stage or of the local stack: create, list, revoke.
+"""Create, list and revoke API keys of a deployed stage or of the local stack.
 
-``make key``, ``make keys`` and ``make revoke-key`` run it; it needs access to the stack and to its table.
+``make key``, ``make keys`` and ``make revoke-key`` run it. It needs access to the stack and to its table.
 """
 
 import argparse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _DEFAULT_STACK = "retail-pulse-dev"
-_MOST_DAYS = 3650
+_MAX_DAYS = 3650
 
 
 def _create(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
@@ -48,8 +48,8 @@ def _list(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespa
 
 def _revoke(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
     key = KeysTable(dynamodb, table_name).revoke(options.id, datetime.now(UTC))
-    print(f"key {key.key_id} is revoked since {_time(key.revoked_at)}; the stage may serve it for as long as it keeps")
-    print("an authorizer's answer (parameter AuthorizerCacheSeconds)")
+    print(f"key {key.key_id} was revoked at {_time(key.revoked_at)}; the stage may accept it until its cached")
+    print("authorization expires (parameter AuthorizerCacheSeconds)")
 
 
 def _state(refusal: Refusal | None) -> str:
@@ -62,15 +62,15 @@ def _time(time: datetime | None) -> str:
 
 def _days(text: str) -> int:
     days = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
-    if not 1 <= days <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_DAYS}")
+    if not 1 <= days <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MAX_DAYS}")
     return days
 
 
 def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
     def client(service: str) -> Any:
         if options.url:
-            # The embedded stack takes credentials of its own; AWS's must not reach it.
+            # The embedded stack has its own credentials; those of AWS must not reach it.
             return clients.client(service, options.url)
         return boto3.client(service)  # type: ignore[call-overload]  # the stubs want a literal
 
@@ -78,7 +78,7 @@ def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
     (found,) = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     names = [each["OutputValue"] for each in found.get("Outputs", []) if each["OutputKey"] == "TableName"]
     if not names:
-        raise RetailPulseError(f"stack {stack} has no output TableName: it is none of Retail Pulse")
+        raise RetailPulseError(f"stack {stack} has no output TableName: it is not a stack of Retail Pulse")
     return client("dynamodb"), names[0]
 
 
@@ -86,23 +86,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.keys", description=__doc__)
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--stack", help=f"name of the CloudFormation stack, {_DEFAULT_STACK} by default")
-    where.add_argument("--url", help="of the embedded stack, such as http://127.0.0.1:8080, instead of AWS")
+    where.add_argument("--url", help="the embedded stack's URL, such as http://127.0.0.1:8080, instead of AWS")
     commands = parser.add_subparsers(required=True)
 
-    create = commands.add_parser("create", parents=[where], help="make a key, printed once")
+    create = commands.add_parser("create", parents=[where], help="create a key, which is printed once")
     create.add_argument("--client", required=True, help="name of the client: a-z, 0-9 and -")
     create.add_argument(
-        "--scopes", default=",".join(sorted(DEFAULT_SCOPES)), help="of submit, read and admin, with commas between"
+        "--scopes", default=",".join(sorted(DEFAULT_SCOPES)), help="comma-separated: submit, read, admin"
     )
-    create.add_argument("--expires-days", type=_days, help="days that it lives; for ever by default")
+    create.add_argument("--expires-days", type=_days, help="days until it expires; never by default")
     create.set_defaults(command=_create)
 
-    listing = commands.add_parser("list", parents=[where], help="list keys; never a key itself")
-    listing.add_argument("--client", help="of this client alone")
+    listing = commands.add_parser("list", parents=[where], help="list key IDs, never the keys themselves")
+    listing.add_argument("--client", help="only keys of this client")
     listing.set_defaults(command=_list)
 
-    revoke = commands.add_parser("revoke", parents=[where], help="have a key let nobody in any more")
-    revoke.add_argument("--id", required=True, help="the key's id, as the list has it")
+    revoke = commands.add_parser("revoke", parents=[where], help="revoke a key")
+    revoke.add_argument("--id", required=True, help="the key's ID from the list")
     revoke.set_defaults(command=_revoke)
     return parser
 

@@ -1,6 +1,6 @@
-"""``make smoke URL=... KEY=...``: checks any deployed stage over HTTP with the contract's own example.
+"""``make smoke URL=... KEY=...``: check any deployed stage over HTTP with the contract's own example.
 
-Prints a line for each check. The exit code is 0 when all pass, 1 when one does not, 2 when the command is wrong.
+Prints one line per check. The exit code is 0 when all checks pass, 1 when one fails, 2 for an invalid command.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import requests
 _EXAMPLE_IMAGES: Final = "https://www.gstatic.com/webp/gallery"
 _REQUEST_SECONDS: Final = 35.0
 _JOB_SECONDS: Final = 180.0
-_ASK_AGAIN_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
-# Ids count time: the first ones belong to a moment that has passed before anybody submitted.
+# Job IDs count time: the first ones belong to a time before any job was submitted.
 _UNKNOWN_JOB: Final = "1"
 _USAGE: Final = """\
 smoke needs the URL of a stage and an API key:
@@ -28,22 +28,22 @@ smoke needs the URL of a stage and an API key:
 
 
 class CheckError(Exception):
-    """Why a check has not passed."""
+    """A check failed; the text says why."""
 
 
 class Smoke:
-    """The checks of one stage; each method that is one returns what it has seen.
+    """The checks of one stage; the method of each check returns what it found.
 
     Parameters
     ----------
     url
         Base URL of the API.
     key
-        An API key with the scopes to submit and to read.
+        An API key with the scopes `submit` and `read`.
     images
-        Where the example's images are.
+        URL of the folder with the example's images.
     seconds
-        Longest wait for the example's end.
+        Maximum wait for the example job to end.
     """
 
     def __init__(self, url: str, key: str, *, images: str = _EXAMPLE_IMAGES, seconds: float = _JOB_SECONDS) -> None:
@@ -52,26 +52,26 @@ class Smoke:
         self._images = images.rstrip("/")
         self._seconds = seconds
         self._session = requests.Session()
-        # A proxy of the environment leads to a stage, and away from this machine.
+        # A proxy from the environment may be needed to reach a stage, but cannot reach this machine.
         self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
         self._job_id: int | None = None
 
     def run(self) -> bool:
-        """Run every check, print a line for each one, and return whether all have passed."""
+        """Run every check, print one line per check, and return whether all have passed."""
         checks: list[tuple[str, Callable[[], str]]] = [
-            ("health answers without a key", self.health),
-            ("no key is refused", self.no_key),
+            ("health needs no key", self.health),
+            ("a request without a key is refused", self.no_key),
             ("an unknown key is refused", self.unknown_key),
-            ("a body with a mistake is refused", self.mistake),
-            ("the example is accepted", self.submit),
-            ("its status", lambda: self.status("/api/status")),
-            ("its status, with a trailing slash", lambda: self.status("/api/status/")),
-            ("an unknown job has no status", self.unknown_job),
-            ("the example ends", self.end),
-            ("its results", self.results),
+            ("an invalid body is refused", self.mistake),
+            ("the example job is accepted", self.submit),
+            ("the job's status", lambda: self.status("/api/status")),
+            ("the job's status, with a trailing slash", lambda: self.status("/api/status/")),
+            ("the status of an unknown job is 400", self.unknown_job),
+            ("the job ends", self.end),
+            ("the job's results", self.results),
         ]
         with self._session:
-            # Every check is run: what passes beside a failure helps to find its reason.
+            # Run every check: knowing what passes helps to explain a failure.
             passed = [_passes(name, check) for name, check in checks]
         return all(passed)
 
@@ -82,10 +82,10 @@ class Smoke:
     def no_key(self) -> str:
         self._json_with(None, "GET", "/api/status", 401, params={"jobid": _UNKNOWN_JOB})
         self._json_with(None, "POST", "/api/submit", 401, json=self._example())
-        return "401 for both routes of the contract"
+        return "401 on both routes of the contract"
 
     def unknown_key(self) -> str:
-        self._json_with("a-key-that-nobody-has", "GET", "/api/status", 403, params={"jobid": _UNKNOWN_JOB})
+        self._json_with("an-unknown-key", "GET", "/api/status", 403, params={"jobid": _UNKNOWN_JOB})
         return "403"
 
     def mistake(self) -> str:
@@ -93,14 +93,14 @@ class Smoke:
         del example["visits"][1]["store_id"]
         body = self._json("POST", "/api/submit", 400, json=example)
         if list(body) != ["error"] or "visits[1].store_id" not in str(body["error"]):
-            raise CheckError(f'the answer is {body}, not {{"error": "visits[1].store_id …"}}')
+            raise CheckError(f'the response is {body}, not {{"error": "visits[1].store_id …"}}')
         return f"400, {body['error']}"
 
     def submit(self) -> str:
         body = self._json("POST", "/api/submit", 201, json=self._example())
         job_id = body.get("job_id")
         if list(body) != ["job_id"] or not isinstance(job_id, int) or isinstance(job_id, bool):
-            raise CheckError(f'the answer is {body}, not {{"job_id": <number>}}')
+            raise CheckError(f'the response is {body}, not {{"job_id": <number>}}')
         self._job_id = job_id
         return f"201, job {job_id}"
 
@@ -108,39 +108,40 @@ class Smoke:
         return f"200, {self._status(path)['status']}"
 
     def unknown_job(self) -> str:
-        for query in ({"jobid": _UNKNOWN_JOB}, {"jobid": "no-number"}, {}):
+        for query in ({"jobid": _UNKNOWN_JOB}, {"jobid": "not-a-number"}, {}):
             body = self._json("GET", "/api/status", 400, params=query)
             if body != {}:
-                raise CheckError(f"the answer to {query} is {body}, not {{}}")
-        return "400 {}, also without a jobid or with one that is no number"
+                raise CheckError(f"the response to {query} is {body}, not {{}}")
+        return "400 {}, also for a jobid that is missing or not a number"
 
     def end(self) -> str:
         start = time.monotonic()
         while (body := self._status("/api/status"))["status"] == "ongoing":
             if time.monotonic() - start > self._seconds:
-                raise CheckError(f"the job is ongoing after {self._seconds:g} s")
-            time.sleep(_ASK_AGAIN_SECONDS)
-        # Whether the images can be reached is not the stage's merit or fault; both ends are right.
+                raise CheckError(f"the job is still ongoing after {self._seconds:g} s")
+            time.sleep(_POLL_SECONDS)
+        ended = f"{body['status']} within {time.monotonic() - start:.1f} s"
+        # The stage is not responsible for the images' servers, so either end is correct.
         if body["status"] == "completed":
-            return f"completed within {time.monotonic() - start:.1f} s"
+            return ended
         reasons = "; ".join(f"{entry['store_id']}: {entry['error']}" for entry in body["error"])
-        return f"failed within {time.monotonic() - start:.1f} s, as it may when the images cannot be had ({reasons})"
+        return f"{ended}, which is correct if the images are unreachable ({reasons})"
 
     def results(self) -> str:
         rows = self._json("GET", f"/api/jobs/{self._submitted()}/results", 200).get("results", [])
         places = [(row.get("visit"), row.get("image")) for row in rows]
         if places != [(0, 0), (0, 1), (1, 0)]:
-            raise CheckError(f"the results are those of {places}, not of the example's images in their order")
+            raise CheckError(f"the results are for the images {places}, not for the example's images in order")
         seen = []
         for row in rows:
             if row["outcome"] == "measured":
                 if row["perimeter"] != 2 * (row["height"] + row["width"]) or row["perimeter"] <= 0:
-                    raise CheckError(f"{row['width']} x {row['height']} pixels have no perimeter of {row['perimeter']}")
+                    raise CheckError(f"{row['width']} x {row['height']} pixels, but a perimeter of {row['perimeter']}")
                 seen.append(str(row["perimeter"]))
             elif row["outcome"] == "failed":
                 seen.append(row["error"]["code"])
             else:
-                raise CheckError(f"an image of an ended job is {row['outcome']}")
+                raise CheckError(f"the job has ended, but an image is {row['outcome']}")
         return ", ".join(seen)
 
     def _example(self) -> dict[str, Any]:
@@ -155,11 +156,11 @@ class Smoke:
 
     def _submitted(self) -> int:
         if self._job_id is None:
-            raise CheckError("there is no job to look at")
+            raise CheckError("no job was accepted")
         return self._job_id
 
     def _status(self, path: str) -> dict[str, Any]:
-        """Read the job's status and hold its form against the contract."""
+        """Read the job's status and check its fields against the contract."""
         job_id = self._submitted()
         body = self._json("GET", path, 200, params={"jobid": job_id})
         fields = {"status", "job_id", "error"} if body.get("status") == "failed" else {"status", "job_id"}
@@ -168,15 +169,15 @@ class Smoke:
             or body["status"] not in {"ongoing", "completed", "failed"}
             or body["job_id"] != str(job_id)
         ):
-            raise CheckError(f"the answer has not the form of the contract: {body}")
+            raise CheckError(f"the response does not match the contract: {body}")
         if body["status"] == "failed":
             entries = body["error"]
             if not entries or any(set(entry) != {"store_id", "error"} for entry in entries):
-                raise CheckError(f"the failing stores have not the form of the contract: {entries}")
+                raise CheckError(f"the list of failing stores does not match the contract: {entries}")
         return body
 
     def _json(self, method: str, path: str, status: int, **arguments: Any) -> dict[str, Any]:
-        """Send a request with the stage's key; return the object that is the answer."""
+        """Send a request with the stage's key; return the JSON object of the response."""
         return self._json_with(self._key, method, path, status, **arguments)
 
     def _json_with(self, key: str | None, method: str, path: str, status: int, **arguments: Any) -> dict[str, Any]:
@@ -190,13 +191,13 @@ class Smoke:
         )
         text = " ".join(answer.text[:200].split())
         if answer.status_code != status:
-            raise CheckError(f"{method} {path} answers {answer.status_code}, not {status}: {text}")
+            raise CheckError(f"{method} {path} returned {answer.status_code}, not {status}: {text}")
         try:
             body = answer.json()
         except requests.JSONDecodeError:
             body = None
         if not isinstance(body, dict):
-            raise CheckError(f"{method} {path} answers no JSON object: {text}")
+            raise CheckError(f"{method} {path} did not return a JSON object: {text}")
         return body
 
 
@@ -213,18 +214,18 @@ def _passes(name: str, check: Callable[[], str]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="tools.smoke", description="Check a deployed stage over HTTP.")
-    parser.add_argument("url", nargs="?", default="", help="base URL of the API, the stack's output ApiUrl")
+    parser.add_argument("url", nargs="?", default="", help="base URL of the API: the stack's output ApiUrl")
     parser.add_argument("key", nargs="?", default="", help="an API key")
     parser.add_argument(
-        "--images", default=_EXAMPLE_IMAGES, metavar="URL", help="where the example's 2.jpg and 3.jpg are"
+        "--images", default=_EXAMPLE_IMAGES, metavar="URL", help="folder with the example's 2.jpg and 3.jpg"
     )
-    parser.add_argument("--seconds", type=float, default=_JOB_SECONDS, help="longest wait for the example's end")
+    parser.add_argument("--seconds", type=float, default=_JOB_SECONDS, help="maximum wait for the job to end")
     options = parser.parse_args(arguments)
     if not options.url or not options.key:
         print(_USAGE, file=sys.stderr)
         return 2
     if urlsplit(options.url).scheme not in {"http", "https"} or not urlsplit(options.url).hostname:
-        print(f"smoke needs a URL that starts with http:// or https://, not {options.url!r}", file=sys.stderr)
+        print(f"the URL must start with http:// or https://: {options.url!r}", file=sys.stderr)
         return 2
     smoke = Smoke(options.url, options.key, images=options.images, seconds=options.seconds)
     try:
@@ -232,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
-    print("The stage keeps the contract." if passed else "The stage does not keep the contract.")
+    print("The stage fulfills the contract." if passed else "The stage does not fulfill the contract.")
     return 0 if passed else 1
 
 

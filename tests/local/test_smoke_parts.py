@@ -26,7 +26,7 @@ def test_a_server_that_is_no_stage_fails_every_check(capsys: pytest.CaptureFixtu
     with ImageServer() as server:
         assert smoke.main([server.url(), "key"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "The stage does not keep the contract."
+    assert lines[-1] == "The stage does not fulfill the contract."
     assert len(lines) == 11
     assert all(line.startswith("FAIL  ") for line in lines[:-1])
 
@@ -82,10 +82,10 @@ class TestTheFormOfAStatus:
         ],
     )
     def test_another_form_is_a_mistake(self, body: object) -> None:
-        with pytest.raises(smoke.CheckError, match="not the form of the contract"):
+        with pytest.raises(smoke.CheckError, match="does not match the contract"):
             self.look(answer(body))
 
     @pytest.mark.parametrize("body", [failing(200, b"<html>"), answer([]), answer(None)])
     def test_what_is_no_object_is_a_mistake(self, body: Answer) -> None:
-        with pytest.raises(smoke.CheckError, match="no JSON object"):
+        with pytest.raises(smoke.CheckError, match="did not return a JSON object"):
             self.look(body)

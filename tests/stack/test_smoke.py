@@ -20,8 +20,8 @@ def test_the_embedded_stack_keeps_the_contract(
     lines = output.splitlines()
     assert len(lines) == 11
     assert all(line.startswith("ok    ") for line in lines[:-1])
-    assert "ok    the example ends: completed within" in output
-    assert "ok    its results: 420, 420, 420" in output
+    assert "ok    the job ends: completed within" in output
+    assert "ok    the job's results: 420, 420, 420" in output
 
 
 def test_images_that_cannot_be_had_are_no_fault_of_the_stage(
@@ -33,9 +33,9 @@ def test_images_that_cannot_be_had_are_no_fault_of_the_stage(
 
     output = capsys.readouterr().out
     assert code == 0, output
-    assert "ok    the example ends: failed within" in output
+    assert "ok    the job ends: failed within" in output
     assert "S00339218: http_status" in output
-    assert "ok    its results: http_status, 420, 420" in output
+    assert "ok    the job's results: http_status, 420, 420" in output
 
 
 def test_a_wrong_key_is_a_failure(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
