@@ -1,4 +1,4 @@
-"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam_local has the whole."""
+"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam has the whole."""
 
 import json
 import os
