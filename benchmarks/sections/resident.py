@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.served_images import served_images, urls
-from local.images.server import DEFAULT_TYPE, Answer, ImageServer
+from local.images.server import ImageServer, ok
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.bombs import bombs
@@ -58,7 +58,7 @@ def _growth(images: list[str]) -> float:
 def _grown_megabytes(images: list[str]) -> float:
     fetcher = Fetcher(LIMITS, LOOPBACK, _AT_ONCE)
     with ImageServer() as server:
-        _outcome(fetcher, server.script("/small", Answer(body=b"GIF89a", content_type=DEFAULT_TYPE)))
+        _outcome(fetcher, server.script("/small", ok(b"GIF89a")))
     # Linux: reset the peak of resident memory.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     idle = _megabytes("VmRSS")
@@ -100,7 +100,7 @@ def _serve(parent: Connection) -> None:
     with ImageServer() as server:
         for number, (name, content) in enumerate(bombs()):
             names.append(name)
-            server.script(f"/{number}", Answer(body=content, content_type=DEFAULT_TYPE))
+            server.script(f"/{number}", ok(content))
         parent.send((server.url(""), names))
         try:
             parent.recv()

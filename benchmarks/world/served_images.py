@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from local.images.pictures import Format, make_image
-from local.images.server import DEFAULT_TYPE, Answer, ImageServer
+from local.images.server import ImageServer, stalled
 
 _FORMATS = (Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP)
 
@@ -52,7 +52,7 @@ def pictures(size: int) -> list[bytes]:
 def _serve(parent: Connection, size: int, wait: float) -> None:
     with ImageServer() as server:
         for number, content in enumerate(pictures(size)):
-            server.script(f"/{number}", Answer(body=content, content_type=DEFAULT_TYPE, wait=wait))
+            server.script(f"/{number}", stalled(content, seconds=wait))
         parent.send(server.url(""))
         try:
             parent.recv()

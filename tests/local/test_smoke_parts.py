@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.images.server import Answer, ImageServer, failing
+from local.images.server import Answer, ImageServer, failing, ok
 from tools import smoke
 
 
@@ -38,8 +38,8 @@ def test_a_server_that_is_not_there_fails_every_check(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("FAIL  ") == 10
 
 
-def answer(body: object, status: int = 200) -> Answer:
-    return Answer(status=status, body=json.dumps(body).encode(), content_type="application/json")
+def answer(body: object) -> Answer:
+    return ok(json.dumps(body).encode(), "application/json")
 
 
 class TestTheFormOfAStatus:
