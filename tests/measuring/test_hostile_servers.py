@@ -7,14 +7,15 @@ import logging
 import struct
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from local.images.pictures import Format, make_image
+from local.images.server import Action, End, ImageServer, Repeat, in_pieces
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
-from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, HostileServer, fetcher, forever, one_by_one
+from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, fetcher, forever, hostile_server
 
 # Over everything that a download allocates, the server's own pieces included: 64 KB of headers cost some 600 KB in
 # the standard library's parser. A body in memory would be 256 MB.
@@ -43,138 +44,127 @@ def location(target: bytes) -> bytes:
     return b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target + b"\r\n\r\n"
 
 
-Answer = Callable[[], HostileServer]
-
-
-def says(*parts: bytes) -> Answer:
-    return lambda: HostileServer(*parts)
-
-
-FAILING: dict[str, tuple[Answer, str]] = {
+FAILING: dict[str, tuple[Sequence[Action], str]] = {
     # The head.
-    "5,000 headers": (lambda: HostileServer(HEAD, forever(b"X-Filler: filler\r\n", 90_000)), "too_large"),
-    "endless headers": (lambda: HostileServer(HEAD, forever(b"X: " + b"x" * 1000 + b"\r\n")), "too_large"),
-    "an endless header": (lambda: HostileServer(HEAD + b"X: ", forever(b"x" * 4096)), "too_large"),
-    "an endless name of a header": (lambda: HostileServer(HEAD, forever(b"x" * 4096)), "too_large"),
+    "5,000 headers": ([HEAD, forever(b"X-Filler: filler\r\n", 90_000)], "too_large"),
+    "endless headers": ([HEAD, forever(b"X: " + b"x" * 1000 + b"\r\n")], "too_large"),
+    "an endless header": ([HEAD + b"X: ", forever(b"x" * 4096)], "too_large"),
+    "an endless name of a header": ([HEAD, forever(b"x" * 4096)], "too_large"),
     "99 headers of 64 KB": (
-        lambda: HostileServer(HEAD, forever(b"X: " + b"x" * 65_000 + b"\r\n", 6_500_000)),
+        [HEAD, forever(b"X: " + b"x" * 65_000 + b"\r\n", 6_500_000)],
         "too_large",
     ),
-    "an endless status line": (lambda: HostileServer(b"HTTP/1.1 200 ", forever(b"x" * 4096)), "too_large"),
-    "an endless line": (lambda: HostileServer(forever(b"x" * 4096)), "too_large"),
-    "a flood of 100 Continue": (lambda: HostileServer(forever(b"HTTP/1.1 100 Continue\r\n\r\n")), "too_large"),
+    "an endless status line": ([b"HTTP/1.1 200 ", forever(b"x" * 4096)], "too_large"),
+    "an endless line": ([forever(b"x" * 4096)], "too_large"),
+    "a flood of 100 Continue": ([forever(b"HTTP/1.1 100 Continue\r\n\r\n")], "too_large"),
     "100 Continue with endless headers": (
-        lambda: HostileServer(b"HTTP/1.1 100 Continue\r\n", forever(b"X: x\r\n" * 1000)),
+        [b"HTTP/1.1 100 Continue\r\n", forever(b"X: x\r\n" * 1000)],
         "too_large",
     ),
-    "no head, as of HTTP/0.9": (says(PICTURE), "connect_failed"),
-    "HTTP/9": (says(b"HTTP/9.9 200 OK\r\n" + LENGTH + PICTURE), "connect_failed"),
-    "no status": (says(b"HTTP/1.1\r\n" + LENGTH + PICTURE), "connect_failed"),
-    "a status of letters": (says(b"HTTP/1.1 two OK\r\n" + LENGTH + PICTURE), "connect_failed"),
-    "a status of 99999": (says(b"HTTP/1.1 99999 OK\r\n" + LENGTH + PICTURE), "connect_failed"),
-    "a status of 999": (says(b"HTTP/1.1 999 OK\r\n" + LENGTH + PICTURE), "http_status"),
-    "NULs": (says(bytes(4096)), "connect_failed"),
-    "another protocol": (says(b"SSH-2.0-OpenSSH_9.6\r\n"), "connect_failed"),
-    "an answer before the question": (
-        lambda: HostileServer(b"220 mail ESMTP\r\n", reads_first=False),
-        "connect_failed",
-    ),
-    "nothing": (says(), "connect_failed"),
+    "no head, as of HTTP/0.9": ([PICTURE], "connect_failed"),
+    "HTTP/9": ([b"HTTP/9.9 200 OK\r\n" + LENGTH + PICTURE], "connect_failed"),
+    "no status": ([b"HTTP/1.1\r\n" + LENGTH + PICTURE], "connect_failed"),
+    "a status of letters": ([b"HTTP/1.1 two OK\r\n" + LENGTH + PICTURE], "connect_failed"),
+    "a status of 99999": ([b"HTTP/1.1 99999 OK\r\n" + LENGTH + PICTURE], "connect_failed"),
+    "a status of 999": ([b"HTTP/1.1 999 OK\r\n" + LENGTH + PICTURE], "http_status"),
+    "NULs": ([bytes(4096)], "connect_failed"),
+    "another protocol": ([b"SSH-2.0-OpenSSH_9.6\r\n"], "connect_failed"),
+    "nothing": ([], "connect_failed"),
     # Redirects.
-    "a loop": (says(location(b"/a.png")), "too_many_redirects"),
-    "a loop that grows": (says(location(b"?" + b"x" * 1900)), "too_many_redirects"),
-    "a Location of 60 KB": (says(location(b"/" + b"x" * 60_000)), "invalid_url"),
-    "a Location of 3 KB": (says(location(b"/" + b"x" * 3_000)), "invalid_url"),
-    "a Location that is endless": (lambda: HostileServer(location(b"/")[:-4], forever(b"x" * 4096)), "too_large"),
-    "a Location with a NUL": (says(location(b"/a\0b")), "invalid_url"),
-    "a Location with an escape": (says(location(b"/a\x1b[31mb")), "invalid_url"),
-    "a Location with a space": (says(location(b"/a b")), "invalid_url"),
-    "a Location that is not UTF-8": (says(location(b"/\xff\xfe")), "invalid_url"),
-    "a Location of half an address": (says(location(b"http://[::1/")), "invalid_url"),
-    "a Location with a port of letters": (says(location(b"http://127.0.0.1:http/")), "invalid_url"),
-    "a Location with credentials": (says(location(b"http://a:b@127.0.0.1/")), "invalid_url"),
-    "a Location of another scheme": (says(location(b"file:///etc/passwd")), "invalid_url"),
-    "a redirect without a Location": (says(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"), "http_status"),
+    "a loop": ([location(b"/a.png")], "too_many_redirects"),
+    "a loop that grows": ([location(b"?" + b"x" * 1900)], "too_many_redirects"),
+    "a Location of 60 KB": ([location(b"/" + b"x" * 60_000)], "invalid_url"),
+    "a Location of 3 KB": ([location(b"/" + b"x" * 3_000)], "invalid_url"),
+    "a Location that is endless": ([location(b"/")[:-4], forever(b"x" * 4096)], "too_large"),
+    "a Location with a NUL": ([location(b"/a\0b")], "invalid_url"),
+    "a Location with an escape": ([location(b"/a\x1b[31mb")], "invalid_url"),
+    "a Location with a space": ([location(b"/a b")], "invalid_url"),
+    "a Location that is not UTF-8": ([location(b"/\xff\xfe")], "invalid_url"),
+    "a Location of half an address": ([location(b"http://[::1/")], "invalid_url"),
+    "a Location with a port of letters": ([location(b"http://127.0.0.1:http/")], "invalid_url"),
+    "a Location with credentials": ([location(b"http://a:b@127.0.0.1/")], "invalid_url"),
+    "a Location of another scheme": ([location(b"file:///etc/passwd")], "invalid_url"),
+    "a redirect without a Location": ([b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"], "http_status"),
     "an endless body of a redirect": (
-        lambda: HostileServer(b"HTTP/1.1 302 Found\r\nLocation: file:/x\r\n\r\n", forever(bytes(65536))),
+        [b"HTTP/1.1 302 Found\r\nLocation: file:/x\r\n\r\n", forever(bytes(65536))],
         "invalid_url",
     ),
     "an endless body of an error": (
-        lambda: HostileServer(b"HTTP/1.1 404 No\r\n\r\n", forever(bytes(65536))),
+        [b"HTTP/1.1 404 No\r\n\r\n", forever(bytes(65536))],
         "http_status",
     ),
     # Bodies.
-    "an endless body": (lambda: HostileServer(HEAD + b"\r\n" + PICTURE[:40], forever(bytes(65536))), "too_large"),
-    "an endless body of pictures": (lambda: HostileServer(HEAD + b"\r\n", forever(PICTURE * 100)), "too_large"),
-    "a Content-Length of 10 TB": (says(HEAD + b"Content-Length: 10000000000000\r\n\r\n" + PICTURE), "too_large"),
+    "an endless body": ([HEAD + b"\r\n" + PICTURE[:40], forever(bytes(65536))], "too_large"),
+    "an endless body of pictures": ([HEAD + b"\r\n", forever(PICTURE * 100)], "too_large"),
+    "a Content-Length of 10 TB": ([HEAD + b"Content-Length: 10000000000000\r\n\r\n" + PICTURE], "too_large"),
     "a Content-Length of 5,000 digits": (
-        says(HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + PICTURE),
+        [HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + PICTURE],
         "too_large",
     ),
-    "a Content-Length that is too long": (says(HEAD + b"Content-Length: 999\r\n\r\n" + PICTURE), "truncated"),
-    "a Content-Length that is too short": (says(HEAD + b"Content-Length: 5000\r\n\r\n" + LARGE), "truncated"),
-    "a Content-Length of 0": (says(HEAD + b"Content-Length: 0\r\n\r\n" + PICTURE), "not_an_image"),
-    "two Content-Lengths": (says(HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + PICTURE), "connect_failed"),
-    "a page that is called a picture": (says(HEAD + b"\r\n<!doctype html><p>Sign in</p>"), "not_an_image"),
+    "a Content-Length that is too long": ([HEAD + b"Content-Length: 999\r\n\r\n" + PICTURE], "truncated"),
+    "a Content-Length that is too short": ([HEAD + b"Content-Length: 5000\r\n\r\n" + LARGE], "truncated"),
+    "a Content-Length of 0": ([HEAD + b"Content-Length: 0\r\n\r\n" + PICTURE], "not_an_image"),
+    "two Content-Lengths": ([HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + PICTURE], "connect_failed"),
+    "a page that is called a picture": ([HEAD + b"\r\n<!doctype html><p>Sign in</p>"], "not_an_image"),
     # Chunks.
-    "a chunk of a negative size": (lambda: HostileServer(CHUNKED + b"-1\r\n", forever(bytes(65536))), "truncated"),
-    "a chunk of minus 16 MB": (lambda: HostileServer(CHUNKED + b"-1000000\r\n", forever(bytes(65536))), "truncated"),
-    "a chunk of no size": (says(CHUNKED + b"\r\n" + PICTURE), "truncated"),
-    "a chunk of garbage": (says(CHUNKED + b"xyz\r\n" + PICTURE), "truncated"),
+    "a chunk of a negative size": ([CHUNKED + b"-1\r\n", forever(bytes(65536))], "truncated"),
+    "a chunk of minus 16 MB": ([CHUNKED + b"-1000000\r\n", forever(bytes(65536))], "truncated"),
+    "a chunk of no size": ([CHUNKED + b"\r\n" + PICTURE], "truncated"),
+    "a chunk of garbage": ([CHUNKED + b"xyz\r\n" + PICTURE], "truncated"),
     "a chunk of 8 EB": (
-        lambda: HostileServer(CHUNKED + b"7fffffffffffffff\r\n" + PICTURE[:40], forever(bytes(65536))),
+        [CHUNKED + b"7fffffffffffffff\r\n" + PICTURE[:40], forever(bytes(65536))],
         "too_large",
     ),
-    "an endless size of a chunk": (lambda: HostileServer(CHUNKED, forever(b"0" * 4096)), "connect_failed"),
-    "an endless extension of a chunk": (lambda: HostileServer(CHUNKED + b"5;", forever(b"x" * 4096)), "connect_failed"),
-    "a chunk that is cut": (says(CHUNKED + FIRST_CHUNK[:40]), "truncated"),
-    "no last chunk": (says(CHUNKED + FIRST_CHUNK), "truncated"),
+    "an endless size of a chunk": ([CHUNKED, forever(b"0" * 4096)], "connect_failed"),
+    "an endless extension of a chunk": ([CHUNKED + b"5;", forever(b"x" * 4096)], "connect_failed"),
+    "a chunk that is cut": ([CHUNKED + FIRST_CHUNK[:40]], "truncated"),
+    "no last chunk": ([CHUNKED + FIRST_CHUNK], "truncated"),
     "endless trailers": (
-        lambda: HostileServer(CHUNKED + FIRST_CHUNK + b"0\r\n", forever(b"X: x\r\n" * 1000)),
+        [CHUNKED + FIRST_CHUNK + b"0\r\n", forever(b"X: x\r\n" * 1000)],
         "too_large",
     ),
     # Encodings that nobody asked for.
-    "a gzip bomb": (lambda: HostileServer(GZIP, bomb(40)), "too_large"),
-    "a gzip bomb in a gzip": (says(encoded(b"gzip, gzip", gzip.compress(bomb(1)))), "unsupported_format"),
+    "a gzip bomb": ([GZIP, bomb(40)], "too_large"),
+    "a gzip bomb in a gzip": ([encoded(b"gzip, gzip", gzip.compress(bomb(1)))], "unsupported_format"),
     "two Content-Encodings": (
-        says(HEAD + b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\n" + bomb(1)),
+        [HEAD + b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\n" + bomb(1)],
         "unsupported_format",
     ),
-    "gzip that is garbage": (says(GZIP + b"\x1f\x8b" + b"garbage" * 9), "connect_failed"),
-    "gzip that is none behind a space": (says(encoded(b"gzip ")), "connect_failed"),
-    "gzip of empty members": (says(GZIP + gzip.compress(b"", mtime=0) * 5_000), "unsupported_format"),
-    "gzip that is cut": (says(GZIP + gzip.compress(LARGE, mtime=0)[:5000]), "truncated"),
-    "gzip that is none": (says(GZIP + PICTURE), "connect_failed"),
-    "deflate": (says(encoded(b"deflate", zlib.compress(PICTURE))), "unsupported_format"),
+    "gzip that is garbage": ([GZIP + b"\x1f\x8b" + b"garbage" * 9], "connect_failed"),
+    "gzip that is none behind a space": ([encoded(b"gzip ")], "connect_failed"),
+    "gzip of empty members": ([GZIP + gzip.compress(b"", mtime=0) * 5_000], "unsupported_format"),
+    "gzip that is cut": ([GZIP + gzip.compress(LARGE, mtime=0)[:5000]], "truncated"),
+    "gzip that is none": ([GZIP + PICTURE], "connect_failed"),
+    "deflate": ([encoded(b"deflate", zlib.compress(PICTURE))], "unsupported_format"),
     "deflate that is endless and empty": (
-        lambda: HostileServer(
+        [
             HEAD + b"Content-Encoding: deflate\r\n\r\n\x78\x9c", forever(struct.pack("<BHH", 0, 0, 65535) * 10_000)
-        ),
+        ],
         "unsupported_format",
     ),
-    "Brotli": (says(encoded(b"br")), "unsupported_format"),
-    "zstd": (says(encoded(b"zstd")), "unsupported_format"),
-    "an encoding of its own": (says(encoded(b"x" * 1000)), "unsupported_format"),
+    "Brotli": ([encoded(b"br")], "unsupported_format"),
+    "zstd": ([encoded(b"zstd")], "unsupported_format"),
+    "an encoding of its own": ([encoded(b"x" * 1000)], "unsupported_format"),
 }  # fmt: skip
 # What is ended by the deadline, or by the limit of bytes where the machine is fast enough for that.
-SLOW: dict[str, tuple[Answer, str]] = {
+SLOW: dict[str, tuple[Sequence[Action], str]] = {
     "endless chunks of a byte": (
-        lambda: HostileServer(CHUNKED + FIRST_CHUNK, forever(b"1\r\n\0\r\n" * 1000)),
+        [CHUNKED + FIRST_CHUNK, forever(b"1\r\n\0\r\n" * 1000)],
         "too_large or timeout",
     ),
     "gzip that is endless and empty": (
         # Blocks of deflate that hold nothing (RFC 1951, section 3.2.4), in a single member.
-        lambda: HostileServer(GZIP + b"\x1f\x8b\x08" + bytes(7), forever(struct.pack("<BHH", 0, 0, 65535) * 10_000)),
+        [GZIP + b"\x1f\x8b\x08" + bytes(7), forever(struct.pack("<BHH", 0, 0, 65535) * 10_000)],
         "too_large or timeout",
     ),
-    "silence": (lambda: HostileServer(one_by_one(b"x"), pause=9), "timeout"),
-    "silence in the headers": (lambda: HostileServer(HEAD, one_by_one(b"x"), pause=9), "timeout"),
-    "silence in the body": (lambda: HostileServer(GOOD[:-9], one_by_one(GOOD[-9:]), pause=9), "timeout"),
-    "a status line by the byte": (lambda: HostileServer(one_by_one(HEAD), pause=0.1), "timeout"),
-    "headers by the byte": (lambda: HostileServer(HEAD, one_by_one(b"X: x\r\n" * 9), pause=0.1), "timeout"),
-    "a body by the byte": (lambda: HostileServer(GOOD[: -len(PICTURE)], one_by_one(PICTURE), pause=0.1), "timeout"),
-    "chunks by the byte": (lambda: HostileServer(CHUNKED, one_by_one(FIRST_CHUNK), pause=0.1), "timeout"),
-    "redirects by the byte": (lambda: HostileServer(one_by_one(location(b"/")), pause=0.02), "timeout"),
+    "silence": (in_pieces(b"x", pause=9), "timeout"),
+    "silence in the headers": ([HEAD, *in_pieces(b"x", pause=9)], "timeout"),
+    "silence in the body": ([GOOD[:-9], *in_pieces(GOOD[-9:], pause=9)], "timeout"),
+    "a status line by the byte": (in_pieces(HEAD, pause=0.1), "timeout"),
+    "headers by the byte": ([HEAD, *in_pieces(b"X: x\r\n" * 9, pause=0.1)], "timeout"),
+    "a body by the byte": ([GOOD[: -len(PICTURE)], *in_pieces(PICTURE, pause=0.1)], "timeout"),
+    "chunks by the byte": ([CHUNKED, *in_pieces(FIRST_CHUNK, pause=0.1)], "timeout"),
+    "redirects by the byte": (in_pieces(location(b"/"), pause=0.02), "timeout"),
 }  # fmt: skip
 # What a passing trouble looks like too; everything else is not worth another try.
 MAY_PASS = {
@@ -216,32 +206,41 @@ MEASURED: dict[str, bytes] = {
 }
 
 
-def refusal(fetcher: Fetcher, server: HostileServer) -> tuple[MeasuringError, int]:
+def refusal(fetcher: Fetcher, server: ImageServer) -> tuple[MeasuringError, int]:
     """Return what a measurement ends with, and the most memory that it took in bytes."""
     tracemalloc.start()
     try:
         with pytest.raises(MeasuringError) as caught:
-            fetcher.measure(server.url)
+            fetcher.measure(server.url("/a.png"))
         return caught.value, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
+def check_refusal(server: ImageServer, code: str, *, is_transient: bool) -> None:
+    error, peak = refusal(FETCHER, server)
+    assert error.code == code, error.message
+    assert error.is_transient == is_transient
+    assert error.message.isprintable()
+    assert peak < PEAK_BYTES
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_a_hostile_answer_has_a_code_and_costs_no_memory(name: str) -> None:
     answer, code = FAILING[name]
-    with answer() as server:
-        error, peak = refusal(FETCHER, server)
-    assert error.code == code, error.message
-    assert error.is_transient == (name in MAY_PASS)
-    assert error.message.isprintable()
-    assert peak < PEAK_BYTES
+    with hostile_server(*answer) as server:
+        check_refusal(server, code, is_transient=name in MAY_PASS)
+
+
+def test_an_answer_before_the_question_has_a_code_and_costs_no_memory() -> None:
+    with hostile_server(greeting=[b"220 mail ESMTP\r\n", End()]) as server:
+        check_refusal(server, "connect_failed", is_transient=False)
 
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_slow_or_endless_answer_is_ended_by_the_deadline_and_costs_no_memory(name: str) -> None:
     answer, codes = SLOW[name]
-    with answer() as server:
+    with hostile_server(*answer) as server:
         error, peak = refusal(HASTY_FETCHER, server)
     assert error.code in codes.split(" or "), error.message
     assert error.is_transient == (error.code == "timeout")
@@ -250,27 +249,38 @@ def test_a_slow_or_endless_answer_is_ended_by_the_deadline_and_costs_no_memory(n
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_an_odd_answer_with_a_whole_picture_is_measured(name: str) -> None:
-    with HostileServer(MEASURED[name]) as server:
-        measured = FETCHER.measure(server.url)
+    with hostile_server(MEASURED[name]) as server:
+        measured = FETCHER.measure(server.url("/a.png"))
     assert (measured.width, measured.height) == (20, 27)
 
 
 @pytest.mark.parametrize("name", ["an endless body of a redirect", "an endless body of an error", "an endless body"])
 def test_an_endless_body_is_hung_up_on_and_not_drained(name: str) -> None:
-    with FAILING[name][0]() as server, pytest.raises(MeasuringError):
-        FETCHER.measure(server.url)
+    start, body = FAILING[name][0]
+    assert isinstance(body, Repeat)
+    sent_bytes = 0
+
+    def answer() -> Iterator[Action]:
+        nonlocal sent_bytes
+        yield start
+        for _ in range(body.times):
+            yield body.content
+            sent_bytes += len(body.content)
+
+    with ImageServer() as server, pytest.raises(MeasuringError):
+        FETCHER.measure(server.script("/a.png", answer()))
     # The limit is 1 MB; the rest is what the buffers of both sockets take before the server notices.
-    assert server.sent_bytes < 32 * 2**20
+    assert 0 < sent_bytes < 32 * 2**20
 
 
 def test_a_redirect_loop_ends_after_the_allowed_redirects() -> None:
-    with HostileServer(location(b"/a.png")) as server, pytest.raises(MeasuringError, match="more than 5 redirects"):
-        FETCHER.measure(server.url)
-    assert len(server.heads) == 6
+    with hostile_server(location(b"/a.png")) as server, pytest.raises(MeasuringError, match="more than 5 redirects"):
+        FETCHER.measure(server.url("/a.png"))
+    assert len(server.requests) == 6
 
 
 def test_a_failure_behind_a_redirect_names_the_host_that_failed() -> None:
-    with HostileServer() as failing, HostileServer(location(b"http://localhost:%d/" % failing.port)) as server:
+    with hostile_server() as failing, hostile_server(location(b"http://localhost:%d/a.png" % failing.port)) as server:
         error, _ = refusal(FETCHER, server)
     assert error.message == "the connection to localhost broke"
 
@@ -282,8 +292,8 @@ def test_no_header_is_read_for_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(http.cookiejar.CookieJar, "extract_cookies", fail)
     cookies = b"Set-Cookie2: " + b'a="' * 20_000 + b"\r\nSet-Cookie: a=b\r\n"
-    with HostileServer(HEAD + cookies + LENGTH + PICTURE) as server:
-        assert FETCHER.measure(server.url).width == 20
+    with hostile_server(HEAD + cookies + LENGTH + PICTURE) as server:
+        assert FETCHER.measure(server.url("/a.png")).width == 20
 
 
 def test_broken_headers_write_no_log_line() -> None:
@@ -293,8 +303,8 @@ def test_broken_headers_write_no_log_line() -> None:
     logging.getLogger().addHandler(handler)
     broken = HEAD + b"Content-Length: %d\r\nno colon here\r\n\r\n" % len(PICTURE) + PICTURE
     try:
-        with HostileServer(broken) as server:
-            FETCHER.measure(server.url)
+        with hostile_server(broken) as server:
+            FETCHER.measure(server.url("/a.png"))
     finally:
         logging.getLogger().removeHandler(handler)
     assert written.getvalue() == ""

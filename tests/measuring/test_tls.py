@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
+from local.images.server import End, in_pieces
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, HostileServer, fetcher, one_by_one
+from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, fetcher, hostile_server
 
 ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
 YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
@@ -47,21 +48,21 @@ def context(certificate: trustme.LeafCert, **attributes: Any) -> ssl.SSLContext:
 def test_a_certificate_for_the_name_is_accepted_and_the_name_kept(authority: trustme.CA) -> None:
     asked: list[str | None] = []
     tls = context(authority.issue_cert("images.test"), sni_callback=lambda _, name, __: asked.append(name))
-    with HostileServer(ANSWER, tls=tls) as server:
+    with hostile_server(ANSWER, tls=tls) as server:
         assert fetcher().measure(f"https://images.test:{server.port}/a.png").width == 20
     assert asked == ["images.test"]
-    assert f"\r\nHost: images.test:{server.port}\r\n".encode() in server.heads[0]
+    assert server.requests[0].headers["host"] == f"images.test:{server.port}"
 
 
 @pytest.mark.parametrize("identity", ["*.images.test", "a.images.test"])
 def test_a_wildcard_and_an_exact_name_are_accepted(authority: trustme.CA, identity: str) -> None:
-    with HostileServer(ANSWER, tls=context(authority.issue_cert(identity))) as server:
+    with hostile_server(ANSWER, tls=context(authority.issue_cert(identity))) as server:
         assert fetcher().measure(f"https://a.images.test:{server.port}/a.png").width == 20
 
 
 def test_an_address_is_verified_as_an_address(authority: trustme.CA) -> None:
-    with HostileServer(ANSWER, tls=context(authority.issue_cert("127.0.0.1"))) as server:
-        assert fetcher().measure(server.url).width == 20
+    with hostile_server(ANSWER, tls=context(authority.issue_cert("127.0.0.1"))) as server:
+        assert fetcher().measure(server.url("/a.png")).width == 20
 
 
 REFUSED: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
@@ -77,20 +78,20 @@ REFUSED: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_certificate_that_proves_nothing_is_refused(authority: trustme.CA, kind: str) -> None:
     with (
-        HostileServer(ANSWER, tls=context(REFUSED[kind](authority))) as server,
+        hostile_server(ANSWER, tls=context(REFUSED[kind](authority))) as server,
         pytest.raises(MeasuringError) as caught,
     ):
         fetcher().measure(f"https://images.test:{server.port}/a.png")
     assert (caught.value.code, caught.value.is_transient) == (FailureCode.TLS_FAILED, False)
     assert caught.value.message == "no secure connection to images.test"
-    assert server.heads == []
+    assert server.requests == []
 
 
 def test_a_certificate_is_verified_behind_a_redirect_too(authority: trustme.CA) -> None:
-    with HostileServer(ANSWER, tls=context(authority.issue_cert("other.test"))) as target:
+    with hostile_server(ANSWER, tls=context(authority.issue_cert("other.test"))) as target:
         redirect = f"HTTP/1.1 302 Found\r\nLocation: https://images.test:{target.port}/\r\n\r\n".encode()
         with (
-            HostileServer(redirect, tls=context(authority.issue_cert("images.test"))) as server,
+            hostile_server(redirect, tls=context(authority.issue_cert("images.test"))) as server,
             pytest.raises(MeasuringError) as caught,
         ):
             fetcher().measure(f"https://images.test:{server.port}/a.png")
@@ -99,7 +100,7 @@ def test_a_certificate_is_verified_behind_a_redirect_too(authority: trustme.CA) 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\x03\x03\x40\x00" + bytes(99), bytes(99)])
 def test_what_is_no_tls_is_refused(said: bytes) -> None:
-    with HostileServer(said, reads_first=False) as server, pytest.raises(MeasuringError) as caught:
+    with hostile_server(greeting=[said, End()]) as server, pytest.raises(MeasuringError) as caught:
         fetcher().measure(f"https://images.test:{server.port}/a.png")
     assert caught.value.code is FailureCode.TLS_FAILED
 
@@ -107,7 +108,7 @@ def test_what_is_no_tls_is_refused(said: bytes) -> None:
 @pytest.mark.parametrize(("pause", "said"), [(9, b"\x16"), (0.1, b"\x16\x03\x03\x40\x00" + bytes(99))])
 def test_a_handshake_that_is_silent_or_comes_by_the_byte_meets_the_deadline(pause: float, said: bytes) -> None:
     with (
-        HostileServer(one_by_one(said), pause=pause, reads_first=False) as server,
+        hostile_server(greeting=[*in_pieces(said, pause=pause), End()]) as server,
         pytest.raises(MeasuringError) as caught,
     ):
         fetcher(HASTY).measure(f"https://images.test:{server.port}/a.png")
@@ -117,7 +118,7 @@ def test_a_handshake_that_is_silent_or_comes_by_the_byte_meets_the_deadline(paus
 def test_a_body_by_the_byte_meets_the_deadline_over_tls(authority: trustme.CA) -> None:
     tls = context(authority.issue_cert("images.test"))
     with (
-        HostileServer(ANSWER[:-50], one_by_one(ANSWER[-50:]), pause=0.1, tls=tls) as server,
+        hostile_server(ANSWER[:-50], *in_pieces(ANSWER[-50:], pause=0.1), tls=tls) as server,
         pytest.raises(MeasuringError) as caught,
     ):
         fetcher(HASTY).measure(f"https://images.test:{server.port}/a.png")
