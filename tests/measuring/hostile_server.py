@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from local.images.pictures import Format, make_image
 from local.images.server import Action, Answer, End, ImageServer, Repeat
+from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 
 PICTURE = make_image(Format.PNG, 20, 27)
