@@ -7,20 +7,16 @@ animations, TIFF files with their directory at either end. None of them is store
 import random
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from inspect import signature
 from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from PIL import Image, features
-
-_ORIENTATION: Final = 0x0112
-# Bytes that a pixel of noise costs at least, in the quality that is written here: how much noise reaches a size.
-_NOISE_COSTS: Final = {"JPEG": 0.6, "MPO": 0.6, "PNG": 3.0, "GIF": 1.3, "WEBP": 0.62, "AVIF": 0.45}
-_LOSSLESS_COST: Final = 3.0
 
 
 class Format(StrEnum):
@@ -69,19 +65,19 @@ def can_make(kind: Format) -> bool:
     return kind not in {Format.AVIF, Format.WEBP} or bool(features.check(kind.lower()))
 
 
+class Variant(TypedDict, total=False):
+    """What only some formats have."""
+
+    progressive: bool  # JPEG
+    orientation: int  # by EXIF, 1 to 8, of a JPEG, PNG, WebP or AVIF
+    trailer: int  # bytes of a video that a phone has appended to a JPEG or MPO
+    frames: int  # pictures in an animated GIF, PNG, WebP or AVIF, or in an MPO, which has two or more
+    lossless: bool  # WebP
+    directory_first: bool  # a TIFF whose directory comes before its pixels instead of at the end of the file
+
+
 def make_image(
-    kind: Format | str,
-    width: int,
-    height: int,
-    *,
-    bytes_at_least: int = 0,
-    seed: int = 0,
-    progressive: bool = False,
-    orientation: int | None = None,
-    trailer: int = 0,
-    frames: int = 1,
-    lossless: bool = False,
-    directory_first: bool = False,
+    kind: Format | str, width: int, height: int, *, bytes_at_least: int = 0, seed: int = 0, **variant: Unpack[Variant]
 ) -> bytes:
     """Make an image file.
 
@@ -96,18 +92,8 @@ def make_image(
         the rest are bytes that the format lets everyone skip, such as JPEG comments.
     seed
         The same arguments and the same Pillow make the same bytes.
-    progressive
-        A progressive JPEG.
-    orientation
-        The EXIF orientation, 1 to 8, of a JPEG, PNG, WebP or AVIF.
-    trailer
-        Bytes of a video that a phone has appended to a JPEG or MPO.
-    frames
-        Pictures in an animated GIF, PNG, WebP or AVIF, or in an MPO, which has two or more.
-    lossless
-        A lossless WebP.
-    directory_first
-        A TIFF whose directory stands before its pixels rather than at the end of the file.
+    **variant
+        What only some formats have: see `Variant`.
 
     Returns
     -------
@@ -120,48 +106,10 @@ def make_image(
         When there is no such format, or it has no such variant.
     """
     kind = Format(kind)
-    _check_variant(
-        kind,
-        progressive=progressive,
-        orientation=orientation is not None,
-        trailer=bool(trailer),
-        frames=frames != 1,
-        lossless=lossless,
-        directory_first=directory_first,
-    )
-    source = random.Random(seed)
-    if kind is Format.TIFF:
-        pixels = source.randbytes(width * height * 3)
-        return _tiff(width, height, pixels, bytes_at_least, directory_first=directory_first)
-
-    # An MPO has a second picture by its nature: the one that the camera shows on its screen.
-    frames = max(frames, 2) if kind is Format.MPO else frames
-    mode = "L" if kind is Format.GIF else "RGB"
-    pictures = [_smooth_picture(source, mode, width, height) for _ in range(frames)]
-    options = _options(kind, progressive=progressive, lossless=lossless)
-    if orientation is not None:
-        exif = Image.Exif()
-        exif[_ORIENTATION] = orientation
-        options["exif"] = exif
-    if frames > 1:
-        options |= {"save_all": True, "append_images": pictures[1:]}
-        if kind is not Format.MPO:
-            options |= {"duration": 100, "loop": 0}
-    content = _encoded(pictures[0], kind, options)
-    missing = bytes_at_least - trailer - len(content)
-    if missing > 0 and kind is not Format.BMP:
-        cost = _LOSSLESS_COST if lossless else _NOISE_COSTS[kind]
-        for picture in pictures:
-            _add_noise(picture, source, missing / frames / cost)
-        content = _encoded(pictures[0], kind, options)
-        missing = bytes_at_least - trailer - len(content)
-    if missing > 0:
-        if kind is Format.WEBP:
-            # Only an extended WebP may hold more than its pixels, and only the encoder can make one of another.
-            content = _encoded(pictures[0], kind, {**options, "xmp": source.randbytes(missing)})
-        else:
-            content = _PADDINGS[kind](content, missing, source)
-    return content + video(trailer, seed) if trailer else content
+    make = _MAKERS[kind]
+    if unknown := variant.keys() - signature(make).parameters:
+        raise ValueError(f"a {kind} has no variant {min(unknown)!r}")
+    return make(_Target(width, height, bytes_at_least, seed, random.Random(seed)), **variant)
 
 
 def make_album(folder: Path, *, seed: int = 0) -> list[Sample]:
@@ -222,66 +170,80 @@ _ALBUM: Final[list[tuple[str, Format, int, int, dict[str, Any]]]] = [
     ("scan-03-large.tiff", Format.TIFF, 1100, 850, {}),
 ]
 
-_VARIANTS: Final = {
-    "progressive": {Format.JPEG},
-    "orientation": {Format.JPEG, Format.PNG, Format.WEBP, Format.AVIF},
-    "trailer": {Format.JPEG, Format.MPO},
-    "frames": {Format.MPO, Format.GIF, Format.PNG, Format.WEBP, Format.AVIF},
-    "lossless": {Format.WEBP},
-    "directory_first": {Format.TIFF},
-}
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The file to make; everything random in it comes from the source."""
+
+    width: int
+    height: int
+    min_bytes: int
+    seed: int
+    source: random.Random
+
+    def missing_bytes(self, content: bytes) -> int:
+        return max(0, self.min_bytes - len(content))
 
 
-def _check_variant(kind: Format, **wanted: bool) -> None:
-    for name, is_wanted in wanted.items():
-        if is_wanted and kind not in _VARIANTS[name]:
-            raise ValueError(f"a {kind} has no variant {name!r}")
+# The options tell encoders to be fast. The number next to them is the fewest bytes that a pixel of noise then takes.
 
 
-def _smooth_picture(source: random.Random, mode: str, width: int, height: int) -> Image.Image:
-    """Paint a picture that compresses well, so that small files of large pictures can be made too."""
-    small = Image.frombytes(mode, (5, 4), source.randbytes(5 * 4 * len(mode)))
-    return small.resize((width, height), Image.Resampling.BILINEAR)
+def _jpeg(target: _Target, *, progressive: bool = False, orientation: int | None = None, trailer: int = 0) -> bytes:
+    options = {"quality": 80, "progressive": progressive, **_exif(orientation)}
+    target, end = _with_trailer(target, trailer)
+    return _filled(target, Format.JPEG, _pictures(target), options, 0.6, _pad_jpeg) + end
 
 
-def _add_noise(picture: Image.Image, source: random.Random, pixels: float) -> None:
-    """Put noise, which hardly compresses, into the upper rows: at least so many pixels, where there are as many."""
-    rows = min(picture.height, -int(-pixels // picture.width))
-    size = (picture.width, rows)
-    picture.paste(Image.frombytes(picture.mode, size, source.randbytes(size[0] * rows * len(picture.mode))))
+def _mpo(target: _Target, *, frames: int = 2, trailer: int = 0) -> bytes:
+    target, end = _with_trailer(target, trailer)
+    # The second picture is the one that the camera shows on its screen.
+    pictures = _pictures(target, max(frames, 2))
+    return _filled(target, Format.MPO, pictures, {"quality": 80, "save_all": True}, 0.6, _pad_end) + end
 
 
-def _options(kind: Format, *, progressive: bool, lossless: bool) -> dict[str, Any]:
-    """Return Pillow's options of a format; the encoders are told to be fast rather than thorough."""
-    match kind:
-        case Format.JPEG | Format.MPO:
-            return {"quality": 80, "progressive": progressive}
-        case Format.PNG:
-            return {"compress_level": 1}
-        case Format.WEBP:
-            return {"quality": 0 if lossless else 80, "method": 0, "lossless": lossless}
-        case Format.AVIF:
-            # One thread: what several make of a picture may differ from run to run.
-            return {"quality": 60, "speed": 10, "max_threads": 1}
-        case _:
-            return {}
+def _png(target: _Target, *, orientation: int | None = None, frames: int = 1) -> bytes:
+    options = {"compress_level": 1, **_exif(orientation), **_animation(frames)}
+    return _filled(target, Format.PNG, _pictures(target, frames), options, 3.0, _pad_png)
 
 
-def _encoded(picture: Image.Image, kind: Format, options: dict[str, Any]) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, kind.value, **options)
-    return buffer.getvalue()
+def _gif(target: _Target, *, frames: int = 1) -> bytes:
+    return _filled(target, Format.GIF, _pictures(target, frames, "L"), _animation(frames), 1.3, _pad_gif)
 
 
-def _tiff(width: int, height: int, pixels: bytes, bytes_at_least: int, *, directory_first: bool) -> bytes:
+def _bmp(target: _Target) -> bytes:
+    content = _encoded(Format.BMP, _pictures(target), {})
+    return _pad_bmp(content, target.missing_bytes(content), target.source)
+
+
+def _webp(target: _Target, *, orientation: int | None = None, frames: int = 1, lossless: bool = False) -> bytes:
+    pictures = _pictures(target, frames)
+    options = {"quality": 0 if lossless else 80, "method": 0, "lossless": lossless}
+    options |= _exif(orientation) | _animation(frames)
+
+    def pad(_: bytes, size: int, source: random.Random) -> bytes:
+        # Only an extended WebP may hold more than its pixels, and only the encoder can make one of another.
+        return _encoded(Format.WEBP, pictures, {**options, "xmp": source.randbytes(size)})
+
+    return _filled(target, Format.WEBP, pictures, options, 3.0 if lossless else 0.62, pad)
+
+
+def _avif(target: _Target, *, orientation: int | None = None, frames: int = 1) -> bytes:
+    # One thread: what several threads make of a picture may differ from run to run.
+    options = {"quality": 60, "speed": 10, "max_threads": 1, **_exif(orientation), **_animation(frames)}
+    return _filled(target, Format.AVIF, _pictures(target, frames), options, 0.45, _pad_avif)
+
+
+def _tiff(target: _Target, *, directory_first: bool = False) -> bytes:
     """Write a TIFF of uncompressed RGB: Pillow offers no choice of where the directory goes."""
+    width, height = target.width, target.height
+    pixels = target.source.randbytes(width * height * 3)
     rows = max(1, 65536 // (width * 3))
     strips = [min(rows, height - row) * width * 3 for row in range(0, height, rows)]
     header_size, entries = 8, 10
     directory_size = 2 + entries * 12 + 4
     # The lists of strips and the three depths are too long for the directory; they stand behind it.
     extra_size = 6 + (8 * len(strips) if len(strips) > 1 else 0)
-    gap = max(0, bytes_at_least - header_size - directory_size - extra_size - len(pixels))
+    gap = max(0, target.min_bytes - header_size - directory_size - extra_size - len(pixels))
     # The directory has to start at an even offset.
     gap += (gap + len(pixels)) % 2
     if directory_first:
@@ -317,6 +279,74 @@ def _tiff(width: int, height: int, pixels: bytes, bytes_at_least: int, *, direct
     return header + pixels + bytes(gap) + directory + extra
 
 
+_MAKERS: Final[dict[Format, Callable[..., bytes]]] = {
+    Format.JPEG: _jpeg,
+    Format.MPO: _mpo,
+    Format.PNG: _png,
+    Format.GIF: _gif,
+    Format.BMP: _bmp,
+    Format.TIFF: _tiff,
+    Format.WEBP: _webp,
+    Format.AVIF: _avif,
+}
+
+
+def _pictures(target: _Target, count: int = 1, mode: str = "RGB") -> list[Image.Image]:
+    """Paint pictures that compress well, so that small files of large pictures can be made too."""
+    small = [Image.frombytes(mode, (5, 4), target.source.randbytes(5 * 4 * len(mode))) for _ in range(count)]
+    return [picture.resize((target.width, target.height), Image.Resampling.BILINEAR) for picture in small]
+
+
+def _exif(orientation: int | None) -> dict[str, Any]:
+    """Return Pillow's option for an orientation."""
+    if orientation is None:
+        return {}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return {"exif": exif}
+
+
+def _animation(frames: int) -> dict[str, Any]:
+    """Return Pillow's options for several frames."""
+    return {"save_all": True, "duration": 100, "loop": 0} if frames > 1 else {}
+
+
+def _with_trailer(target: _Target, size: int) -> tuple[_Target, bytes]:
+    """Return the target without a video of some bytes, and the video."""
+    return replace(target, min_bytes=target.min_bytes - size), video(size, target.seed) if size else b""
+
+
+def _encoded(kind: Format, pictures: Sequence[Image.Image], options: Mapping[str, Any]) -> bytes:
+    buffer = BytesIO()
+    pictures[0].save(buffer, kind.value, append_images=pictures[1:], **options)
+    return buffer.getvalue()
+
+
+def _filled(
+    target: _Target,
+    kind: Format,
+    pictures: Sequence[Image.Image],
+    options: Mapping[str, Any],
+    bytes_per_pixel: float,
+    pad: Callable[[bytes, int, random.Random], bytes],
+) -> bytes:
+    """Encode pictures to a file that is long enough: by noise while the pictures have room for it, then by padding."""
+    content = _encoded(kind, pictures, options)
+    if missing := target.missing_bytes(content):
+        for picture in pictures:
+            _add_noise(picture, target.source, missing / len(pictures) / bytes_per_pixel)
+        content = _encoded(kind, pictures, options)
+    missing = target.missing_bytes(content)
+    return pad(content, missing, target.source) if missing else content
+
+
+def _add_noise(picture: Image.Image, source: random.Random, pixels: float) -> None:
+    """Put noise, which hardly compresses, into the upper rows: at least so many pixels, where there are as many."""
+    rows = min(picture.height, -int(-pixels // picture.width))
+    size = (picture.width, rows)
+    picture.paste(Image.frombytes(picture.mode, size, source.randbytes(size[0] * rows * len(picture.mode))))
+
+
 def _pad_jpeg(content: bytes, size: int, source: random.Random) -> bytes:
     """Put comments where the tables stand, behind the frame header and before the first scan."""
     place = 2
@@ -331,7 +361,7 @@ def _pad_jpeg(content: bytes, size: int, source: random.Random) -> bytes:
     return content[:place] + b"".join(segments) + content[place:]
 
 
-def _pad_mpo(content: bytes, size: int, source: random.Random) -> bytes:
+def _pad_end(content: bytes, size: int, source: random.Random) -> bytes:
     """Put bytes behind the last picture: the directory counts what stands before it."""
     return content + source.randbytes(size)
 
@@ -366,13 +396,3 @@ def _pad_avif(content: bytes, size: int, source: random.Random) -> bytes:
     """Put a box of free space at the end."""
     size = max(size, 8)
     return content + struct.pack(">I4s", size, b"free") + source.randbytes(size - 8)
-
-
-_PADDINGS: Final[dict[Format, Callable[[bytes, int, random.Random], bytes]]] = {
-    Format.JPEG: _pad_jpeg,
-    Format.MPO: _pad_mpo,
-    Format.PNG: _pad_png,
-    Format.GIF: _pad_gif,
-    Format.BMP: _pad_bmp,
-    Format.AVIF: _pad_avif,
-}
