@@ -1,6 +1,6 @@
-"""Image servers that imitate those of the internet: far away, over lines of limited bandwidth, several hosts over TLS.
+"""Image servers that imitate the internet: several distant TLS hosts, over connections of limited bandwidth.
 
-They run in a process of their own on 127.0.0.1 to 127.0.0.8, with certificates of an authority made for the occasion.
+They run in their own process on 127.0.0.1 to 127.0.0.8, with certificates of a temporary authority.
 """
 
 import multiprocessing
@@ -19,33 +19,33 @@ import trustme
 from local.images.server import ImageServer, Pause, head, in_pieces
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
-# How often a line of limited bandwidth lets something through.
+# How often a connection of limited bandwidth sends data.
 _TICK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The way to a server: seconds until an answer begins, and bytes a second of each connection; 0 for any number."""
+    """The connection to a server: seconds until an answer begins, and bytes per second, where 0 means no limit."""
 
     wait: float = 0.0
-    bytes_a_second: int = 0
+    bytes_per_second: int = 0
 
 
 @contextmanager
 def internet(pictures: Sequence[bytes], line: Line) -> Iterator[list[str]]:
-    """Serve pictures from several hosts over TLS, trusted by whatever this process starts or does meanwhile.
+    """Serve pictures from several TLS hosts, which this process and its children trust meanwhile.
 
     Parameters
     ----------
     pictures
-        The path ``/n`` of every host has the nth.
+        Every host serves the nth picture at ``/n``.
     line
-        The way to every host.
+        The connection to every host.
 
     Yields
     ------
     list of str
-        Base URLs, one a host.
+        Base URLs, one per host.
     """
     with tempfile.TemporaryDirectory() as folder:
         authority = trustme.CA()
@@ -80,7 +80,7 @@ def _trusting(bundle: Path) -> Iterator[None]:
 def _serve(parent: Connection, certificate: str, pictures: Sequence[bytes], line: Line) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
-    size = int(line.bytes_a_second * _TICK_SECONDS)
+    size = int(line.bytes_per_second * _TICK_SECONDS)
     with ExitStack() as stack:
         servers = [stack.enter_context(ImageServer(host=host, tls=tls)) for host in HOSTS]
         for number, picture in enumerate(pictures):
