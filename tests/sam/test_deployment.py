@@ -27,6 +27,8 @@ from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until
 from tools.transform import ROOT, TEMPLATE
 
+pytestmark = pytest.mark.sam_cli
+
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 KEY = "key-that-survives"
 CLIENT = "acme"
