@@ -1,4 +1,4 @@
-"""Why an image could not be measured, and which of the reasons may pass with time."""
+"""Why an image could not be measured, and which of these failures are transient."""
 
 from enum import StrEnum
 
@@ -26,17 +26,17 @@ class FailureCode(StrEnum):
     PROCESSING_ERROR = "processing_error"
 
 
-# The one table of what is worth another try. `http_status` is decided by the status, see `status_may_pass`.
+# The codes that are always worth a retry. `http_status` depends on the status: see `is_transient_status`.
 _TRANSIENT = frozenset({FailureCode.CONNECT_FAILED, FailureCode.TIMEOUT})
 
 
 def is_transient(code: FailureCode) -> bool:
-    """Tell whether a failure of this code may pass with time."""
+    """Return whether failures with this code are transient."""
     return code in _TRANSIENT
 
 
 def is_transient_status(status: int) -> bool:
-    """Tell whether an HTTP status says "later": 429 and every 5xx (RFC 9110, section 15.6, and RFC 6585, section 4)."""
+    """Return whether an HTTP status is transient: 429 and every 5xx (RFC 6585, section 4; RFC 9110, section 15.6)."""
     return status == 429 or 500 <= status <= 599
 
 
@@ -46,13 +46,13 @@ class MeasuringError(Exception):
     Parameters
     ----------
     code
-        One of the published codes.
+        The published code.
     message
-        What happened, for the client; cut at 300 characters, control characters taken out.
+        What went wrong, for the client. Truncated to 300 characters; control characters are replaced.
     passing
-        Whether another try may succeed; by default what the table says of the code.
+        Whether the failure is transient; None for the default of the code.
     retry_after
-        Seconds that the server asks to wait before another try, None when it asks for nothing.
+        Seconds that the server asks to wait before a retry; None if it does not say.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What became of an image: measured, or failed."""
+"""The outcome of an image: measured, or failed."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class Measured:
     format
         ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``TIFF``, ``WEBP``, …
     width, height
-        In pixels, as stored; an EXIF orientation may swap them, which leaves the perimeter as it is.
+        In pixels, as stored. An EXIF orientation may swap them, which does not change the perimeter.
     bytes
-        Length of the file that was received.
+        Length of the received file.
     """
 
     format: str
@@ -26,13 +26,13 @@ class Measured:
 
     @property
     def perimeter(self) -> int:
-        """``2 * (height + width)``, in pixels."""
+        """Return ``2 * (height + width)``, in pixels."""
         return 2 * (self.height + self.width)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an image could not be measured; ``may_pass`` tells whether a later run may succeed."""
+    """Why an image could not be measured. ``is_transient`` says whether a later run may succeed."""
 
     code: FailureCode
     message: str
@@ -40,7 +40,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: MeasuringError) -> "Failure":
-        """Keep what an error says."""
+        """Return the failure that an error describes."""
         return cls(error.code, error.message, error.is_transient)
 
 

@@ -2,5 +2,5 @@
 
 
 def printable(text: str) -> str:
-    """Return the text with everything unprintable (control characters, lone surrogates) replaced by ``?``."""
+    """Return the text with unprintable characters (control characters, lone surrogates) replaced by ``?``."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
