@@ -4,7 +4,6 @@ import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import urljoin
 
 import requests
@@ -113,7 +112,7 @@ class Fetcher:
                 FailureCode.HTTP_STATUS,
                 f"{status} from {_host(url)}",
                 passing=is_transient_status(status),
-                retry_after=retry_after(response.headers, datetime.now(UTC)),
+                retry_after=retry_after(response.headers),
             )
         encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
         if encoding != "identity" and encoding not in _GZIP:
