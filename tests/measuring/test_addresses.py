@@ -53,10 +53,14 @@ def test_the_simulation_sees_what_a_fetcher_without_the_rule_would_reach(monkeyp
     [
         ("http://ok.test:8080/", "strict", "blocked_address", "port 8080 of ok.test is not among the allowed ports"),
         ("http://ok.test/", "hosts", "blocked_address", "ok.test is not among the allowed hosts"),
-        ("http://evil.test/", "strict", "blocked_address", "evil.test is no public address"),
-        ("http://me:secret@ok.test/", "strict", "invalid_url", "it holds credentials"),
-        ("ftp://ok.test/", "strict", "invalid_url", "it must start with http:// or https://"),
-        ("http://ok.test/" + "a" * 2034, "strict", "invalid_url", "it is longer than 2048 bytes"),
+        ("http://evil.test/", "strict", "blocked_address", "evil.test resolves to an address that is not public"),
+        ("http://10.0.0.1/", "strict", "blocked_address", "10.0.0.1 is not a public address"),
+        ("http://[::1]/", "strict", "blocked_address", "::1 is not a public address"),
+        ("http://a..test/", "strict", "invalid_url", "invalid host name: 'a..test'"),
+        ("http://[::1%25x%25y]/", "strict", "invalid_url", "invalid URL"),
+        ("http://me:secret@ok.test/", "strict", "invalid_url", "the URL contains a user name or password"),
+        ("ftp://ok.test/", "strict", "invalid_url", "the URL does not start with http:// or https://"),
+        ("http://ok.test/" + "a" * 2034, "strict", "invalid_url", "the URL is longer than 2,048 bytes"),
     ],
 )
 def test_a_refusal_names_the_rule(url: str, policy: str, code: str, message: str) -> None:

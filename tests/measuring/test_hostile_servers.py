@@ -282,7 +282,7 @@ def test_a_redirect_loop_ends_after_the_allowed_redirects() -> None:
 def test_a_failure_behind_a_redirect_names_the_host_that_failed() -> None:
     with hostile_server() as failing, hostile_server(location(b"http://localhost:%d/a.png" % failing.port)) as server:
         error, _ = refusal(FETCHER, server)
-    assert error.message == "the connection to localhost broke"
+    assert error.message == "the connection to localhost failed"
 
 
 def test_no_header_is_read_for_cookies(monkeypatch: pytest.MonkeyPatch) -> None:

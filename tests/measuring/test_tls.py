@@ -83,8 +83,8 @@ def test_a_certificate_that_proves_nothing_is_refused(authority: trustme.CA, kin
     ):
         fetcher().measure(f"https://images.test:{server.port}/a.png")
     assert (caught.value.code, caught.value.is_transient) == (FailureCode.TLS_FAILED, False)
-    assert caught.value.message == "no secure connection to images.test"
-    assert server.requests == []
+    assert caught.value.message == "the TLS connection to images.test failed"
+    assert server.heads == []
 
 
 def test_a_certificate_is_verified_behind_a_redirect_too(authority: trustme.CA) -> None:

@@ -19,6 +19,7 @@ from retail_pulse.measuring.deadline import deadline, seconds_left
 from retail_pulse.measuring.download.connections import GuardedAdapter
 from retail_pulse.measuring.download.gunzip import Gunzip
 from retail_pulse.measuring.download.policy import CallPolicy, check_url
+from retail_pulse.measuring.download.responses import too_large
 from retail_pulse.measuring.download.retry_after import retry_after
 from retail_pulse.measuring.formats.size import SizeReader
 
@@ -110,13 +111,13 @@ class Fetcher:
         if status != 200:
             raise MeasuringError(
                 FailureCode.HTTP_STATUS,
-                f"{status} from {_host(url)}",
+                f"{_host(url)} returned status {status}",
                 passing=is_transient_status(status),
                 retry_after=retry_after(response.headers),
             )
         encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
         if encoding != "identity" and encoding not in _GZIP:
-            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"sent with Content-Encoding {encoding[:40]}, unasked")
+            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"Content-Encoding {encoding[:40]} is not supported")
         return self._read(response, Gunzip(_INFLATED_BYTES) if encoding in _GZIP else None)
 
     def _get(self, url: str) -> requests.Response:
@@ -132,7 +133,7 @@ class Fetcher:
         length = response.headers.get("content-length", "")
         # A number of more digits than 18 is none that Python would have to read.
         if length.isdecimal() and (len(length) > 18 or int(length) > limit):
-            raise MeasuringError(FailureCode.TOO_LARGE, f"{length[:18]} bytes, more than {limit}")
+            raise too_large(limit)
         received = 0
         with SizeReader(self._limits.image_side) as reader:
             # urllib3 undoes nothing: it takes every member of a gzip for a while without giving anything back.
@@ -141,7 +142,7 @@ class Fetcher:
                 for block in (data,) if gunzip is None else gunzip.feed(data):
                     received += len(block)
                     if received > limit:
-                        raise MeasuringError(FailureCode.TOO_LARGE, f"more than {limit} bytes")
+                        raise too_large(limit)
                     reader.feed(block)
             return reader.result()
 
@@ -155,9 +156,7 @@ def _redirect_target(url: str, response: requests.Response) -> str | None:
         # http.client reads headers as Latin-1, servers send paths in UTF-8.
         return urljoin(url, location.encode("latin-1").decode())
     except ValueError as error:
-        raise MeasuringError(
-            FailureCode.INVALID_URL, f"{_host(url)} redirects to what does not read as a URL"
-        ) from error
+        raise MeasuringError(FailureCode.INVALID_URL, f"{_host(url)} redirects to an invalid URL") from error
 
 
 @contextmanager
@@ -166,21 +165,23 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except (InvalidURL, InvalidSchema, MissingSchema, LocationParseError, UnicodeError) as error:
-        raise MeasuringError(FailureCode.INVALID_URL, "it does not read as a URL") from error
+        raise MeasuringError(FailureCode.INVALID_URL, "invalid URL") from error
     except (SSLError, Urllib3SSLError) as error:
-        raise MeasuringError(FailureCode.TLS_FAILED, f"no secure connection to {_host(url)}") from error
+        raise MeasuringError(FailureCode.TLS_FAILED, f"the TLS connection to {_host(url)} failed") from error
     except (Timeout, ReadTimeoutError, TimeoutError) as error:
-        raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} was too slow") from error
+        raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} timed out") from error
     except (RequestsConnectionError, requests.RequestException, HTTPError, OSError) as error:
         if _caused_by(error, http.client.IncompleteRead):
             # The server promised more: the connection broke, and may hold the next time.
-            raise MeasuringError(FailureCode.TRUNCATED, "the connection ended early", passing=True) from error
+            raise MeasuringError(
+                FailureCode.TRUNCATED, f"{_host(url)} closed the connection early", passing=True
+            ) from error
         if _caused_by(error, TimeoutError):
-            raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} was too slow") from error
+            raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} timed out") from error
         if _is_malformed(error):
-            message = f"what {_host(url)} sends is no valid HTTP"
+            message = f"the response from {_host(url)} is not valid HTTP"
             raise MeasuringError(FailureCode.CONNECT_FAILED, message, passing=False) from error
-        raise MeasuringError(FailureCode.CONNECT_FAILED, f"the connection to {_host(url)} broke") from error
+        raise MeasuringError(FailureCode.CONNECT_FAILED, f"the connection to {_host(url)} failed") from error
 
 
 def _is_malformed(error: BaseException) -> bool:

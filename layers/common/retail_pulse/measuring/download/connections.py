@@ -60,8 +60,10 @@ class _GuardedMixin:
             except OSError as error:
                 failure = error
         if isinstance(failure, TimeoutError):
-            raise MeasuringError(FailureCode.TIMEOUT, f"no connection to {self._dns_host} in time")
-        raise MeasuringError(FailureCode.CONNECT_FAILED, f"{self._dns_host}: {failure.strerror or failure}")
+            raise MeasuringError(FailureCode.TIMEOUT, f"connecting to {self._dns_host} timed out")
+        raise MeasuringError(
+            FailureCode.CONNECT_FAILED, f"cannot connect to {self._dns_host}: {failure.strerror or failure}"
+        )
 
     def _connect(self, answer: _Answer) -> socket.socket:
         family, kind, protocol, _, address = answer
@@ -84,10 +86,12 @@ def _resolve(host: str, port: int) -> list[_Answer]:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         passing = error.errno == socket.EAI_AGAIN
-        raise MeasuringError(FailureCode.DNS_FAILED, f"{host}: {error.strerror}", passing=passing) from error
+        raise MeasuringError(
+            FailureCode.DNS_FAILED, f"cannot resolve {host}: {error.strerror}", passing=passing
+        ) from error
     except (UnicodeError, ValueError) as error:
         # A label that is too long, or a zone that is none.
-        raise MeasuringError(FailureCode.INVALID_URL, f"host name {host!r} is none") from error
+        raise MeasuringError(FailureCode.INVALID_URL, f"invalid host name: {host!r}") from error
 
 
 class GuardedAdapter(HTTPAdapter):
@@ -143,7 +147,7 @@ class GuardedAdapter(HTTPAdapter):
             parts = urlsplit(request.url or "")
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise MeasuringError(FailureCode.INVALID_URL, "it does not read as a URL") from error
+            raise MeasuringError(FailureCode.INVALID_URL, "invalid URL") from error
         pool: HTTPConnectionPool = self.poolmanager.connection_from_host(host, port, parts.scheme)
         return pool
 

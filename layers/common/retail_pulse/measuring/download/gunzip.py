@@ -59,11 +59,13 @@ class Gunzip:
                 # Padding and garbage behind a whole stream do no harm, as with every other reader.
                 self._is_over = True
                 return b""
-            message = "it is sent as gzip, and is none"
+            message = "Content-Encoding is gzip, but the body is not valid gzip"
             raise MeasuringError(FailureCode.CONNECT_FAILED, message, passing=False) from error
 
     def _begin(self) -> None:
         self._members += 1
         if self._members > _MAX_MEMBERS:
-            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"gzip of more than {_MAX_MEMBERS} members")
+            raise MeasuringError(
+                FailureCode.UNSUPPORTED_FORMAT, f"the gzip body has more than {_MAX_MEMBERS:,} members"
+            )
         self._member = zlib.decompressobj(_GZIP)

@@ -55,7 +55,8 @@ class CallPolicy:
             `blocked_address`: it is not public, nor in a network that is allowed.
         """
         if not is_allowed(address, self.networks):
-            raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{host} is no public address")
+            what = "is not a public address" if host == address else "resolves to an address that is not public"
+            raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{host} {what}")
 
 
 def _matches(host: str, pattern: str) -> bool:
@@ -73,16 +74,16 @@ def check_url(url: str) -> None:
         URL has.
     """
     if len(url.encode(errors="replace")) > _URL_BYTES:
-        raise MeasuringError(FailureCode.INVALID_URL, f"it is longer than {_URL_BYTES} bytes")
+        raise MeasuringError(FailureCode.INVALID_URL, f"the URL is longer than {_URL_BYTES:,} bytes")
     if not url.isprintable() or any(character in url for character in " \\"):
-        raise MeasuringError(FailureCode.INVALID_URL, "it holds spaces, backslashes or control characters")
+        raise MeasuringError(FailureCode.INVALID_URL, "the URL contains spaces, backslashes or control characters")
     try:
         parts = parse_url(url)
     except LocationParseError as error:
-        raise MeasuringError(FailureCode.INVALID_URL, "it does not read as a URL") from error
+        raise MeasuringError(FailureCode.INVALID_URL, "invalid URL") from error
     if parts.scheme not in ("http", "https"):
-        raise MeasuringError(FailureCode.INVALID_URL, "it must start with http:// or https://")
+        raise MeasuringError(FailureCode.INVALID_URL, "the URL does not start with http:// or https://")
     if not parts.host:
-        raise MeasuringError(FailureCode.INVALID_URL, "it names no host")
+        raise MeasuringError(FailureCode.INVALID_URL, "the URL has no host")
     if parts.auth is not None:
-        raise MeasuringError(FailureCode.INVALID_URL, "it holds credentials")
+        raise MeasuringError(FailureCode.INVALID_URL, "the URL contains a user name or password")

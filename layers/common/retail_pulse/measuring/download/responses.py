@@ -19,6 +19,11 @@ from retail_pulse.domain.failures import FailureCode, MeasuringError
 MAX_HEAD_BYTES = 64 * 1024
 
 
+def too_large(max_bytes: int) -> MeasuringError:
+    """Return the error for an image that is larger than allowed."""
+    return MeasuringError(FailureCode.TOO_LARGE, f"the image is larger than {max_bytes:,} bytes")
+
+
 class _BoundedLines:
     """Reads lines up to a number of bytes in all."""
 
@@ -31,7 +36,7 @@ class _BoundedLines:
         line = self._source.readline(min(limit, self._left + 1))
         self._left -= len(line)
         if self._left < 0:
-            raise MeasuringError(FailureCode.TOO_LARGE, f"{self._what} have more than {MAX_HEAD_BYTES} bytes")
+            raise MeasuringError(FailureCode.TOO_LARGE, f"{self._what} are larger than {MAX_HEAD_BYTES:,} bytes")
         return line
 
     def close(self) -> None:
@@ -50,13 +55,15 @@ class BoundedResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head, 1xx answers before it included."""
-        with self._bounded("the headers"):
+        with self._bounded("the response headers"):
             try:
                 super().begin()
             except http.client.HTTPException as error:
                 # http.client has no class of its own for too many headers.
                 if type(error) is http.client.HTTPException:
-                    raise MeasuringError(FailureCode.TOO_LARGE, f"the headers: {error}") from error
+                    raise MeasuringError(
+                        FailureCode.TOO_LARGE, f"the response headers are too large: {error}"
+                    ) from error
                 raise
 
     def read(self, amt: int | None = None) -> bytes:
@@ -71,17 +78,17 @@ class BoundedResponse(http.client.HTTPResponse):
             data = super().read(amt)
         self._body_bytes += len(data)
         if self._body_bytes > self.max_body_bytes:
-            raise MeasuringError(FailureCode.TOO_LARGE, f"more than {self.max_body_bytes} bytes")
+            raise too_large(self.max_body_bytes)
         return data
 
     def _read_next_chunk_size(self) -> int:
         size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # an internal
         if size < 0:
-            raise ValueError("a chunk of a negative size")
+            raise ValueError("negative chunk size")
         return size
 
     def _read_and_discard_trailer(self) -> None:
-        with self._bounded("the trailers"):
+        with self._bounded("the response trailers"):
             super()._read_and_discard_trailer()  # type: ignore[misc]  # an internal
 
     @contextmanager

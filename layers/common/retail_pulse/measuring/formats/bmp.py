@@ -22,7 +22,7 @@ def bmp_reader(head: bytes) -> AtLeast:
         width, height, bits = struct.unpack_from("<ii2xH", head, 18)
         compression, image_bytes = (0, 0) if header == 16 else struct.unpack_from("<II", head, 30)
     else:
-        raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"BMP with a header of {header} bytes")
+        raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the BMP has an unknown header of {header:,} bytes")
     # A negative height says that the rows go from top to bottom.
     height = abs(height)
     # 3 means masks in Windows' headers, Huffman's coding in that of OS/2 2.

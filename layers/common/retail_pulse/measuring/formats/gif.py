@@ -66,9 +66,8 @@ class GifReader(Walker):
         self._next = begin + at
         self._short = short
         if short > _MAX_SHORT_SUB_BLOCKS:
-            raise MeasuringError(
-                FailureCode.NOT_AN_IMAGE, f"a GIF of more than {_MAX_SHORT_SUB_BLOCKS} short sub-blocks"
-            )
+            message = f"the GIF has more than {_MAX_SHORT_SUB_BLOCKS:,} short sub-blocks"
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, message)
 
     def is_whole(self, _length: int) -> bool:
         """Tell whether the trailer was reached."""

@@ -29,7 +29,8 @@ class IsoReader(Walker):
         length = large if length == 1 else length
         if kind == b"meta" and self.size is None and length >= header + 4:
             if length > _MAX_META_BYTES:
-                raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"a meta box of {length} bytes")
+                message = f"the meta box has {length:,} bytes; the limit is {_MAX_META_BYTES:,}"
+                raise MeasuringError(FailureCode.NOT_AN_IMAGE, message)
             if at + length > len(data):
                 self.reach = length  # come again when all of it is there
                 return
@@ -71,7 +72,7 @@ def _read_meta(meta: bytes) -> tuple[Size, int]:
                 width, height = struct.unpack_from(">4xII", listed[index - 1][1])
                 return (width, height), max(_item_ends(boxes[b"iloc"]), default=0)
     except (KeyError, IndexError, struct.error, ValueError) as error:
-        raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the boxes that tell the size are broken") from error
+        raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the boxes that hold the size are invalid") from error
     raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the primary item has no size")
 
 
@@ -85,7 +86,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         elif length == 0:
             length = len(data) - at
         if not header <= length <= len(data) - at:
-            raise ValueError("a box that does not fit into its own")
+            raise ValueError("a box exceeds the box around it")
         yield kind, data[at + header : at + length]
         at += length
 
@@ -114,7 +115,7 @@ class _Numbers:
     def next(self, length: int) -> int:
         begin, self._at = self._at, self._at + length
         if self._at > len(self._data):
-            raise ValueError("a box that ends early")
+            raise ValueError("a box ends early")
         return int.from_bytes(self._data[begin : self._at])
 
 

@@ -54,7 +54,7 @@ class JpegReader(Walker):
             self._next += 2 + length
             if marker == _SCAN:
                 if self.size is None:
-                    raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the JPEG has no frame before its first scan")
+                    raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the JPEG has no frame header before its first scan")
                 self._ended = True
                 self._mark = MarkBehind(b"\xff\xd9", at + 2 + length)
                 self._mark.feed(data)

@@ -21,7 +21,7 @@ class PngReader(Walker):
         place = 24 if head[12:16] == b"CgBI" else 8
         kind, width, height = struct.unpack_from(">4x4sII", head, place)
         if kind != b"IHDR":
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the PNG does not begin with its header")
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the PNG does not start with an IHDR chunk")
         self.size = width, height
 
     def _step(self, data: bytes | bytearray, at: int) -> None:

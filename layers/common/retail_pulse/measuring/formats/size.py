@@ -66,8 +66,8 @@ def format_of(head: bytes) -> str:
             return "HEIC"
     for signature, name in _UNSUPPORTED:
         if head.lstrip()[: len(signature)] == signature or head.startswith(signature):
-            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"{name} is not measured")
-    raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the file starts like no image" if head else "the file is empty")
+            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"{name} is not supported")
+    raise MeasuringError(FailureCode.NOT_AN_IMAGE, "not a recognized image format" if head else "the file is empty")
 
 
 class SizeReader:
@@ -132,14 +132,17 @@ class SizeReader:
         if self._reader is None:
             self._start(bytes(self._head))
         if self._reader is None or not self._reader.is_whole(self._length):
-            raise MeasuringError(FailureCode.TRUNCATED, f"the {self._format} ends early, after {self._length} bytes")
+            message = f"the {self._format} is incomplete: it ends after {self._length:,} bytes"
+            raise MeasuringError(FailureCode.TRUNCATED, message)
         if self._reader.size is None:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the {self._format} holds no picture with a size")
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the {self._format} does not contain an image with a size")
         width, height = self._reader.size
         if width < 1 or height < 1:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"{self._format} of {width} x {height} pixels")
+            message = f"the {self._format} has an invalid size: {width:,} x {height:,} pixels"
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, message)
         if max(width, height) > self._max_side:
-            raise MeasuringError(FailureCode.TOO_LARGE, f"{width} x {height} pixels, more than {self._max_side} a side")
+            message = f"the image has {width:,} x {height:,} pixels; the limit is {self._max_side:,} per side"
+            raise MeasuringError(FailureCode.TOO_LARGE, message)
         return Measured(self._format, width, height, self._length)
 
     def _start(self, data: bytes) -> None:

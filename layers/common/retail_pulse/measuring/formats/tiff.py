@@ -133,7 +133,7 @@ class _EndsEarlyError(Exception):
 
 
 def _no_room() -> MeasuringError:
-    message = "no room to keep another TIFF at this moment"
+    message = "there is no space to buffer another TIFF right now"
     return MeasuringError(FailureCode.PROCESSING_ERROR, message, passing=True)
 
 
@@ -214,7 +214,7 @@ class _Directories:
     def _number(self, tags: Mapping[int, _Tag], name: int) -> int:
         tag = tags.get(name)
         if tag is None or tag.count != 1:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the TIFF has no tag {name} of one number")
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"TIFF tag {name} is missing or is not a single number")
         return next(self._values(tag, 1))[0]
 
     def _parts(self, offsets: _Tag, counts: _Tag) -> None:
@@ -231,7 +231,7 @@ class _Directories:
         layout = self._layout
         letter = _WHOLE_NUMBERS.get(tag.type)
         if letter is None:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"a TIFF's tag of type {tag.type}, which is no whole number")
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"TIFF tag type {tag.type} is not an integer type")
         size = _TYPE_BYTES[tag.type]
         is_inline = tag.count * size <= layout.inline
         (place,) = (0,) if is_inline else struct.unpack(layout.order + layout.offset, tag.value)
@@ -251,4 +251,4 @@ class _Directories:
 
 
 def _too_many(what: str, most: int) -> MeasuringError:
-    return MeasuringError(FailureCode.NOT_AN_IMAGE, f"a TIFF of more than {most} {what}")
+    return MeasuringError(FailureCode.NOT_AN_IMAGE, f"the TIFF has more than {most:,} {what}")

@@ -109,7 +109,7 @@ class Walker(ABC):
         while not self._ended and (at := self._next - begin) + self.reach <= len(data):
             self._steps += 1
             if self._steps > MAX_STEPS:
-                raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"more than {MAX_STEPS} parts")
+                raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the file has more than {MAX_STEPS:,} parts")
             self._step(data, at)
         # What is kept between two blocks is less than a step's reach.
         if self._ended or self._next >= self._offset:

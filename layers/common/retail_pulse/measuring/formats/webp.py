@@ -27,7 +27,7 @@ def webp_reader(head: bytes) -> AtLeast:
     else:
         kind = b""
     if not kind:
-        raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the WebP does not begin with a picture")
+        raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the WebP does not start with a valid image chunk")
     return AtLeast(size, max(8 + riff, 20 + chunk))
 
 
