@@ -12,7 +12,7 @@ import retail_pulse.measuring.formats.tiff as tiff_module
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import deadline
 from retail_pulse.measuring.formats.size import SizeReader
-from retail_pulse.measuring.formats.tiff import KeptBytes, TiffReader
+from retail_pulse.measuring.formats.tiff import ByteBudget, TiffReader
 from retail_pulse.measuring.formats.walker import MAX_STEPS
 from tests.measuring.bombs import MB, bombs
 from tests.measuring.corpus import corpus, tiff
@@ -126,15 +126,15 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
 
 def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:
     content = tiff()
-    kept = KeptBytes(len(content) + 10)
-    first, second = TiffReader(kept), TiffReader(kept)
+    budget = ByteBudget(len(content) + 10)
+    first, second = TiffReader(budget), TiffReader(budget)
     first.feed(content)
     with pytest.raises(MeasuringError, match="there is no space to buffer another TIFF") as caught:
         second.feed(content)
     assert caught.value.is_transient
     first.close()
     second.feed(content)
-    assert second.is_whole(len(content))
+    assert second.is_complete(len(content))
     second.close()
 
 

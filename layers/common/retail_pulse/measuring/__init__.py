@@ -1,1 +1,1 @@
-"""From a URL to the size of an image: downloading, reading sizes, and what may go wrong."""
+"""From a URL to the size of an image: downloading it and reading its size."""

@@ -1,7 +1,4 @@
-"""One deadline per thread, for everything that an image costs.
-
-Look-up, connecting, TLS, headers and body share it.
-"""
+"""One deadline per thread, shared by everything that an image takes: DNS, connecting, TLS, headers and body."""
 
 import threading
 import time
@@ -13,7 +10,7 @@ _thread = threading.local()
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Give everything that this thread reads and sends within the block so many seconds in all."""
+    """Limit everything that this thread sends and receives within the block to so many seconds in total."""
     _thread.until = time.monotonic() + seconds
     try:
         yield
@@ -21,18 +18,18 @@ def deadline(seconds: float) -> Iterator[None]:
         del _thread.until
 
 
-def seconds_left(at_most: float | None = None) -> float | None:
+def seconds_left(max_seconds: float | None = None) -> float | None:
     """Return how long a wait may take.
 
     Parameters
     ----------
-    at_most
-        Longest wait in seconds; None for no bound of its own.
+    max_seconds
+        The longest wait, whatever the deadline; None for no such limit.
 
     Returns
     -------
     float or None
-        Seconds, above 0; None where there is neither a bound nor a deadline.
+        Seconds, above 0; None without a limit and without a deadline.
 
     Raises
     ------
@@ -41,8 +38,8 @@ def seconds_left(at_most: float | None = None) -> float | None:
     """
     until: float | None = getattr(_thread, "until", None)
     if until is None:
-        return at_most
+        return max_seconds
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError("deadline passed")
-    return left if at_most is None else min(left, at_most)
+    return left if max_seconds is None else min(left, max_seconds)

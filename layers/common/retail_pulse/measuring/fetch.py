@@ -1,4 +1,4 @@
-"""Downloading an image and measuring it on the way: streamed, bounded in time and bytes, never kept whole."""
+"""Downloading and measuring images: streamed, bounded in time and bytes, never held in memory."""
 
 import http.client
 from collections.abc import Iterator
@@ -23,18 +23,17 @@ from retail_pulse.measuring.download.responses import too_large
 from retail_pulse.measuring.download.retry_after import retry_after
 from retail_pulse.measuring.formats.size import SizeReader
 
-# Each block costs the layers of HTTP some microseconds: with blocks of 64 KB an image of 8 MB costs a sixth more, with
-# 256 KB a tenth less, at twice the memory. With 100 threads it is 13 MB.
+# Each block costs a few microseconds in the HTTP layers. For an image of 8 MB, blocks of 64 KB take a sixth more CPU;
+# 256 KB take a tenth less, but twice the memory. With 100 threads, 128 KB are 13 MB.
 _BLOCK_BYTES = 128 * 1024
-# Most bytes that gzip gives at once.
-_INFLATED_BYTES = 64 * 1024
+_INFLATED_BLOCK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# What is undone although it was not asked for: one layer, which multiplies a block once.
+# Some servers compress although the request does not ask for it. One layer only: each multiplies the bytes.
 _GZIP = frozenset({"gzip", "x-gzip"})
 _HEADERS = {
     "User-Agent": "retail-pulse/0.1",
     "Accept": "image/*",
-    # An image is compressed already; a server that compresses it once more all the same is undone below.
+    # Images are compressed already.
     "Accept-Encoding": "identity",
     "Connection": "keep-alive",
 }
@@ -42,20 +41,22 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """What a download may cost.
+    """The limits of a download.
 
     Parameters
     ----------
-    connect_seconds, read_seconds
-        Longest wait for a connection, for each address tried, and longest silence.
+    connect_seconds
+        Maximum time to connect to one address.
+    read_seconds
+        Maximum time without a byte from the server.
     image_seconds
-        Longest time of an image in all, redirects included.
+        Maximum total time per image, redirects included.
     image_bytes
-        Most bytes of an image.
+        Maximum size of an image in bytes.
     image_side
-        Most pixels of a width or a height.
+        Maximum width and height in pixels.
     redirects
-        Most redirects followed.
+        Maximum number of redirects.
     """
 
     connect_seconds: float
@@ -67,46 +68,45 @@ class FetchLimits:
 
 
 class Fetcher:
-    """Measures images by URL; one for the life of a worker, for all of its threads.
+    """Measures images by URL. One instance serves all threads of a worker, for the life of the worker.
 
     Parameters
     ----------
     limits
-        What a download may cost.
+        The limits of each download.
     policy
-        Who may be called.
+        Which servers may be called.
     threads
-        How many threads use it at once.
+        How many threads use the fetcher at once.
     """
 
     def __init__(self, limits: FetchLimits, policy: CallPolicy, threads: int) -> None:
         self._limits = limits
-        # The adapter without a session around it, which would merge headers, proxies, cookies and hooks anew for each
-        # image, at a sixth of what a small one costs. What is not there need not be kept out: no proxies, no .netrc, no
-        # bundle of certificates from the environment, no cookies, and nobody who follows redirects.
+        # No session: merging its headers, proxies, cookies and hooks costs a sixth of a small image's CPU. Without one,
+        # nothing reads proxies, .netrc or certificates from the environment, keeps cookies, or follows redirects.
         self._adapter = GuardedAdapter(policy, limits.image_bytes, threads)
         self._headers = requests.structures.CaseInsensitiveDict(_HEADERS)
 
     def measure(self, url: str) -> Measured:
-        """Download an image and measure it.
+        """Download and measure an image.
 
         Raises
         ------
         MeasuringError
-            It could not be had, or is no whole image, or costs more than the limits allow.
+            The download failed, the file is not a complete image, or a limit was exceeded.
         """
         with deadline(self._limits.image_seconds):
             for _ in range(self._limits.redirects + 1):
                 check_url(url)
-                # Closed unread when it is left, whatever the body of a redirect or an error holds.
-                with _translated(url), self._get(url) as response:
+                # The body of a redirect or an error is not read: closing the response drops the connection.
+                with _translate_errors(url), self._get(url) as response:
                     target = _redirect_target(url, response)
                     if target is None:
-                        return self._measured(url, response)
+                        return self._measure_response(url, response)
                     url = target
             raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
 
-    def _measured(self, url: str, response: requests.Response) -> Measured:
+    def _measure_response(self, url: str, response: requests.Response) -> Measured:
         status = response.status_code
         if status != 200:
             raise MeasuringError(
@@ -118,7 +118,7 @@ class Fetcher:
         encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
         if encoding != "identity" and encoding not in _GZIP:
             raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"Content-Encoding {encoding[:40]} is not supported")
-        return self._read(response, Gunzip(_INFLATED_BYTES) if encoding in _GZIP else None)
+        return self._measure_body(response, Gunzip(_INFLATED_BLOCK_BYTES) if encoding in _GZIP else None)
 
     def _get(self, url: str) -> requests.Response:
         connect = seconds_left(self._limits.connect_seconds) or self._limits.connect_seconds
@@ -128,15 +128,15 @@ class Fetcher:
         request.headers = self._headers
         return self._adapter.send(request, stream=True, timeout=(connect, self._limits.read_seconds))
 
-    def _read(self, response: requests.Response, gunzip: Gunzip | None) -> Measured:
+    def _measure_body(self, response: requests.Response, gunzip: Gunzip | None) -> Measured:
         limit = self._limits.image_bytes
         length = response.headers.get("content-length", "")
-        # A number of more digits than 18 is none that Python would have to read.
+        # More than 18 digits are too large in any case, and need not be converted.
         if length.isdecimal() and (len(length) > 18 or int(length) > limit):
             raise too_large(limit)
         received = 0
         with SizeReader(self._limits.image_side) as reader:
-            # urllib3 undoes nothing: it takes every member of a gzip for a while without giving anything back.
+            # Not decoded by urllib3, which does not bound the number of gzip members: see `Gunzip`.
             while data := response.raw.read(_BLOCK_BYTES, decode_content=False):
                 seconds_left()
                 for block in (data,) if gunzip is None else gunzip.feed(data):
@@ -148,20 +148,20 @@ class Fetcher:
 
 
 def _redirect_target(url: str, response: requests.Response) -> str | None:
-    """Return where a response leads, or None when it is the last one."""
+    """Return the URL that a response redirects to, or None if it is not a redirect."""
     location = response.headers.get("location")
     if response.status_code not in _REDIRECTS or not location:
         return None
     try:
-        # http.client reads headers as Latin-1, servers send paths in UTF-8.
+        # http.client decodes headers as Latin-1, but servers send paths in UTF-8.
         return urljoin(url, location.encode("latin-1").decode())
     except ValueError as error:
         raise MeasuringError(FailureCode.INVALID_URL, f"{_host(url)} redirects to an invalid URL") from error
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into the domain's codes."""
+def _translate_errors(url: str) -> Iterator[None]:
+    """Raise errors of requests and urllib3 as `MeasuringError`."""
     try:
         yield
     except (InvalidURL, InvalidSchema, MissingSchema, LocationParseError, UnicodeError) as error:
@@ -172,7 +172,7 @@ def _translated(url: str) -> Iterator[None]:
         raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} timed out") from error
     except (RequestsConnectionError, requests.RequestException, HTTPError, OSError) as error:
         if _caused_by(error, http.client.IncompleteRead):
-            # The server promised more: the connection broke, and may hold the next time.
+            # The server announced more bytes: the connection broke, which may be transient.
             raise MeasuringError(
                 FailureCode.TRUNCATED, f"{_host(url)} closed the connection early", passing=True
             ) from error
@@ -185,14 +185,14 @@ def _translated(url: str) -> Iterator[None]:
 
 
 def _is_malformed(error: BaseException) -> bool:
-    """Tell an answer that breaks the protocol, as it will the next time, from a connection that broke."""
+    """Return whether the response violates HTTP, which a retry does not change, unlike a lost connection."""
     if _caused_by(error, http.client.RemoteDisconnected):
         return False
     return any(_caused_by(error, kind) for kind in (http.client.HTTPException, InvalidHeader))
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Tell whether an error of a kind lies below: urllib3 wraps what comes while it reads, once or twice."""
+    """Return whether an error has a cause of this kind: urllib3 wraps errors of reads once or twice."""
     while error is not None:
         if isinstance(error, kind):
             return True

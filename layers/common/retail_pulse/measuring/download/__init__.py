@@ -1,1 +1,1 @@
-"""An image over HTTP: who may be called, connections, bounded responses, and one deadline."""
+"""Downloading an image over HTTP: allowed servers, connections, and bounded responses."""

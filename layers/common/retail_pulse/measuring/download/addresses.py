@@ -1,4 +1,4 @@
-"""Who may be called: the rule on addresses that keeps clients' URLs out of private networks."""
+"""Which addresses may be called: clients' URLs must not reach private networks."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Not globally reachable, or a way into another address space, by IANA's registries of special-purpose addresses
-# (RFC 6890): https://www.iana.org/assignments/iana-ipv4-special-registry and …/iana-ipv6-special-registry, read in
-# November 2026. Ranges within one that is listed are left out.
+# Addresses that are not globally reachable, or that lead into another address space, from IANA's registries of
+# special-purpose addresses (RFC 6890), read in November 2026: https://www.iana.org/assignments/iana-ipv4-special-registry
+# and …/iana-ipv6-special-registry. Ranges within a listed one are left out.
 _RESERVED_V4 = tuple(
     map(
         ipaddress.IPv4Network,
@@ -16,8 +16,8 @@ _RESERVED_V4 = tuple(
             "0.0.0.0/8",  # this network
             "10.0.0.0/8",  # private use
             "100.64.0.0/10",  # shared address space
-            "127.0.0.0/8",  # loopback: the Lambda runtime's own API among others
-            "169.254.0.0/16",  # link local: instance metadata and credentials among others
+            "127.0.0.0/8",  # loopback, including the Lambda runtime API
+            "169.254.0.0/16",  # link local, including instance metadata and credentials
             "172.16.0.0/12",  # private use
             "192.0.0.0/24",  # protocol assignments
             "192.0.2.0/24",  # documentation
@@ -27,12 +27,12 @@ _RESERVED_V4 = tuple(
             "198.51.100.0/24",  # documentation
             "203.0.113.0/24",  # documentation
             "224.0.0.0/4",  # multicast
-            "240.0.0.0/4",  # reserved, and the limited broadcast
+            "240.0.0.0/4",  # reserved, and limited broadcast
         ),
     )
 )
-# Only 2000::/3 is assigned for global unicast (RFC 4291, section 2.4): mapped, compatible, translated, unique local,
-# link local and multicast addresses all lie outside of it.
+# Only 2000::/3 is assigned for global unicast (RFC 4291, section 2.4). Mapped, compatible, translated, unique local,
+# link local and multicast addresses are all outside it.
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _RESERVED_V6 = tuple(
     map(
@@ -48,23 +48,23 @@ _RESERVED_V6 = tuple(
 
 
 def is_allowed(address: str, allowed_networks: Sequence[Network] = ()) -> bool:
-    """Tell whether an image server may have this address.
+    """Return whether images may be requested from this address.
 
     Parameters
     ----------
     address
-        An address as `getaddrinfo` or `getpeername` gives it, also with a zone (``fe80::1%eth0``).
+        An address as returned by `getaddrinfo` or `getpeername`, possibly with a zone (``fe80::1%eth0``).
     allowed_networks
         Networks that are allowed although they are not public.
 
     Raises
     ------
     ValueError
-        The text is no address.
+        The text is not an address.
     """
     parsed: Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        # A socket of family IPv6 reaches an IPv4 host by such an address: what counts is the host.
+        # An IPv6 socket reaches an IPv4 host at such an address, so the IPv4 rules apply.
         parsed = parsed.ipv4_mapped
     if any(parsed in network for network in allowed_networks):
         return True

@@ -1,9 +1,8 @@
-"""Connections to image servers: urllib3's, with a look at the address that the socket is connected to.
+"""urllib3 connections that check the port, the host name and the address where the socket is made.
 
-Checking a name before the request would leave a gap in which its address may change (DNS rebinding); here the address
-is checked where the connection is made, for every connection and so for every redirect. Resolution happens once, and
-all of its answers must pass. The URL, the Host header, SNI and the pool's key keep the name. Port and name are looked
-at in the same place: no difference between two readings of a URL leads around it.
+Checking a name before the request would leave a gap in which its address may change (DNS rebinding). Here every
+connection is checked, and so every redirect, however a URL was parsed. The name is resolved once per connection, and
+all of its addresses must be allowed. The URL, the Host header, SNI and the pool's key keep the name.
 
 `_new_conn` is an internal of urllib3, which is pinned for that reason.
 """
@@ -28,20 +27,20 @@ from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.download.responses import BoundedResponse
 from retail_pulse.measuring.download.sockets import DeadlineSocket, DeadlineTLSSocket
 
-# A name may have any number of addresses; each one tried costs up to the connect timeout.
-_MAX_ADDRESSES_TRIED = 4
+# A name may have any number of addresses, and each attempt takes up to the connect timeout.
+_MAX_CONNECT_ATTEMPTS = 4
 
-# It warns of broken headers with the URL, which no log line may hold.
+# It warns of invalid headers with the URL, which must not be logged.
 logging.getLogger("urllib3").propagate = False
 
-# Of `getaddrinfo`: family, kind, protocol, canonical name, address.
-_Answer = tuple[Any, Any, int, str, tuple[Any, ...]]
+# As returned by `getaddrinfo`: family, type, protocol, canonical name, address.
+_AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
 class _GuardedMixin:
-    """Makes the connection's socket, to an allowed address only."""
+    """Connects sockets to allowed addresses only."""
 
-    # Set by `GuardedAdapter`, on a subclass of its own.
+    # Set by `GuardedAdapter` on a subclass.
     policy: CallPolicy
 
     _dns_host: str
@@ -51,29 +50,28 @@ class _GuardedMixin:
 
     def _new_conn(self) -> socket.socket:
         self.policy.check_host(self._dns_host, self.port)
-        answers = _resolve(self._dns_host, self.port)
-        for *_, address in answers:
+        resolved = _resolve(self._dns_host, self.port)
+        for *_, address in resolved:
             self.policy.check_address(self._dns_host, str(address[0]))
-        for answer in answers[:_MAX_ADDRESSES_TRIED]:
+        for info in resolved[:_MAX_CONNECT_ATTEMPTS]:
             try:
-                return self._connect(answer)
+                return self._connect(info)
             except OSError as error:
                 failure = error
         if isinstance(failure, TimeoutError):
             raise MeasuringError(FailureCode.TIMEOUT, f"connecting to {self._dns_host} timed out")
-        raise MeasuringError(
-            FailureCode.CONNECT_FAILED, f"cannot connect to {self._dns_host}: {failure.strerror or failure}"
-        )
+        message = f"cannot connect to {self._dns_host}: {failure.strerror or failure}"
+        raise MeasuringError(FailureCode.CONNECT_FAILED, message)
 
-    def _connect(self, answer: _Answer) -> socket.socket:
-        family, kind, protocol, _, address = answer
+    def _connect(self, info: _AddressInfo) -> socket.socket:
+        family, kind, protocol, _, address = info
         connection = DeadlineSocket(family, kind, protocol)
         try:
             for option in self.socket_options or ():
                 connection.setsockopt(*option)
             connection.settimeout(seconds_left(self.timeout))
             connection.connect(address)
-            # What counts is who answers; the kernel may have been told to send the connection elsewhere.
+            # The peer may differ from the address: routing rules can redirect a connection.
             self.policy.check_address(self._dns_host, str(connection.getpeername()[0]))
         except BaseException:
             connection.close()
@@ -81,16 +79,14 @@ class _GuardedMixin:
         return connection
 
 
-def _resolve(host: str, port: int) -> list[_Answer]:
+def _resolve(host: str, port: int) -> list[_AddressInfo]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        passing = error.errno == socket.EAI_AGAIN
-        raise MeasuringError(
-            FailureCode.DNS_FAILED, f"cannot resolve {host}: {error.strerror}", passing=passing
-        ) from error
+        message = f"cannot resolve {host}: {error.strerror}"
+        raise MeasuringError(FailureCode.DNS_FAILED, message, passing=error.errno == socket.EAI_AGAIN) from error
     except (UnicodeError, ValueError) as error:
-        # A label that is too long, or a zone that is none.
+        # Such as a label that is too long, or an invalid zone.
         raise MeasuringError(FailureCode.INVALID_URL, f"invalid host name: {host!r}") from error
 
 
@@ -100,15 +96,15 @@ class GuardedAdapter(HTTPAdapter):
     Parameters
     ----------
     policy
-        Who may be called.
+        Which servers may be called.
     body_bytes
-        Most bytes of a body, as they come.
+        Maximum size of a body in bytes, before any decompression.
     connections
-        Threads that use it at once; that many hosts and connections a host are kept.
+        How many threads use the adapter at once. As many hosts are kept, and as many connections per host.
 
     Notes
     -----
-    One TLS context serves every host: reading the bundle of certificates anew for each costs 20 ms of processor.
+    One TLS context serves every host: loading the certificate bundle takes 20 ms of CPU.
     """
 
     def __init__(self, policy: CallPolicy, body_bytes: int, connections: int) -> None:
@@ -126,22 +122,22 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
-        """Make the pools with the guarded connections and the one context."""
+        """Create the pools, with guarded connections and the shared TLS context."""
         self.poolmanager = PoolManager(
             num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._context, cert_reqs="CERT_REQUIRED"
         )
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def cert_verify(self, *_: Any) -> None:
-        """Leave the pool as it is: the context holds the certificates, and has to be asked to verify only once."""
+        """Do nothing: the shared TLS context has the certificates and verifies."""
 
     def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
-        """Find the pool by the URL alone: no proxies are looked for, and no bundle is added to the context.
+        """Return the pool for the URL, without proxies or further certificates.
 
         Raises
         ------
         MeasuringError
-            `invalid_url`: urllib3 could read the URL, and the standard library cannot.
+            `invalid_url`: urllib3 can parse the URL, but the standard library cannot.
         """
         try:
             parts = urlsplit(request.url or "")
@@ -152,9 +148,9 @@ class GuardedAdapter(HTTPAdapter):
         return pool
 
     def build_response(self, request: PreparedRequest, raw: Any) -> Response:
-        """Return what the fetcher looks at: status, headers, body. Nothing of it is read for cookies.
+        """Return a response with status, headers and body, but without cookies.
 
-        The standard library's parser of them takes time in the square of a header's length, 0.14 s for 63 KB.
+        The standard library's cookie parser takes quadratic time in a header's length: 0.14 s for 63 KB.
         """
         response = Response()
         response.status_code = raw.status
@@ -165,5 +161,5 @@ class GuardedAdapter(HTTPAdapter):
         return response
 
     def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
-        """Return what the request line names: without proxies the path and the query."""
+        """Return the target of the request line: path and query, since there are no proxies."""
         return request.path_url

@@ -1,4 +1,4 @@
-"""Who may be called: ports, names and addresses of image servers, and what a URL may say."""
+"""Which servers may be called: the rules on URLs, ports, host names and addresses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,24 +9,23 @@ from urllib3.util import parse_url
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.download.addresses import Network, is_allowed
 
-# What a client may submit (`contract.URL_BYTES`), so that a redirect is given no more.
+# The limit of a submitted URL (`URL_BYTES` in `api/submit_body.py`), applied to redirects too.
 _URL_BYTES = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """Who may be called; held against every connection, so at every redirect too.
+    """Which servers may be called. Checked for every connection, and so for every redirect.
 
     Parameters
     ----------
     networks
-        Networks that images may come from although they are not public.
+        Networks that are allowed although they are not public.
     ports
-        The ports that may be called.
+        The allowed ports.
     hosts
-        The host names that may be called: ``img.example.com`` is that name alone, ``*.example.com`` and
-        ``.example.com`` are all names below it, at any depth. Names outside of ASCII in their ``xn--`` form. Empty for
-        any host.
+        The allowed host names; empty for any. ``img.example.com`` is only that name; ``*.example.com`` and
+        ``.example.com`` are all names below it, at any depth. Non-ASCII names are given in their ``xn--`` form.
     """
 
     networks: Sequence[Network] = ()
@@ -34,12 +33,12 @@ class CallPolicy:
     hosts: Sequence[str] = ()
 
     def check_host(self, host: str, port: int) -> None:
-        """Look at a name and a port before the name is looked up.
+        """Check a host name and a port, before the name is resolved.
 
         Raises
         ------
         MeasuringError
-            `blocked_address`: one of them is not allowed.
+            `blocked_address`: the host name or the port is not allowed.
         """
         if not any(port in ports for ports in self.ports):
             raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"port {port} of {host} is not among the allowed ports")
@@ -47,12 +46,12 @@ class CallPolicy:
             raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{host} is not among the allowed hosts")
 
     def check_address(self, host: str, address: str) -> None:
-        """Look at an address of a host, as `getaddrinfo` or `getpeername` gives it.
+        """Check an address of a host, as returned by `getaddrinfo` or `getpeername`.
 
         Raises
         ------
         MeasuringError
-            `blocked_address`: it is not public, nor in a network that is allowed.
+            `blocked_address`: the address is neither public nor in an allowed network.
         """
         if not is_allowed(address, self.networks):
             what = "is not a public address" if host == address else "resolves to an address that is not public"
@@ -65,13 +64,13 @@ def _matches(host: str, pattern: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """Look at what a URL says before it is called.
+    """Check a URL before it is requested.
 
     Raises
     ------
     MeasuringError
-        `invalid_url`: it is no http or https URL, is too long, has no host, holds credentials, or characters that no
-        URL has.
+        `invalid_url`: the URL is not http or https, is too long, has no host, or contains credentials or invalid
+        characters.
     """
     if len(url.encode(errors="replace")) > _URL_BYTES:
         raise MeasuringError(FailureCode.INVALID_URL, f"the URL is longer than {_URL_BYTES:,} bytes")

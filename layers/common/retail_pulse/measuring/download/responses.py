@@ -1,10 +1,10 @@
-"""HTTP responses that are bounded while they are read: the head in bytes, the body in bytes off the wire.
+"""HTTP responses whose head and body are bounded while they are read.
 
-`http.client` bounds a line to 64 KB and the headers to 100 lines, which is 6.5 MB for every thread, takes any number
-of 1xx answers and trailers, and reads a chunk of a negative size to its end into memory.
+`http.client` allows 100 header lines of 64 KB, 6.5 MB per thread, and any number of 1xx responses and trailers. A chunk
+of a negative size it reads to its end into memory.
 
-Three internals of `http.client` are overridden, `begin`, `_read_next_chunk_size` and `_read_and_discard_trailer`;
-`tests/measuring` would show it if a Python named them anew.
+`begin`, `_read_next_chunk_size` and `_read_and_discard_trailer` of `http.client` are overridden. The last two are
+internals; `tests/measuring` fails if a Python version renames them.
 """
 
 import http.client
@@ -15,7 +15,7 @@ from typing import Any
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 
-# Servers themselves send 8 to 32 KB at most; with 100 threads it is 6.5 MB in all.
+# Servers send at most 8 to 32 KB. With 100 threads, this is 6.5 MB in total.
 MAX_HEAD_BYTES = 64 * 1024
 
 
@@ -25,7 +25,7 @@ def too_large(max_bytes: int) -> MeasuringError:
 
 
 class _BoundedLines:
-    """Reads lines up to a number of bytes in all."""
+    """Reads lines up to a total number of bytes."""
 
     def __init__(self, source: io.BufferedIOBase, what: str) -> None:
         self._source = source
@@ -44,32 +44,31 @@ class _BoundedLines:
 
 
 class BoundedResponse(http.client.HTTPResponse):
-    """A response whose server cannot make it larger than it may be."""
+    """A response that raises `MeasuringError` when its head or body is too large."""
 
-    # Set by `GuardedAdapter`, on a subclass of its own.
+    # Set by `GuardedAdapter` on a subclass.
     max_body_bytes: int
 
     _body_bytes = 0
-    # Of http.client; None once the response is closed.
+    # Of http.client: the source of bytes, None once the response is closed.
     fp: Any
 
     def begin(self) -> None:
-        """Read the head, 1xx answers before it included."""
+        """Read the head, including any 1xx responses before it."""
         with self._bounded("the response headers"):
             try:
                 super().begin()
             except http.client.HTTPException as error:
-                # http.client has no class of its own for too many headers.
-                if type(error) is http.client.HTTPException:
-                    raise MeasuringError(
-                        FailureCode.TOO_LARGE, f"the response headers are too large: {error}"
-                    ) from error
-                raise
+                # http.client raises no subclass for too many headers.
+                if type(error) is not http.client.HTTPException:
+                    raise
+                message = f"the response headers are too large: {error}"
+                raise MeasuringError(FailureCode.TOO_LARGE, message) from error
 
     def read(self, amt: int | None = None) -> bytes:
-        """Read some of the body; what has to be decompressed counts as it comes."""
+        """Read some of the body, and count the bytes before any decompression."""
         if amt is not None and self.chunked:
-            # http.client keeps the chunks apart until it has enough of them: 2.7 MB for 64 KB in chunks of one byte.
+            # http.client collects chunks in a list: 2.7 MB for 64 KB in chunks of one byte.
             pieces = bytearray()
             while len(pieces) < amt and (piece := self.read1(amt - len(pieces))):
                 pieces += piece
@@ -98,6 +97,6 @@ class BoundedResponse(http.client.HTTPResponse):
         try:
             yield
         finally:
-            # Unless the connection was closed meanwhile, which leaves none.
+            # It is None if the connection was closed meanwhile.
             if self.fp is lines:
                 self.fp = source

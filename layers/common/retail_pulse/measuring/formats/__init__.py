@@ -1,1 +1,1 @@
-"""An image as bytes: its format, its size, and whether it is complete."""
+"""Image files: their format, their size, and whether they are complete."""

@@ -1,7 +1,7 @@
 """GIF: the size of the logical screen, the end from the trailer.
 
-The reader gets the first 64 bytes of the file, or fewer if it is shorter. It raises `struct.error` or `IndexError`
-when the file ends within its header.
+The reader gets the first 64 bytes of the file, or all of a shorter one. It raises `struct.error` or `IndexError` if
+the file ends within its header.
 """
 
 import re
@@ -10,29 +10,29 @@ import struct
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Walker
 
-# Writers fill sub-blocks up to 255 bytes and leave a short one at the end of each picture or text. What is at least
-# this long is bounded by the file's own length; of shorter ones, 25 million fit into 50 MB.
+# Writers fill sub-blocks to 255 bytes, except the last one of each image or text. The file's length bounds the number
+# of longer sub-blocks; of shorter ones, 25 million fit into 50 MB.
 _SHORT_SUB_BLOCK = 32
 _MAX_SHORT_SUB_BLOCKS = 1_000_000
 _INTRODUCER = re.compile(rb"[!,;]")
 
 
 class GifReader(Walker):
-    """Whole when the blocks end with the trailer (GIF89a specification, section 27)."""
+    """Reads a GIF, which is complete if its blocks end with the trailer (GIF89a specification, section 27)."""
 
     reach = 1
 
     def __init__(self, head: bytes) -> None:
-        super().__init__(13 + _colour_table(head[10]))
+        super().__init__(13 + _color_table(head[10]))
         self.size = struct.unpack_from("<HH", head, 6)
-        self._place = self._block
+        self._next_step = self._block
         self._short = 0
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
-        self._place(data, at)
+        self._next_step(data, at)
 
     def _block(self, data: bytes | bytearray, at: int) -> None:
-        # Some writers leave padding between blocks.
+        # Some writers pad between blocks.
         found = _INTRODUCER.search(data, at)
         self._next += (found.start() if found else len(data)) - at
         if found is None:
@@ -40,19 +40,19 @@ class GifReader(Walker):
         introducer = found[0]
         if introducer == b"!":  # an extension: its label, then sub-blocks
             self._next += 2
-            self._place = self._sub_blocks
-        elif introducer == b",":  # an image: eight bytes of place and size, then its flags
+            self._next_step = self._sub_blocks
+        elif introducer == b",":  # an image: eight bytes of position and size, then its flags
             self._next += 9
-            self._place = self._image_flags
+            self._next_step = self._image_flags
         else:
             self._ended = True
 
     def _image_flags(self, data: bytes | bytearray, at: int) -> None:
-        self._next += 2 + _colour_table(data[at])  # behind the table the code size, then sub-blocks
-        self._place = self._sub_blocks
+        self._next += 2 + _color_table(data[at])  # after the table the code size, then sub-blocks
+        self._next_step = self._sub_blocks
 
     def _sub_blocks(self, data: bytes | bytearray, at: int) -> None:
-        # In one go: with one byte each, millions of them fit into a file.
+        # In one step: millions of sub-blocks of one byte fit into a file.
         begin, end = self._next - at, len(data)
         short = self._short
         while at < end:
@@ -61,7 +61,7 @@ class GifReader(Walker):
             if length < _SHORT_SUB_BLOCK:
                 short += 1
                 if length == 0:
-                    self._place = self._block
+                    self._next_step = self._block
                     break
         self._next = begin + at
         self._short = short
@@ -69,10 +69,10 @@ class GifReader(Walker):
             message = f"the GIF has more than {_MAX_SHORT_SUB_BLOCKS:,} short sub-blocks"
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, message)
 
-    def is_whole(self, _length: int) -> bool:
-        """Tell whether the trailer was reached."""
+    def is_complete(self, _length: int) -> bool:
+        """Return whether the trailer was reached."""
         return self._ended
 
 
-def _colour_table(flags: int) -> int:
+def _color_table(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0

@@ -1,4 +1,4 @@
-"""AVIF and HEIC: boxes of ISO base media files; the size is a property of the primary item (ISO/IEC 23008-12)."""
+"""AVIF and HEIC: ISO base media files, whose size is a property of the primary item (ISO/IEC 23008-12)."""
 
 import struct
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Size, Walker
 
-# That of a phone's picture in 48 tiles has 5 KB.
+# The box of a phone's image in 48 tiles has 5 KB.
 _MAX_META_BYTES = 256 * 1024
 
 
 class IsoReader(Walker):
-    """Whole when the outermost boxes and all items end within the file (ISO/IEC 14496-12, sections 4.2 and 8.11.3).
+    """Reads an AVIF or HEIC, which is complete if its outermost boxes and all items end within the file.
 
-    A last box of length 0 reaches to the end of the file, wherever that is. A rotation is not applied: the perimeter
-    is the same.
+    See ISO/IEC 14496-12, sections 4.2 and 8.11.3. A last box of length 0 extends to the end of the file. Rotations are
+    not applied: they do not change the perimeter.
     """
 
     def __init__(self) -> None:
@@ -32,35 +32,35 @@ class IsoReader(Walker):
                 message = f"the meta box has {length:,} bytes; the limit is {_MAX_META_BYTES:,}"
                 raise MeasuringError(FailureCode.NOT_AN_IMAGE, message)
             if at + length > len(data):
-                self.reach = length  # come again when all of it is there
+                self.reach = length  # repeat this step once the box has arrived
                 return
             self.size, self._items_end = _read_meta(bytes(data[at + header + 4 : at + length]))
             self.reach = 16
         if length == 0:
             self._open_end = self._ended = True
         elif length < header:
-            self._ended = True  # no box: trailing bytes of some other kind
+            self._ended = True  # trailing bytes that are not a box
         else:
             self._next += length
 
-    def is_whole(self, length: int) -> bool:
-        """Tell whether the last box that begins in the file also ends there."""
+    def is_complete(self, length: int) -> bool:
+        """Return whether the last box that starts in the file also ends there."""
         if length < self._items_end:
             return False
         if self._open_end or self._ended:
             return self._open_end or self._next <= length
-        if self._next < length and len(self._rest) >= 8:  # a last box of 8 to 15 bytes, shorter than a step's reach
+        if self._next < length and len(self._rest) >= 8:  # a last box of 8 to 15 bytes is below a step's reach
             return 8 <= int.from_bytes(self._rest[:4]) <= length - self._next
         return self._next == length
 
 
 def _read_meta(meta: bytes) -> tuple[Size, int]:
-    """Return the size of the primary item, and where the last item ends in the file.
+    """Return the size of the primary item, and the offset in the file where the last item ends.
 
     Raises
     ------
     MeasuringError
-        There is no size, or the boxes do not fit into each other.
+        The size is missing, or a box is invalid.
     """
     try:
         boxes = {kind: content for kind, content in _boxes(meta) if kind in (b"pitm", b"iprp", b"iloc")}
@@ -92,21 +92,21 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _associated(ipma: bytes, item: int) -> Iterator[int]:
-    """Yield the numbers of an item's properties, from 1."""
+    """Yield the indices of an item's properties, from 1."""
     version, wide, entries = ipma[0], ipma[3] & 1, int.from_bytes(ipma[4:8])
     at, id_bytes, index_bytes = 8, 4 if version else 2, 2 if wide else 1
     for _ in range(entries):
         found, count = int.from_bytes(ipma[at : at + id_bytes]), ipma[at + id_bytes]
         at += id_bytes + 1
         if found == item:
-            for place in range(at, at + count * index_bytes, index_bytes):
-                # The highest bit says that the property is essential.
-                yield int.from_bytes(ipma[place : place + index_bytes]) & (0x7FFF if wide else 0x7F)
+            for offset in range(at, at + count * index_bytes, index_bytes):
+                # The highest bit marks an essential property.
+                yield int.from_bytes(ipma[offset : offset + index_bytes]) & (0x7FFF if wide else 0x7F)
         at += count * index_bytes
 
 
-class _Numbers:
-    """Reads numbers of some bytes, one behind the other."""
+class _NumberReader:
+    """Reads numbers of given lengths, one after another."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data = data
@@ -120,20 +120,20 @@ class _Numbers:
 
 
 def _item_ends(iloc: bytes) -> Iterator[int]:
-    """Yield where the extents of items end in the file (ISO/IEC 14496-12, section 8.11.3)."""
+    """Yield the offsets in the file where the extents of items end (ISO/IEC 14496-12, section 8.11.3)."""
     version = iloc[0]
     offset_bytes, length_bytes, base_bytes = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4
     index_bytes = iloc[5] & 15 if version else 0
     id_bytes = 4 if version == 2 else 2
-    numbers = _Numbers(iloc, 6)
+    numbers = _NumberReader(iloc, 6)
     for _ in range(numbers.next(id_bytes)):
         numbers.next(id_bytes)
-        # 0: in the file; 1 and 2: in a box of the meta box, in another item.
+        # 0: in the file; 1: in a box of the meta box; 2: in another item.
         method = numbers.next(2) & 15 if version else 0
         in_this_file = numbers.next(2) == 0 and method == 0
         base, extents = numbers.next(base_bytes), numbers.next(2)
         if not offset_bytes + length_bytes + index_bytes:
-            continue  # any number of nothing
+            continue  # extents without bytes, of which there may be any number
         for _ in range(extents):
             numbers.next(index_bytes)
             offset, length = numbers.next(offset_bytes), numbers.next(length_bytes)

@@ -1,7 +1,7 @@
 """PNG: the size from IHDR, the end from IEND.
 
-The reader gets the first 64 bytes of the file, or fewer if it is shorter. It raises `struct.error` or `IndexError`
-when the file ends within its header.
+The reader gets the first 64 bytes of the file, or all of a shorter one. It raises `struct.error` or `IndexError` if
+the file ends within its header.
 """
 
 import struct
@@ -11,25 +11,25 @@ from retail_pulse.measuring.formats.walker import Walker
 
 
 class PngReader(Walker):
-    """Whole when the chunks end with IEND and its checksum (PNG specification, section 5)."""
+    """Reads a PNG, which is complete if its chunks end with IEND and its checksum (PNG specification, section 5)."""
 
     reach = 8
 
     def __init__(self, head: bytes) -> None:
         super().__init__(8)
         # Apple's variant has a chunk of four bytes before the header.
-        place = 24 if head[12:16] == b"CgBI" else 8
-        kind, width, height = struct.unpack_from(">4x4sII", head, place)
+        offset = 24 if head[12:16] == b"CgBI" else 8
+        kind, width, height = struct.unpack_from(">4x4sII", head, offset)
         if kind != b"IHDR":
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the PNG does not start with an IHDR chunk")
         self.size = width, height
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
         length, kind = struct.unpack_from(">I4s", data, at)
-        # Length, kind and checksum have four bytes each.
+        # Length, type and checksum have four bytes each.
         self._next += 12 + length
         self._ended = kind == b"IEND"
 
-    def is_whole(self, length: int) -> bool:
-        """Tell whether the last chunk was reached and ends in the file."""
+    def is_complete(self, length: int) -> bool:
+        """Return whether the last chunk was reached and ends within the file."""
         return self._ended and self._next <= length

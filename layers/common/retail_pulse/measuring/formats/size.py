@@ -1,7 +1,7 @@
-"""The size of an image from its header: pixels are never decoded, so that a decompression bomb costs nothing.
+"""The size of an image from its header. Pixels are never decoded, so decompression bombs have no effect.
 
-Each format has a reader that walks the file as it comes. Pillow and imagesize want a prefix of the file, again and
-again until the size is in it: 16 MB of it for a JPEG with as many comments, 64 MB of inflated texts for a PNG.
+Each format has a reader that walks through the file as it arrives. Pillow and imagesize need a prefix of the file,
+retried until it includes the size: 16 MB for a JPEG with as many comments, 64 MB of decompressed texts for a PNG.
 """
 
 import struct
@@ -20,9 +20,21 @@ from retail_pulse.measuring.formats.webp import webp_reader
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32
-# Enough for the sizes at fixed places, too.
+# Enough for headers at fixed offsets, too.
 _HEAD_BYTES = 64
 
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+)
+_AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 _UNSUPPORTED = (
     (b"8BPS", "PSD"),
@@ -37,30 +49,20 @@ _UNSUPPORTED = (
 
 
 def format_of(head: bytes) -> str:
-    """Tell a file's format by its first 32 bytes.
+    """Return the format of a file with these first 32 bytes.
 
     Raises
     ------
     MeasuringError
-        `unsupported_format` for images that this service does not measure, `not_an_image` for everything else.
+        `unsupported_format` for images of other formats, `not_an_image` for all other files.
     """
-    for signature, name in (
-        (b"\xff\xd8\xff", "JPEG"),
-        (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"GIF87a", "GIF"),
-        (b"GIF89a", "GIF"),
-        (b"BM", "BMP"),
-        (b"II*\x00", "TIFF"),
-        (b"MM\x00*", "TIFF"),
-        (b"II+\x00", "TIFF"),
-        (b"MM\x00+", "TIFF"),
-    ):
+    for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        if head[8:12] in (b"avif", b"avis"):
+        if head[8:12] in _AVIF_BRANDS:
             return "AVIF"
         if head[8:12] in _HEIF_BRANDS:
             return "HEIC"
@@ -71,16 +73,16 @@ def format_of(head: bytes) -> str:
 
 
 class SizeReader:
-    """Takes a file's bytes as they come and finds its size and its end.
+    """Reads a file as it arrives, and finds the image's size and whether the file is complete.
 
     Parameters
     ----------
     max_side
-        Most pixels of a width or a height.
+        Maximum width and height in pixels.
 
     Notes
     -----
-    Memory does not grow with the file. Close it (or use ``with``): a TIFF lies in a temporary file.
+    Memory does not grow with the file. Close the reader (or use ``with``): TIFFs are kept in a temporary file.
     """
 
     def __init__(self, max_side: int) -> None:
@@ -97,17 +99,17 @@ class SizeReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of what is kept."""
+        """Release what the reader holds."""
         if isinstance(self._reader, TiffReader):
             self._reader.close()
 
     def feed(self, block: bytes) -> None:
-        """Take the next bytes.
+        """Read the next bytes.
 
         Raises
         ------
         MeasuringError
-            What came so far is no image, or none that is measured: the rest need not be downloaded.
+            The file is not an image of a supported format: the rest need not be downloaded.
         """
         self._length += len(block)
         if self._reader is not None:
@@ -122,16 +124,16 @@ class SizeReader:
             self._start(block)
 
     def result(self) -> Measured:
-        """Give the size, after the last byte.
+        """Return the size, after the last byte.
 
         Raises
         ------
         MeasuringError
-            The file is no image, is cut off, or is larger than allowed.
+            The file is not an image, is incomplete, or has more pixels than allowed.
         """
         if self._reader is None:
             self._start(bytes(self._head))
-        if self._reader is None or not self._reader.is_whole(self._length):
+        if self._reader is None or not self._reader.is_complete(self._length):
             message = f"the {self._format} is incomplete: it ends after {self._length:,} bytes"
             raise MeasuringError(FailureCode.TRUNCATED, message)
         if self._reader.size is None:
@@ -146,7 +148,7 @@ class SizeReader:
         return Measured(self._format, width, height, self._length)
 
     def _start(self, data: bytes) -> None:
-        """Choose the reader; there is none yet when the file ends within its header."""
+        """Choose the reader. There is none while the file ends within its header."""
         self._format = format_of(data[:_SIGNATURE_BYTES])
         try:
             self._reader = _READERS[self._format](data[:_HEAD_BYTES])

@@ -1,74 +1,74 @@
-"""Walking a file from one place of interest to the next as its bytes pass by, and keeping none of what lies between."""
+"""Walking through a file from one position of interest to the next, as its bytes arrive, without keeping the rest."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 
-# Real files have some thousand segments, chunks or frames; of the smallest ones, millions fit into a file.
+# Real files have up to a few thousand segments, chunks or frames. Millions of the smallest ones fit into a file.
 MAX_STEPS = 100_000
 
 Size = tuple[int, int]
 
 
 class FormatReader(Protocol):
-    """Finds the size and the end of a file of one format.
+    """Finds the size of an image and the end of its file, for one format.
 
     Attributes
     ----------
     size
-        Width and height in pixels, None as long as they have not passed by.
+        Width and height in pixels; None until they have been read.
     """
 
     size: Size | None
 
     def feed(self, block: bytes) -> None:
-        """Look at the next bytes; the first call starts at the file's first byte."""
+        """Read the next bytes of the file, from its first byte on."""
 
-    def is_whole(self, length: int) -> bool:
-        """Tell whether the file, of this length in all, has its end."""
+    def is_complete(self, length: int) -> bool:
+        """Return whether the file is complete, given its total length."""
 
 
-class AtLeast:
-    """Whole when the file has at least the bytes that its header claims."""
+class DeclaredLength:
+    """Reads a file that is complete if it has at least the length that its header declares."""
 
     def __init__(self, size: Size, length: int) -> None:
         self.size: Size | None = size
         self._length = length
 
     def feed(self, block: bytes) -> None:
-        """Nothing to see: the length tells."""
+        """Do nothing: the total length is enough."""
 
-    def is_whole(self, length: int) -> bool:
-        """Compare the lengths."""
+    def is_complete(self, length: int) -> bool:
+        """Return whether the file has the declared length."""
         return length >= self._length
 
 
-class MarkBehind:
-    """Looks for a mark that stands anywhere behind an offset."""
+class MarkerFinder:
+    """Finds a marker anywhere after an offset."""
 
-    def __init__(self, mark: bytes, offset: int) -> None:
-        self._mark = mark
+    def __init__(self, marker: bytes, offset: int) -> None:
+        self._marker = marker
         self._skip = offset
         self._tail = b""
         self.is_found = False
 
     def feed(self, block: bytes | bytearray) -> None:
-        """Look for the mark, also across two blocks."""
+        """Find the marker, also across two blocks."""
         if self.is_found:
             return
         if self._skip >= len(block):
             self._skip -= len(block)
             return
         start, self._skip = self._skip, 0
-        keep = len(self._mark) - 1
+        keep = len(self._marker) - 1
         seam = self._tail + block[start : start + keep]
-        self.is_found = self._mark in seam or block.find(self._mark, start) >= 0
+        self.is_found = self._marker in seam or block.find(self._marker, start) >= 0
         self._tail = (self._tail + block[max(start, len(block) - keep) :])[-keep:]
 
 
 class Walker(ABC):
-    """Walks a file from one position of interest to the next, skipping what lies between.
+    """Walks through a file from one position of interest to the next, and skips the bytes between them.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Walker(ABC):
         The first position of interest.
     """
 
-    # Bytes that the next step looks at.
+    # How many bytes the next step reads.
     reach: int
 
     def __init__(self, position: int) -> None:
@@ -93,7 +93,7 @@ class Walker(ABC):
         Raises
         ------
         MeasuringError
-            The file breaks its format's rules, or wants more steps than any real one.
+            The file violates its format, or takes more steps than any real file.
         """
         begin, self._offset = self._offset, self._offset + len(block)
         if self._ended or self._next >= self._offset:
@@ -111,7 +111,7 @@ class Walker(ABC):
             if self._steps > MAX_STEPS:
                 raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the file has more than {MAX_STEPS:,} parts")
             self._step(data, at)
-        # What is kept between two blocks is less than a step's reach.
+        # Less than a step's reach is kept for the next block.
         if self._ended or self._next >= self._offset:
             self._rest = bytearray()
         elif data is self._rest:
@@ -121,8 +121,8 @@ class Walker(ABC):
 
     @abstractmethod
     def _step(self, data: bytes | bytearray, at: int) -> None:
-        """Look at the position of interest, which lies at ``data[at]``, and set the next one."""
+        """Read the position of interest, at ``data[at]``, and set the next one."""
 
     @abstractmethod
-    def is_whole(self, length: int) -> bool:
-        """Tell whether the file, of this length in all, has its end."""
+    def is_complete(self, length: int) -> bool:
+        """Return whether the file is complete, given its total length."""
