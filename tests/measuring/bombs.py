@@ -1,4 +1,4 @@
-"""Hostile files: small ones that claim to be large, and large ones of as many small parts as fit."""
+"""Hostile files: small ones that claim to be large, and large ones with as many small parts as fit."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ MB = 1024 * 1024
 
 
 def bombs(size: int = 8 * MB) -> Iterator[tuple[str, bytes]]:
-    """Make them, the large ones of a size in bytes."""
+    """Yield the name and content of each file; the large ones have about so many bytes."""
     for name, make in _BOMBS.items():
         yield name, make(size)
 
@@ -37,21 +37,21 @@ def _zeros(size: int) -> bytes:
     return zlib.compress(bytes(size), 9)
 
 
-def _tiff(entries: list[tuple[int, int, int, int]], *, following: int = 0, behind: bytes = b"") -> bytes:
+def _tiff(entries: list[tuple[int, int, int, int]], *, following: int = 0, tail: bytes = b"") -> bytes:
     table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + table + struct.pack("<I", following) + behind
+    return struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + table + struct.pack("<I", following) + tail
 
 
 def _tiff_of_strips(size: int) -> bytes:
     count = size // 8 - 50
     at = 14 + 12 * 4
     entries = [(256, 4, 1, 50), (257, 4, 1, 50), (273, 4, count, at), (279, 4, count, at + 4 * count)]
-    return _tiff(entries, behind=bytes(8 * count))
+    return _tiff(entries, tail=bytes(8 * count))
 
 
 def _tiff_of_tags(size: int) -> bytes:
     # Every tag's value is the whole file.
-    return _tiff([(256 + number, 7, size - 10, 8) for number in range(65_000)], behind=bytes(max(0, size - 780_014)))
+    return _tiff([(256 + number, 7, size - 10, 8) for number in range(65_000)], tail=bytes(max(0, size - 780_014)))
 
 
 def _tiff_of_directories(size: int) -> bytes:
@@ -62,8 +62,8 @@ def _tiff_of_directories(size: int) -> bytes:
     return bytes(body)
 
 
-def _tiff_of_offsets_alone(size: int) -> bytes:
-    # In each directory, three tags of offsets name the same values and their counts have none.
+def _tiff_of_offsets_only(size: int) -> bytes:
+    # In each directory, three tags of offsets share the same values, and their tags of lengths have no values.
     count = min(8_192, size // 8)
     tags = [(256, 4, 1, 5), (257, 4, 1, 5)]
     for offsets, counts in ((273, 279), (324, 325), (513, 514)):
@@ -133,7 +133,7 @@ _BOMBS: dict[str, Callable[[int], bytes]] = {
     "TIFF of strips without bytes": _tiff_of_strips,
     "TIFF of tags with all of the file": _tiff_of_tags,
     "TIFF of directories": _tiff_of_directories,
-    "TIFF of offsets without counts": _tiff_of_offsets_alone,
+    "TIFF of offsets without counts": _tiff_of_offsets_only,
     "TIFF of 2**32 strips": lambda _: _tiff([(256, 4, 1, 5), (257, 4, 1, 5), (273, 4, 2**32 - 1, 8), (279, 4, 9, 8)]),
     "BigTIFF of 2**64 tags": lambda _: struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 2**64 - 1) + bytes(90),
     "WebP whose chunk claims 4 GB": lambda size: (
@@ -145,8 +145,8 @@ _BOMBS: dict[str, Callable[[int], bytes]] = {
     "HEIC with a meta box as large as it": lambda size: _iso(box(b"meta", bytes(size))),
     "HEIC of boxes in boxes": _nested,
     "HEIC with 65,535 items": lambda _: _endless_iloc(),
-    "JPEG that is HTML behind its mark": lambda size: _filled(b"\xff\xd8\xff<html>", b"<script>", size),
-    "PNG with a ZIP behind it": lambda _: saved("PNG") + b"PK\3\4" + bytes(900),
+    "JPEG that is HTML after its signature": lambda size: _filled(b"\xff\xd8\xff<html>", b"<script>", size),
+    "PNG with a ZIP after it": lambda _: saved("PNG") + b"PK\3\4" + bytes(900),
     "GIF that is JavaScript": lambda _: b"GIF89a=1;/*" + bytes(900) + b"*/=alert(1)",
     "TIFF of three pages that is cut": lambda _: tiff(pages=3)[:-1],
 }

@@ -1,7 +1,7 @@
-"""Cases for the rule of who may be called: the 319 of `addresses.json`, and the project's own.
+"""Cases for the rules on which servers may be called: the 319 of `addresses.json`, and the project's own.
 
-The own ones are every reserved range of IPv4 and IPv6 by its ends, in every form that an address can be written in and
-in every way that can lead there, and the tricks on names, ports, schemes and lists of hosts.
+The latter are both ends of every reserved range of IPv4 and IPv6, in every notation of an address and by every way that
+leads there, and tricks with names, ports, schemes and lists of hosts.
 """
 
 import ipaddress
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PUBLIC4, _PUBLIC6 = "93.184.216.34", "2606:4700::1111"
-# Where a connection is no breach whatever the case: the servers of `ok.test` and the like.
+# Connecting to these is allowed in every case: the servers of `ok.test` and the like.
 PUBLIC = frozenset({_PUBLIC4, _PUBLIC6, "198.41.0.4"})
 _NAMES = {"ok.test": [[_PUBLIC4]], "evil.test": [["127.0.0.1"]], "localhost": [["127.0.0.1", "::1"]]}
 _START = "http://ok.test/start"
@@ -19,24 +19,24 @@ _START = "http://ok.test/start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One URL and the network that it is fetched in.
+    """One URL, and the network in which it is fetched.
 
     Parameters
     ----------
     group, name
-        What kind of trick it is, and which one.
+        The kind of trick, and which one.
     url
-        What the fetcher is given.
+        The URL that the fetcher gets.
     expected
         ``allow`` or ``refuse``.
     resolver
-        What names resolve to: a list of answers, one a look-up; the last one stays.
+        The answers for each name, one per look-up; the last one repeats.
     redirects
-        Status and Location that the servers answer in turn, before the picture.
+        Status and Location of the responses before the image.
     policy
-        ``strict`` as in production, ``loopback`` as on the local stack, ``ports`` or ``hosts``.
+        ``strict`` as in production, ``loopback`` as on the local stack, ``ports``, ``range`` or ``hosts``.
     public_connect_ok
-        Measuring what a public address answers is no breach.
+        Whether measuring the response of a public address is allowed.
     dead
         Addresses that refuse the connection.
     """
@@ -53,7 +53,7 @@ class Case:
 
 
 def recorded() -> list[Case]:
-    """Return the cases of `addresses.json` as they are there."""
+    """Return the cases of `addresses.json`, unchanged."""
     found = json.loads((Path(__file__).parent / "addresses.json").read_text(encoding="utf-8"))
     return [Case(**{**case, "redirects": [tuple(redirect) for redirect in case["redirects"]]}) for case in found]
 
@@ -83,7 +83,7 @@ _V4 = (
     "192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/31", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
     "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32",
 )  # fmt: skip
-# The same of IPv6, and what is not assigned or embeds an IPv4 address.
+# The same for IPv6, and what is not assigned or embeds an IPv4 address.
 _V6 = (
     "::/128", "::1/128", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64",
     "200::/7", "400::/6", "800::/5", "1000::/4", "2001::/23", "2001::/32", "2001:2::/48", "2001:10::/28",
@@ -94,7 +94,7 @@ _V6 = (
 
 
 def _ways(address: str, group: str, forms: Mapping[str, str], expected: str) -> Iterator[Case]:
-    """Lead to an address as it is written, by a name, by both in a redirect, and by a name that changes."""
+    """Yield every way to an address: written out, by name, by redirects to both, and by a name that changes."""
     names = {**_NAMES, "there.test": [[address]], "changing.test": [[_PUBLIC4], [address]]}
     for form, text in forms.items():
         yield Case(group=f"{group}, {form}", name=address, url=f"http://{text}/", expected=expected)
@@ -153,7 +153,7 @@ def _ranges6() -> Iterator[Case]:
 
 
 def _zones() -> Iterator[Case]:
-    # Two readers of URLs take zones for different things: what one lets through, the other may not read.
+    # URL parsers disagree on zones: one accepts what another rejects.
     for address in ("::1", "fe80::1", "fd00:ec2::254", _PUBLIC6):
         for zone in ("%25x%25y", "%x%25y", "%25%25", "%2525", "%25", "%"):
             url = f"http://[{address}{zone}]/a.jpg"
@@ -165,7 +165,7 @@ def _zones() -> Iterator[Case]:
 
 
 def _neighbours() -> Iterator[Case]:
-    """Just outside of a range, and what is not to be taken for reserved."""
+    """Yield addresses just outside a range, which must not be taken for reserved."""
     reserved4 = [ipaddress.IPv4Network(network) for network in _V4]
     ends = {end for net in reserved4 for end in (int(net[0]) - 1, int(net[-1]) + 1) if 0 < end < 1 << 32}
     for neighbour in map(ipaddress.IPv4Address, sorted(ends)):
@@ -179,7 +179,7 @@ def _neighbours() -> Iterator[Case]:
 
 
 def _runtime() -> Iterator[Case]:
-    """What lies next to the function: Lambda's runtime API, and the endpoints that hand out credentials."""
+    """Yield what a function can reach locally: Lambda's runtime API, and the endpoints with credentials."""
     for address, path in (
         ("127.0.0.1:9001", "/2018-06-01/runtime/invocation/next"), ("127.0.0.1:2000", "/"),
         ("169.254.169.254", "/latest/meta-data/iam/security-credentials/"), ("169.254.169.253", "/"),
@@ -219,7 +219,7 @@ def _names() -> Iterator[Case]:
                 resolver=names, redirects=hops, expected="refuse",
             )  # fmt: skip
     for name in ("localhost", "LOCALHOST", "localhost.", "sandbox.localdomain", "nowhere.test", "a..test", "." * 3):
-        yield Case(group="names, local or none", name=name, url=f"http://{name}/", expected="refuse")
+        yield Case(group="names, local or unknown", name=name, url=f"http://{name}/", expected="refuse")
     names = {"ok.test": [[_PUBLIC6, _PUBLIC4]], "img-1.ok.test": [[_PUBLIC4]], "a" * 63 + ".test": [[_PUBLIC4]]}
     for name in ("ok.test", "OK.TEST", "ok.test.", "img-1.ok.test", "a" * 63 + ".test"):
         yield Case(group="names, public", name=name, url=f"http://{name}/", resolver=names, expected="allow")
@@ -248,7 +248,7 @@ def _userinfo() -> Iterator[Case]:
     for user in ("a", "a:b", ":", "", "127.0.0.1", "ok.test", "ok.test%2f", "ok.test:80", "a@b", "%61", "ok.test#"):
         for host in ("127.0.0.1", "evil.test", "ok.test", "[::1]"):
             url = f"http://{user}@{host}/"
-            # Behind a number sign is the fragment: the host is what stands before it. Before a lone @ is nobody.
+            # After a number sign is the fragment, so the host is before it. An @ without a name before it has no user.
             expected = "allow" if user.endswith("#") or (user, host) == ("", "ok.test") else "refuse"
             yield Case(group="credentials", name=url, url=url, expected=expected)
             hops = [(302, url)]
@@ -288,7 +288,7 @@ def _schemes() -> Iterator[Case]:
         "s3://bucket/key", "unix:/run/docker.sock", "httpss://ok.test/", "h://ok.test/", "ok.test/a.jpg", "",
     ):  # fmt: skip
         yield Case(group="schemes", name=url, url=url, expected="refuse")
-        # A Location without a scheme is a path, and an empty one no redirect.
+        # A Location without a scheme is a path, and an empty one is not a redirect.
         if "/" not in url.partition(":")[0] and url:
             hops = [(302, url)]
             yield Case(group="schemes", name=f"redirect {url}", url=_START, redirects=hops, expected="refuse")
@@ -297,7 +297,7 @@ def _schemes() -> Iterator[Case]:
 
 
 def _hosts() -> Iterator[Case]:
-    """The list is ``img.example.test``, ``*.cdn.test`` and ``.shop.test``."""
+    """Yield cases for the list ``img.example.test``, ``*.cdn.test`` and ``.shop.test``."""
     names = {
         name: [[_PUBLIC4]]
         for name in (
@@ -333,7 +333,7 @@ def _locations() -> Iterator[Case]:
         "http://127.0.0.1%2f@ok.test/", "http://",
         "http://:80/", "http://ok.test\x00.evil.test/", "http://ok.test:80:80/", "http://" + "a" * 3000 + "/",
     ):  # fmt: skip
-        # Some of them are paths on the same server, as others read them too.
+        # Some of them are paths on the same server, as other clients read them too.
         yield Case(
             group="forms of Location", name=location[:60], url=_START, redirects=[(302, location)], expected="refuse",
             public_connect_ok=True,

@@ -1,4 +1,4 @@
-"""A named corpus of whole image files, made in code: what phones, cameras, browsers and scanners write, small."""
+"""A corpus of small, complete image files, made in code: what phones, cameras, browsers and scanners write."""
 
 import io
 import itertools
@@ -18,18 +18,18 @@ WIDTH, HEIGHT = 61, 43
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A whole file.
+    """A complete file.
 
     Parameters
     ----------
     name
-        What it shows.
+        What is special about the file.
     format
-        As it is measured.
+        The format that is measured.
     content
-        The file.
+        The bytes of the file.
     whole_bytes
-        Where its picture ends: a file cut behind it has lost nothing that counts.
+        Where the image ends: a file cut after it is still complete.
     """
 
     name: str
@@ -39,50 +39,50 @@ class CorpusFile:
 
 
 def corpus() -> Iterator[CorpusFile]:
-    """Make the files."""
+    """Yield the files."""
     for name, make in _FILES.items():
         kind, content, *whole = make()
         yield CorpusFile(name, kind, content, whole[0] if whole else len(content))
 
 
-def cuts(file: CorpusFile, most: int) -> list[int]:
-    """Return lengths to cut a file at: all within its first and last bytes, and some between, so many about."""
+def cuts(file: CorpusFile, count: int) -> list[int]:
+    """Return about so many lengths to cut a file at: at each of its first and last bytes, and some between."""
     whole = file.whole_bytes
-    edge = min(whole, most // 3)
-    between = range(0, whole, max(1, whole // max(1, most // 3)))
+    edge = min(whole, count // 3)
+    between = range(0, whole, max(1, whole // max(1, count // 3)))
     return sorted({*range(edge), *range(whole - edge, whole), *between})
 
 
 def picture(mode: str = "RGB", seed: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
-    """Paint noise."""
+    """Return an image of noise."""
     image = Image.frombytes("RGB", size, random.Random(seed).randbytes(3 * size[0] * size[1]))
     return image.convert(mode)
 
 
 def saved(kind: str, mode: str = "RGB", **options: Any) -> bytes:
-    """Write noise in a format of Pillow's."""
+    """Return noise in a format that Pillow writes."""
     buffer = io.BytesIO()
     picture(mode).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def jpeg_segment(marker: int, content: bytes) -> bytes:
-    """Make a segment of a JPEG."""
+    """Return a segment of a JPEG."""
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
-    """Make a chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def box(kind: bytes, content: bytes) -> bytes:
-    """Make a box of an AVIF or HEIC."""
+    """Return a box of an AVIF or HEIC."""
     return struct.pack(">I4s", len(content) + 8, kind) + content
 
 
 def _phone() -> tuple[str, bytes, int]:
-    """A phone's: EXIF with a thumbnail that is a JPEG itself, a colour profile in parts, an appended video."""
+    """Return a phone's JPEG: EXIF with a JPEG as thumbnail, a color profile in parts, an appended video."""
     thumbnail = make_image(Format.JPEG, 16, 12)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" + thumbnail
     head = (
@@ -143,7 +143,7 @@ def _bmp(header: int, *, top_down: bool = False, compression: int = 0) -> bytes:
 def tiff(
     order: str = "<", *, big: bool = False, tiles: bool = False, pages: int = 1, lists_first: bool = False
 ) -> bytes:
-    """Write an uncompressed grey TIFF: the pixels of all pages, then their directories and lists of parts."""
+    """Return an uncompressed gray TIFF: the pixels of all pages, then their directories and lists of parts."""
     offset, entry = ("Q", "HHQQ") if big else ("I", "HHII")
     mark = b"II" if order == "<" else b"MM"
     start = struct.calcsize(order + ("2sHHHQ" if big else "2sHI"))
@@ -187,12 +187,12 @@ def _avif(**options: Any) -> bytes:
 
 
 def _heic(content: bytes) -> bytes:
-    """Call an AVIF a HEIC: the boxes are the same, and nothing looks at the pixels."""
+    """Return an AVIF as HEIC: the boxes are the same, and nothing reads the pixels."""
     return content[:8] + b"heic" + content[12:]
 
 
 def _open_end() -> tuple[str, bytes]:
-    """The last box of length 0: it reaches to the end of the file."""
+    """Return an AVIF whose last box has length 0: it extends to the end of the file."""
     content = bytearray(_avif())
     place = content.index(b"mdat") - 4
     content[place : place + 4] = bytes(4)
@@ -200,7 +200,7 @@ def _open_end() -> tuple[str, bytes]:
 
 
 def heif(width: int, height: int, *, version: int = 0, rotated: bool = True) -> bytes:
-    """Write a HEIC by hand: a thumbnail first, the primary item with a rotation before its size."""
+    """Return a hand-written HEIC: a thumbnail first, the primary item with a rotation before its size."""
     wide = struct.pack(">B3x", version)
     number = ">I" if version else ">H"
 
@@ -233,12 +233,12 @@ _FILES: dict[str, Callable[[], Any]] = {
     "JPEG with restart markers": lambda: ("JPEG", saved("JPEG", restart_marker_blocks=2)),
     "JPEG turned by EXIF": lambda: ("JPEG", make_image(Format.JPEG, WIDTH, HEIGHT, orientation=6)),
     "JPEG with fill bytes": _fill_bytes,
-    "JPEG of a phone: EXIF thumbnail, profile, video behind it": _phone,
+    "JPEG of a phone: EXIF thumbnail, profile, video after it": _phone,
     "JPEG with a second picture (MPO)": _mpo,
     "PNG": lambda: ("PNG", saved("PNG")),
     "PNG with a palette": lambda: ("PNG", saved("PNG", "P")),
-    "PNG with bytes behind it": _png_with_trailer,
-    "PNG that names its end mark in a chunk": _png_naming_its_end,
+    "PNG with bytes after it": _png_with_trailer,
+    "PNG with its end chunk inside another": _png_naming_its_end,
     "PNG as Apple's tools write it": _apple_png,
     "PNG, animated": lambda: ("PNG", _frames("PNG", 4)),
     "GIF": lambda: ("GIF", saved("GIF", "P")),

@@ -1,4 +1,4 @@
-"""Who may be called: every case through the real fetcher, in a simulated network."""
+"""Which servers may be called: every case with the real fetcher, in a simulated network."""
 
 import ipaddress
 
@@ -23,7 +23,7 @@ def test_no_address_that_must_work_is_refused() -> None:
     assert [tried for tried in all_tried() if tried.refused_wrongly] == []
 
 
-def test_what_is_refused_says_so_by_its_code() -> None:
+def test_a_refusal_has_one_of_three_codes() -> None:
     codes = {code for tried in all_tried() for code in tried.codes}
     assert codes == REFUSALS | {None}
 
@@ -40,7 +40,7 @@ def test_the_table_in_the_document_is_the_one_of_this_run() -> None:
     assert text == address_table.documented(text), "run `make addresses`"
 
 
-def test_the_simulation_sees_what_a_fetcher_without_the_rule_would_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_simulation_records_what_a_fetcher_without_the_rule_would_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     everywhere = CallPolicy([ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")], [range(65536)])
     fetcher = Fetcher(address_table._LIMITS, everywhere, 1)
     monkeypatch.setattr(address_table, "_fetcher", lambda policy: fetcher)
@@ -68,7 +68,7 @@ def test_a_refusal_names_the_rule(url: str, policy: str, code: str, message: str
     assert (tried.codes, tried.messages, tried.connected) == ([FailureCode(code)], [message], [])
 
 
-def test_a_refused_host_is_not_looked_up() -> None:
+def test_a_refused_host_is_not_resolved() -> None:
     names: dict[str, list[list[str]]] = {"ok.test": [[]]}
     tried = try_case(Case(group="", name="", url="http://ok.test/", resolver=names, policy="hosts", expected="refuse"))
     assert tried.codes == [FailureCode.BLOCKED_ADDRESS]
@@ -85,7 +85,7 @@ class TestTheParameters:
         assert [port for ports in read for port in ports] == [80, 443, 8000, 8001]
 
     @pytest.mark.parametrize("ports", ["http", "80-", "-80", "90-80", "80;443"])
-    def test_what_is_no_port_stops_the_cold_start_by_name(self, ports: str) -> None:
+    def test_an_invalid_port_fails_the_cold_start_by_name(self, ports: str) -> None:
         with pytest.raises(SettingsError, match="ALLOWED_PORTS"):
             self.settings(ports, "")
 

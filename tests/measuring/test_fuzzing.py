@@ -1,4 +1,4 @@
-"""Whatever a client submits and a server sends: an image is measured, or fails with a published code."""
+"""Whatever a client submits and a server sends, an image is measured or fails with a published code."""
 
 import ipaddress
 
@@ -29,7 +29,7 @@ LINES = [
 
 @st.composite
 def answers(draw: st.DrawFn) -> bytes:
-    """Lines of HTTP in any order, some of them broken."""
+    """Draw lines of HTTP in any order, some of them invalid."""
     parts = draw(st.lists(st.one_of(st.sampled_from(LINES), st.binary(max_size=12)), max_size=12))
     start = draw(st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 302 Found\r\n", HEAD]))
     return start + b"".join(parts)
@@ -38,7 +38,7 @@ def answers(draw: st.DrawFn) -> bytes:
 def outcome(
     fetcher: Fetcher, network: SimulatedNetwork, case: Case
 ) -> tuple[Measured, None] | tuple[None, MeasuringError]:
-    """Measure a case's URL; every other exception is a defect."""
+    """Return the outcome of a case's URL; other exceptions than the domain's are raised."""
     with network.in_place():
         try:
             return fetcher.measure(case.url), None
@@ -84,5 +84,5 @@ def test_any_url_calls_a_public_address_or_fails_with_a_code(
     network = SimulatedNetwork(case)
     _, error = outcome(PRODUCTION, network, case)
     assert error is None or error.code in REFUSALS or network.connected
-    # The standard library's reading of the same registries, newer or older than the project's.
+    # The standard library reads the same registries, in a newer or older version than the project.
     assert all(ipaddress.ip_address(address).is_global for address in network.connected)

@@ -1,4 +1,4 @@
-"""Hostile images cost little memory and few steps, and end with a published code."""
+"""Hostile images take little memory and few steps, and fail with a published code."""
 
 import os
 import tempfile
@@ -18,8 +18,8 @@ from tests.measuring.bombs import MB, bombs
 from tests.measuring.corpus import corpus, tiff
 
 BOMBS = dict(bombs(5 * MB // 2))
-# What is kept of a TIFF in memory, of a meta box, and the table of 65,535 tags with what they are read into.
-MOST_BYTES = 2 * MB
+# The part of a TIFF in memory, a meta box, and a table of 65,535 tags with its values.
+MAX_BYTES = 2 * MB
 BLOCK = 65_536
 CASES = int(os.environ.get("FUZZ_CASES", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -27,7 +27,7 @@ CONTENTS = [file.content for file in corpus()]
 
 
 def outcome(content: bytes, splits: list[int]) -> str:
-    """Read a file in blocks; an exception that is not the domain's goes through."""
+    """Return the outcome of reading a file in blocks; other exceptions than the domain's are raised."""
     with SizeReader(10_000) as reader:
         try:
             for start, end in zip([0, *splits], [*splits, len(content)], strict=True):
@@ -39,7 +39,7 @@ def outcome(content: bytes, splits: list[int]) -> str:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_costs_little_memory_and_ends_with_a_code(name: str) -> None:
+def test_a_bomb_takes_little_memory_and_fails_with_a_code(name: str) -> None:
     content = BOMBS[name]
     splits = list(range(BLOCK, len(content), BLOCK))
     outcome(content[:100], [])
@@ -49,9 +49,9 @@ def test_a_bomb_costs_little_memory_and_ends_with_a_code(name: str) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < MOST_BYTES
+    assert peak < MAX_BYTES
     harmless = (
-        "PNG with a ZIP behind it",
+        "PNG with a ZIP after it",
         "TIFF whose directory is its own next",
         "TIFF of strips without bytes",
         "TIFF of offsets without counts",
@@ -67,7 +67,7 @@ def test_a_bomb_costs_little_memory_and_ends_with_a_code(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["PNG of empty chunks", "JPEG of empty segments", "GIF of empty extensions", "HEIC of empty boxes"]
 )
-def test_parts_without_end_are_given_up(name: str) -> None:
+def test_endless_parts_are_refused(name: str) -> None:
     assert len(BOMBS[name]) > 12 * MAX_STEPS
     with (
         SizeReader(10_000) as reader,
@@ -77,7 +77,7 @@ def test_parts_without_end_are_given_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 31])
-def test_short_sub_blocks_without_end_are_given_up(length: int) -> None:
+def test_endless_short_sub_blocks_are_refused(length: int) -> None:
     head, part = b"GIF89a\5\0\5\0\0\0\0!\xfe", bytes([length]) + b"x" * length
     with SizeReader(10_000) as reader:
         reader.feed(head + part * 60_000)
@@ -97,7 +97,7 @@ def test_a_gif_of_long_sub_blocks_may_have_any_number_of_them() -> None:
         assert reader.result().width == 5
 
 
-def test_what_is_read_of_a_tiff_is_in_proportion_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tiff_is_read_in_proportion_to_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     content, read = BOMBS["TIFF of offsets without counts"], []
 
     class CountedFile(tempfile.SpooledTemporaryFile[bytes]):
@@ -117,14 +117,14 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
         reader.feed(content)
         with deadline(0), pytest.raises(TimeoutError):
             reader.result()
-        sweeps: list[None] = []
-        monkeypatch.setattr(tiff_module, "seconds_left", lambda: sweeps.append(None))
+        checks: list[None] = []
+        monkeypatch.setattr(tiff_module, "seconds_left", lambda: checks.append(None))
         reader.result()
-    # Once a directory, and once a block of 8,192 of both tags' values.
-    assert len(sweeps) > len(content) / 4 / 8_192
+    # Once per directory, and once per block of 8,192 values of both tags.
+    assert len(checks) > len(content) / 4 / 8_192
 
 
-def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:
+def test_concurrent_tiffs_share_a_budget_and_release_it() -> None:
     content = tiff()
     budget = ByteBudget(len(content) + 10)
     first, second = TiffReader(budget), TiffReader(budget)
@@ -140,10 +140,10 @@ def test_tiffs_at_once_share_their_room_and_give_it_back() -> None:
 
 @st.composite
 def broken_files(draw: st.DrawFn) -> tuple[bytes, list[int]]:
-    """Change some bytes, lengths and places of a whole file, and cut it into blocks."""
+    """Draw a complete file with some bytes changed, inserted or removed, split into blocks."""
     content = bytearray(draw(st.sampled_from(CONTENTS)))
     for _ in range(draw(st.integers(0, 6))):
-        # Headers and ends are where it matters.
+        # Mostly in headers and at the end.
         place = draw(st.one_of(st.integers(0, 300), st.integers(0, len(content)))) % len(content)
         match draw(st.sampled_from(["set", "number", "insert", "delete", "copy"])):
             case "set":
@@ -170,7 +170,7 @@ def broken_files(draw: st.DrawFn) -> tuple[bytes, list[int]]:
 @seed(SEED)
 @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(broken_files())
-def test_a_broken_file_has_one_outcome_however_it_comes(drawn: tuple[bytes, list[int]]) -> None:
+def test_a_broken_file_has_one_outcome_however_it_is_split(drawn: tuple[bytes, list[int]]) -> None:
     content, splits = drawn
     assert outcome(content, splits) == outcome(content, []) == outcome(content, list(range(1, len(content), 7)))
 
@@ -179,6 +179,6 @@ def test_a_broken_file_has_one_outcome_however_it_comes(drawn: tuple[bytes, list
 @seed(SEED)
 @settings(max_examples=CASES, deadline=None, database=None)
 @given(st.sampled_from([content[:12] for content in CONTENTS] + [b""]), st.binary(max_size=300))
-def test_any_bytes_behind_a_signature_have_an_outcome(signature: bytes, rest: bytes) -> None:
+def test_any_bytes_after_a_signature_have_an_outcome(signature: bytes, rest: bytes) -> None:
     content = signature + rest
     assert outcome(content, []) == outcome(content, list(range(1, len(content))))

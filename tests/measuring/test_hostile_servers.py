@@ -1,4 +1,4 @@
-"""Servers that mean harm: every answer ends with a published code, in bounded memory, within the deadline."""
+"""Hostile servers: every response ends with a published code, in bounded memory, within the deadline."""
 
 import gzip
 import http.cookiejar
@@ -17,12 +17,12 @@ from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, fetcher, forever, hostile_server
 
-# Over everything that a download allocates, the server's own pieces included: 64 KB of headers cost some 600 KB in
-# the standard library's parser. A body in memory would be 256 MB.
+# Of everything that a download allocates, including the server in the same process: the standard library's parser takes
+# some 600 KB for 64 KB of headers. A body in memory would be 256 MB.
 PEAK_BYTES = 3 * 2**20
 FETCHER = fetcher()
 HASTY_FETCHER = fetcher(HASTY)
-# Most of it is pixels, so that it may be cut anywhere behind its first bytes.
+# Mostly pixels, so it can be cut anywhere after its first bytes.
 LARGE = make_image(Format.PNG, 60, 40, bytes_at_least=9_000)
 LENGTH = b"Content-Length: %d\r\n\r\n" % len(PICTURE)
 GOOD = HEAD + LENGTH + PICTURE
@@ -36,7 +36,7 @@ def encoded(name: bytes, body: bytes = PICTURE) -> bytes:
 
 
 def bomb(megabytes: int) -> bytes:
-    """Return a picture and zeros behind it, compressed: a thousandth of what it becomes."""
+    """Return an image followed by zeros, compressed to a thousandth."""
     return gzip.compress(make_image(Format.JPEG, 20, 27) + bytes(megabytes << 20), mtime=0)
 
 
@@ -166,8 +166,8 @@ SLOW: dict[str, tuple[Sequence[Action], str]] = {
     "chunks by the byte": ([CHUNKED, *in_pieces(FIRST_CHUNK, pause=0.1)], "timeout"),
     "redirects by the byte": (in_pieces(location(b"/"), pause=0.02), "timeout"),
 }  # fmt: skip
-# What a passing trouble looks like too; everything else is not worth another try.
-MAY_PASS = {
+# Failures that are reported as transient, because a transient failure may look the same.
+TRANSIENT = {
     "nothing", "a Content-Length that is too long", "a chunk of a negative size", "a chunk of minus 16 MB",
     "a chunk of no size", "a chunk of garbage", "a chunk that is cut", "no last chunk",
 }  # fmt: skip
@@ -185,12 +185,12 @@ MEASURED: dict[str, bytes] = {
     "a Content-Length of letters": HEAD + b"Content-Length: abc\r\n\r\n" + PICTURE,
     "a negative Content-Length": HEAD + b"Content-Length: -5\r\n\r\n" + PICTURE,
     "one Content-Length twice": HEAD + LENGTH[:-2] + LENGTH + PICTURE,
-    "garbage behind the body": GOOD + b"HTTP/1.1 200 OK\r\n" * 100,
+    "garbage after the body": GOOD + b"HTTP/1.1 200 OK\r\n" * 100,
     "chunks and a Content-Length": CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n" + FIRST_CHUNK + b"0\r\n\r\n",
     "chunks with extensions and trailers": CHUNKED
     + FIRST_CHUNK.replace(b"\r\n", b";a=b\r\n", 1)
     + b"0\r\nX: x\r\n\r\n",
-    "garbage behind the last chunk": CHUNKED + FIRST_CHUNK + b"0\r\n\r\ngarbage",
+    "garbage after the last chunk": CHUNKED + FIRST_CHUNK + b"0\r\n\r\ngarbage",
     "gzip, unasked": GZIP + gzip.compress(PICTURE, mtime=0),
     "gzip in two parts": GZIP + gzip.compress(PICTURE[:20], mtime=0) + gzip.compress(PICTURE[20:], mtime=0),
     "gzip, unasked, with spaces around its name": encoded(b" GZip \t ", gzip.compress(PICTURE, mtime=0)),
@@ -199,7 +199,7 @@ MEASURED: dict[str, bytes] = {
     "gzip of a hundred parts": GZIP
     + b"".join(gzip.compress(bytes([byte]), mtime=0) for byte in PICTURE[:100])
     + gzip.compress(PICTURE[100:], mtime=0),
-    "garbage behind gzip": GZIP + gzip.compress(PICTURE, mtime=0) + b"garbage",
+    "garbage after gzip": GZIP + gzip.compress(PICTURE, mtime=0) + b"garbage",
     "an identity encoding": encoded(b"Identity"),
     "an identity encoding and a space": encoded(b"identity "),
     "an empty encoding": encoded(b""),
@@ -207,7 +207,7 @@ MEASURED: dict[str, bytes] = {
 
 
 def refusal(fetcher: Fetcher, server: ImageServer) -> tuple[MeasuringError, int]:
-    """Return what a measurement ends with, and the most memory that it took in bytes."""
+    """Return the error of a measurement, and its peak memory in bytes."""
     tracemalloc.start()
     try:
         with pytest.raises(MeasuringError) as caught:
@@ -226,19 +226,19 @@ def check_refusal(server: ImageServer, code: str, *, is_transient: bool) -> None
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_a_hostile_answer_has_a_code_and_costs_no_memory(name: str) -> None:
+def test_a_hostile_response_has_a_code_and_takes_little_memory(name: str) -> None:
     answer, code = FAILING[name]
     with hostile_server(*answer) as server:
-        check_refusal(server, code, is_transient=name in MAY_PASS)
+        check_refusal(server, code, is_transient=name in TRANSIENT)
 
 
-def test_an_answer_before_the_question_has_a_code_and_costs_no_memory() -> None:
+def test_a_response_before_the_request_has_a_code_and_takes_little_memory() -> None:
     with hostile_server(greeting=[b"220 mail ESMTP\r\n", End()]) as server:
         check_refusal(server, "connect_failed", is_transient=False)
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_slow_or_endless_answer_is_ended_by_the_deadline_and_costs_no_memory(name: str) -> None:
+def test_a_slow_or_endless_response_is_ended_and_takes_little_memory(name: str) -> None:
     answer, codes = SLOW[name]
     with hostile_server(*answer) as server:
         error, peak = refusal(HASTY_FETCHER, server)
@@ -286,7 +286,7 @@ def test_a_failure_behind_a_redirect_names_the_host_that_failed() -> None:
 
 
 def test_no_header_is_read_for_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Their parser takes time in the square of a header's length.
+    # The cookie parser takes quadratic time in a header's length.
     def fail(*_: object) -> None:
         raise AssertionError("read for cookies")
 
@@ -297,7 +297,7 @@ def test_no_header_is_read_for_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_broken_headers_write_no_log_line() -> None:
-    # As Lambda's own handler of the root logger; pytest's listens to loggers that hand nothing on, too.
+    # A handler of the root logger, as in Lambda. Pytest's also records loggers that do not propagate.
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     logging.getLogger().addHandler(handler)

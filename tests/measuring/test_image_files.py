@@ -1,4 +1,4 @@
-"""Sizes and ends of the corpus: whole files are measured, cut ones are truncated."""
+"""Sizes and ends of the corpus: complete files are measured, cut ones are truncated."""
 
 import io
 
@@ -23,17 +23,17 @@ def read(content: bytes, block: int = 65_536) -> Measured:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 @pytest.mark.parametrize("block", [1, 13, 65_536])
-def test_a_whole_file_has_its_size_however_it_comes(file: CorpusFile, block: int) -> None:
+def test_a_complete_file_has_its_size_however_it_is_split(file: CorpusFile, block: int) -> None:
     assert read(file.content, block) == Measured(file.format, WIDTH, HEIGHT, len(file.content))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_pillow_sees_the_same_size(file: CorpusFile) -> None:
+def test_pillow_reads_the_same_size(file: CorpusFile) -> None:
     try:
         with Image.open(io.BytesIO(file.content)) as image:
             size = image.size
     except (UnidentifiedImageError, OSError, UserWarning):
-        # HEIC, Apple's PNG, BigTIFF from its highest byte on.
+        # HEIC, Apple's PNG, big-endian BigTIFF.
         pytest.skip("Pillow does not read it")
     assert sorted(size) == sorted((WIDTH, HEIGHT))
 
@@ -43,15 +43,15 @@ def test_a_file_cut_anywhere_before_its_end_is_truncated(file: CorpusFile) -> No
     for length in cuts(file, CUTS):
         with pytest.raises(MeasuringError) as caught:
             read(file.content[:length])
-        # Fewer bytes than a signature has are no image at all.
+        # With fewer bytes than a signature, it is not recognized as an image.
         wanted = {FailureCode.TRUNCATED} | ({FailureCode.NOT_AN_IMAGE} if length < 12 else set())
         assert caught.value.code in wanted, length
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.whole_bytes < len(file.content)], ids=lambda f: f.name)
-def test_a_file_cut_behind_its_picture_is_whole(file: CorpusFile) -> None:
+def test_a_file_cut_after_its_image_is_complete(file: CorpusFile) -> None:
     assert read(file.content[: file.whole_bytes]).width == WIDTH
 
 
-def test_the_primary_picture_counts_however_many_properties_stand_before_its_size() -> None:
+def test_the_primary_image_counts_even_if_other_properties_precede_its_size() -> None:
     assert read(heif(4_032, 3_024)).perimeter == 2 * (4_032 + 3_024)

@@ -1,4 +1,4 @@
-"""TLS to image servers: who they are is verified for the name in the URL, within the deadline."""
+"""TLS to image servers: their certificates are verified for the name in the URL, within the deadline."""
 
 import datetime
 import socket
@@ -20,7 +20,7 @@ _real_getaddrinfo = socket.getaddrinfo
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
-    """Make a certificate authority that this process trusts."""
+    """Return a certificate authority that this process trusts."""
     authority = trustme.CA()
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
@@ -69,14 +69,14 @@ REFUSED: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
     "another name": lambda authority: authority.issue_cert("other.test"),
     "a wildcard of another level": lambda authority: authority.issue_cert("*.a.images.test"),
     "the address instead of the name": lambda authority: authority.issue_cert("127.0.0.1"),
-    "a common name alone": lambda authority: authority.issue_cert(common_name="images.test"),
+    "only a common name": lambda authority: authority.issue_cert(common_name="images.test"),
     "expired": lambda authority: authority.issue_cert("images.test", not_after=YESTERDAY),
-    "an authority that nobody knows": lambda _: trustme.CA().issue_cert("images.test"),
+    "an unknown authority": lambda _: trustme.CA().issue_cert("images.test"),
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_certificate_that_proves_nothing_is_refused(authority: trustme.CA, kind: str) -> None:
+def test_an_invalid_certificate_is_refused(authority: trustme.CA, kind: str) -> None:
     with (
         hostile_server(ANSWER, tls=context(REFUSED[kind](authority))) as server,
         pytest.raises(MeasuringError) as caught,
@@ -84,7 +84,7 @@ def test_a_certificate_that_proves_nothing_is_refused(authority: trustme.CA, kin
         fetcher().measure(f"https://images.test:{server.port}/a.png")
     assert (caught.value.code, caught.value.is_transient) == (FailureCode.TLS_FAILED, False)
     assert caught.value.message == "the TLS connection to images.test failed"
-    assert server.heads == []
+    assert server.requests == []
 
 
 def test_a_certificate_is_verified_behind_a_redirect_too(authority: trustme.CA) -> None:
@@ -106,7 +106,7 @@ def test_what_is_no_tls_is_refused(said: bytes) -> None:
 
 
 @pytest.mark.parametrize(("pause", "said"), [(9, b"\x16"), (0.1, b"\x16\x03\x03\x40\x00" + bytes(99))])
-def test_a_handshake_that_is_silent_or_comes_by_the_byte_meets_the_deadline(pause: float, said: bytes) -> None:
+def test_a_silent_or_slow_handshake_meets_the_deadline(pause: float, said: bytes) -> None:
     with (
         hostile_server(greeting=[*in_pieces(said, pause=pause), End()]) as server,
         pytest.raises(MeasuringError) as caught,
@@ -115,7 +115,7 @@ def test_a_handshake_that_is_silent_or_comes_by_the_byte_meets_the_deadline(paus
     assert caught.value.code is FailureCode.TIMEOUT
 
 
-def test_a_body_by_the_byte_meets_the_deadline_over_tls(authority: trustme.CA) -> None:
+def test_a_slow_body_meets_the_deadline_over_tls(authority: trustme.CA) -> None:
     tls = context(authority.issue_cert("images.test"))
     with (
         hostile_server(ANSWER[:-50], *in_pieces(ANSWER[-50:], pause=0.1), tls=tls) as server,
