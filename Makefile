@@ -118,7 +118,7 @@ revoke-key: setup  ## Revoke an API key by its ID: make revoke-key ID=name.01234
 smoke: setup  ## Check any deployed stage over HTTP: make smoke URL=... KEY=...
 	@$(BIN)/python -m tools.smoke "$(URL)" "$(KEY)"
 
-addresses: setup  ## Try every address and trick on the fetcher, and write the table of docs/security.md
+addresses: setup  ## Try every address and trick on the fetcher, and write the table of docs/addresses.md
 	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove what was made: environment, caches, builds

@@ -1,4 +1,4 @@
-"""Runs every case through the fetcher, and makes the table of `docs/security.md` of it.
+"""Runs every case through the fetcher, and writes the table of `docs/addresses.md`.
 
 `python -m tests.measuring.address_table` writes the table; a test compares it.
 """
@@ -16,8 +16,9 @@ from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from tests.measuring.cases import PUBLIC, Case, own, recorded
 from tests.measuring.network import SimulatedNetwork
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
-_BEGIN, _END = "<!-- addresses: made by tests/measuring -->\n", "<!-- addresses: end -->\n"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "addresses.md"
+_BEGIN = "<!-- addresses: written by `make addresses`; do not edit -->\n"
+_END = "<!-- addresses: end -->\n"
 _LIMITS = FetchLimits(5, 5, 60, 10**6, 10**4, 5)
 _LOOPBACK, _ANY_PORT = ipaddress.ip_network("127.0.0.0/8"), range(1, 65536)
 _POLICIES = {
@@ -27,25 +28,25 @@ _POLICIES = {
     "range": CallPolicy((), [range(80, 81), range(8000, 9000)]),
     "hosts": CallPolicy(hosts=("img.example.test", "*.cdn.test", ".shop.test")),
 }
-# Recorded cases that only ask which address is called, and are refused here by a rule of their own: ports 80 and 443
-# unless a parameter says otherwise, and no credentials in URLs.
+# Recorded cases only ask which address is called. These two are refused by further rules: only ports 80 and 443 unless
+# a parameter says otherwise, and no credentials in URLs.
 STRICTER = {"name-public/port 8080", "url-form/http://127.0.0.1@ok.test/"}
-# The codes of a refusal; any other would mean that something else went wrong first.
+# The codes of a refusal. Any other code would mean that something else failed first.
 REFUSALS = {FailureCode.INVALID_URL, FailureCode.BLOCKED_ADDRESS, FailureCode.DNS_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of a case.
+    """The result of a case.
 
     Parameters
     ----------
     connected
-        Addresses that were connected to.
+        The addresses that were connected to.
     codes
-        What each measurement ended with, None for a measured image.
+        The code of each measurement; None for a measured image.
     messages
-        What the refusals say.
+        The messages of the refusals.
     """
 
     case: Case
@@ -55,7 +56,7 @@ class Tried:
 
     @property
     def let_through(self) -> bool:
-        """Whether a case that must be refused reached what it must not."""
+        """Whether a case that must be refused connected to an address that is not allowed."""
         if self.case.expected == "allow":
             return False
         measured = None in self.codes and not self.case.public_connect_ok
@@ -63,18 +64,18 @@ class Tried:
 
     @property
     def refused_wrongly(self) -> bool:
-        """Whether a case that must work did not."""
+        """Whether a case that must work was refused."""
         return self.case.expected == "allow" and any(code is not None for code in self.codes)
 
 
 @cache
 def _fetcher(policy: str) -> Fetcher:
-    # One for all cases of a policy: every simulated connection ends with its answer.
+    # One for all cases of a policy: every simulated connection ends with its response.
     return Fetcher(_LIMITS, _POLICIES[policy], 1)
 
 
 def try_case(case: Case) -> Tried:
-    """Measure a case's URL, once more than its names have answers."""
+    """Return the result of measuring a case's URL, once more than its names have different answers."""
     network = SimulatedNetwork(case)
     times = max([1, *(len(answers) + 1 for answers in case.resolver.values() if len(answers) > 1)])
     codes: list[FailureCode | None] = []
@@ -92,13 +93,13 @@ def try_case(case: Case) -> Tried:
 
 @cache
 def all_tried() -> list[Tried]:
-    """Try every case."""
+    """Return the results of all cases."""
     cases = [replace(case, expected="refuse") if case.name in STRICTER else case for case in recorded()] + own()
     return [try_case(case) for case in cases]
 
 
 def table() -> str:
-    """Return the table in Markdown, a line a group."""
+    """Return the table in Markdown, one row per group."""
     lines = [
         "| tried | for example | must be refused | let through | must work | refused wrongly |",
         "|---|---|---|---|---|---|",
