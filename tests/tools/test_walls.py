@@ -1,9 +1,11 @@
 """The walls between the rooms: `make check` fails on an import that goes the wrong way."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,20 @@ def test_the_package_keeps_every_contract(copy: Path) -> None:
     assert " kept, 0 broken" in done.stdout
 
 
+def test_the_architecture_page_quotes_the_contracts() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (quoted,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    assert tomllib.loads(quoted) == {"tool": {"importlinter": project["tool"]["importlinter"]}}
+
+
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
         ("domain/jobs.py", "from retail_pulse.storage import values", "one way BROKEN"),
         ("use_cases/reading.py", "from retail_pulse.storage import items", "one way BROKEN"),
-        ("storage/queue.py", "from retail_pulse.api import answers", "one way BROKEN"),
+        ("storage/queue.py", "from retail_pulse.api.router import answers", "one way BROKEN"),
         ("measuring/fetch.py", "from retail_pulse.runtime import settings", "one way BROKEN"),
         ("measuring/formats/png.py", "from retail_pulse.measuring.download import policy", "apart BROKEN"),
         ("domain/chunks.py", "import requests", "no library BROKEN"),
