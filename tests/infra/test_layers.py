@@ -10,7 +10,6 @@ import pytest
 
 from tests.infra import sam
 from tools.artefacts import called_services
-from tools.locks import LAMBDA_PLATFORMS
 
 LAYERS = sorted(sam.resources(sam.load(), sam.LAYER))
 DEPENDENCIES = sam.ROOT / "layers" / "dependencies"
@@ -43,7 +42,8 @@ def test_the_working_directory_tells_the_makefile_the_architecture(template: sam
 
 def test_the_wheels_are_those_of_the_lock() -> None:
     newest = {path.read_text(encoding="utf-8").split()[0] for path in DEPENDENCIES.glob("*/platforms.txt")}
-    assert newest == {"{1}_{0}".format(*platform.split("-")) for platform in LAMBDA_PLATFORMS}
+    locked = re.findall(r"--python-platform (\w+)-(\w+)", (sam.ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert newest == {f"{wheels}_{processor}" for processor, wheels in locked}
 
 
 def test_botocore_keeps_the_descriptions_of_the_services_that_are_called() -> None:
