@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from tools.transform import ROOT, TEMPLATE, load, transform
+from local.emulator.template import ROOT, TEMPLATE, read
+from tools.transform import transform
 
 EXCEPTIONS = ROOT / ".checkov.yaml"
 _SECONDS = 120
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # checkov takes up settings of the folder that it runs in: here it finds none.
     with tempfile.TemporaryDirectory() as folder:
         transformed = Path(folder) / "transformed.json"
-        transformed.write_text(json.dumps(transform(load()), indent=1), encoding="utf-8")
+        transformed.write_text(json.dumps(transform(read()), indent=1), encoding="utf-8")
         try:
             reports = {path.name: scan(checkov, path, Path(folder)) for path in (TEMPLATE, transformed)}
         except GuardError as error:

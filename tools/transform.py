@@ -1,19 +1,17 @@
-"""The template as data: as it is written, and as CloudFormation gets it from the SAM transform, without AWS."""
+"""The template as CloudFormation gets it: what the SAM transform makes of it, without AWS.
+
+`local.emulator.template` has the other form: the template as it is written.
+"""
 
 import copy
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from samtranslator.translator.transform import transform as sam_transform
-from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = ROOT / "infra" / "template.yaml"
-
-Body = dict[str, Any]
+from local.emulator.template import Body
 
 
 class ManagedPolicyError(ValueError):
@@ -21,21 +19,10 @@ class ManagedPolicyError(ValueError):
 
 
 class _NoManagedPolicies:
-    """Stands in for the loader that asks IAM for its managed policies; the template names none."""
+    """A stand-in for the loader that asks IAM for its managed policies."""
 
     def load(self) -> dict[str, str]:
         raise ManagedPolicyError("the template names a managed policy; write out what the function needs")
-
-
-def load() -> Body:
-    """Return the template as it is written, its tags as ``Ref`` and ``Fn::…``."""
-    body: Body = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
-    return body
-
-
-def defaults(body: Body) -> dict[str, Any]:
-    """Return the parameters' defaults."""
-    return {name: spec["Default"] for name, spec in body["Parameters"].items()}
 
 
 def transform(body: Body, overrides: Mapping[str, Any] | None = None) -> Body:
@@ -44,21 +31,22 @@ def transform(body: Body, overrides: Mapping[str, Any] | None = None) -> Body:
     Parameters
     ----------
     body
-        The template as `load` returns it; it is left as it is.
+        The template as it is written; it does not change.
     overrides
-        Values of parameters that differ from the defaults.
+        Values that replace the parameters' defaults.
 
     Raises
     ------
     ManagedPolicyError
-        When a function has a managed policy, whose name only AWS could resolve.
+        When a function has a managed policy, whose name only AWS can resolve.
     """
+    values = {name: spec["Default"] for name, spec in body["Parameters"].items()} | dict(overrides or {})
     packaged = copy.deepcopy(body)
     for resource in packaged["Resources"].values():
         for name in {"CodeUri", "ContentUri"} & resource["Properties"].keys():
             resource["Properties"][name] = "s3://bucket/key"
-    # The transform asks boto3 where it is; whatever this machine is set up for must not matter.
+    # The transform asks boto3 for the region. The settings of this machine must not matter.
     with patch.dict(os.environ, {"AWS_DEFAULT_REGION": "eu-central-1"}):
         os.environ.pop("AWS_PROFILE", None)
-        made: Body = sam_transform(packaged, defaults(body) | dict(overrides or {}), _NoManagedPolicies())
+        made: Body = sam_transform(packaged, values, _NoManagedPolicies())
     return made

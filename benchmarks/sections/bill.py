@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
-from benchmarks.world.deployment import memory_megabytes, template
 from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
+from local.emulator.template import Template
 
 STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 IMAGE_BYTES = 100_000
@@ -85,7 +85,7 @@ def measure(settings: Settings) -> Section:
 
 
 def _memory() -> dict[str, int]:
-    return {name: memory_megabytes(template(), logical_id) for name, logical_id in FUNCTIONS.items()}
+    return {name: Template().memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}
 
 
 def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsRun:
@@ -123,7 +123,7 @@ def _text(run: JobsRun, prices: Prices) -> str:
     invocations = run.of("process")
     cpu = sum(each.cpu_seconds for each in invocations)
     full = [each for each in invocations if each.messages == max(each.messages for each in invocations)]
-    memory = memory_megabytes(template(), FUNCTIONS["process"])
+    memory = Template().memory_megabytes(FUNCTIONS["process"])
     full_seconds = statistics.median(each.seconds for each in full)
     full_cpu = statistics.median(each.cpu_seconds for each in full)
     share = memory / MEGABYTES_PER_PROCESSOR
@@ -180,7 +180,7 @@ def _counted(run: JobsRun, prices: Prices) -> Table:
         add(call, queue.calls, prices.cost("sqs_fair_request", queue.requests), f"{queue.messages:,}")
     for function in ("authorize", "submit", "process", "status"):
         calls = run.of(function)
-        memory = memory_megabytes(template(), FUNCTIONS[function])
+        memory = Template().memory_megabytes(FUNCTIONS[function])
         gigabyte_seconds = sum(billed_seconds(each, memory) for each in calls) * memory / 1024
         cost = prices.cost("lambda_arm_gb_second", gigabyte_seconds) + prices.cost("lambda_request", len(calls))
         add(f"{function}, {memory} MB: {gigabyte_seconds:,.2f} GB-s", len(calls), cost)
@@ -207,10 +207,10 @@ def _by_batch(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
 
 def _at_rest(prices: Prices) -> Table:
     """Return the cost of a month without any jobs, with the template's defaults and no free tier."""
-    found = template()
+    found = Template()
     requests = _IDLE_REQUESTS_PER_HOUR * _MONTH_HOURS
     sweeps = 12 * _MONTH_HOURS
-    memory = memory_megabytes(found, FUNCTIONS["reprocess"]) / 1024
+    memory = found.memory_megabytes(FUNCTIONS["reprocess"]) / 1024
     alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in found.body["Resources"].values())
     # Its queries: an eventually consistent read of each of eight index shards, which finds nothing.
     lines = {

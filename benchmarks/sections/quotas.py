@@ -12,10 +12,10 @@ from benchmarks.harness.page import number
 from benchmarks.harness.report import Section, Settings, Table
 from benchmarks.sections.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, STORES, JobsRun, run_jobs
 from benchmarks.world.aws_stand_in.capacity import size
-from benchmarks.world.deployment import memory_megabytes, template
 from benchmarks.world.functions import FUNCTIONS, job_body
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import billed_seconds
+from local.emulator.template import Template
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.storage.items import DUE_SHARDS, job_item
@@ -67,7 +67,7 @@ class Counted:
         calls = run.counts.dynamodb
         chunks = calls["BatchWriteItem", "CHUNK"]
         seconds = {
-            name: sum(billed_seconds(each, memory_megabytes(template(), logical_id)) for each in run.of(name)) / images
+            name: sum(billed_seconds(each, Template().memory_megabytes(logical_id)) for each in run.of(name)) / images
             for name, logical_id in FUNCTIONS.items()
         }
 
@@ -168,7 +168,7 @@ def _quotas(loads: Mapping[int, Mapping[str, float]]) -> Table:
 def _settings(loads: Mapping[int, Mapping[str, float]]) -> Table:
     rows = []
     for parameter, name in (("ProcessConcurrency", "mapping"), ("ThrottleRate", "api")):
-        default = float(template().parameters[parameter])
+        default = float(Template().parameters[parameter])
         row = [f"`{parameter}`", number(default)]
         for each in loads.values():
             row += [number(each[name]), headroom(default, each[name])]
@@ -212,7 +212,7 @@ def _large_job(counted: Counted) -> Table:
     submit = counted.chunk_write_units * LARGE_JOB
     update = math.ceil(size(job_item(_ended_job(chunks))) / 1024)
     job = update * math.ceil(chunks / _BATCH_CHUNKS)
-    functions = int(template().parameters["ProcessConcurrency"])
+    functions = int(Template().parameters["ProcessConcurrency"])
     rows: list[Sequence[str]] = [
         [
             "bytes of the call",

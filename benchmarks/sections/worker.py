@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.process import AwsStandIn
-from benchmarks.world.deployment import memory_megabytes, template
 from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
 from benchmarks.world.internet import HOSTS, Line, internet
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import pictures, served_images, urls
 from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, billed_seconds
+from local.emulator.template import Template
 
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _IMAGES = 1000
@@ -31,7 +31,7 @@ def measure(settings: Settings) -> Section:
         jobs = _jobs(base, _IMAGES, 3 if settings.quick else 7)
     afar = _from_afar(jobs, settings)
     shares, peak = _profile(settings)
-    threads = int(template().parameters["ProcessThreads"])
+    threads = int(Template().parameters["ProcessThreads"])
     ideal = (_delay_seconds() + _DOWNLOAD_SECONDS) * _IMAGES / threads
     cpu = statistics.median(map(_cpu, jobs))
     text = f"{_how(threads)}\n\n{_why(threads, cpu / _IMAGES, peak)}"
@@ -54,12 +54,12 @@ def measure(settings: Settings) -> Section:
 
 
 def _delay_seconds() -> float:
-    found = template().parameters
+    found = Template().parameters
     return (float(found["DelayMinSeconds"]) + float(found["DelayMaxSeconds"])) / 2
 
 
 def _memory() -> int:
-    return memory_megabytes(template(), FUNCTIONS["process"])
+    return Template().memory_megabytes(FUNCTIONS["process"])
 
 
 def _how(threads: int) -> str:

@@ -21,7 +21,8 @@ from typing import Any, Self
 
 import boto3
 
-from benchmarks.world.deployment import create_queue, create_table, environment, memory_megabytes, template
+from local.emulator.template import Template
+from local.resources import create_queue, create_table
 from retail_pulse.storage.api_keys_table import KeysTable
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -218,8 +219,8 @@ class _Worker:
         create_table(dynamodb, _TABLE)
         KeysTable(dynamodb, _TABLE).issue(_KEY, "me")
         self._queue = create_queue(self._sqs, "chunks")
-        self._template = template(parameters)
-        self._memory = {name: memory_megabytes(self._template, FUNCTIONS[name]) for name in FUNCTIONS}
+        self._template = Template(parameters=parameters)
+        self._memory = {name: self._template.memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}
         self._batch = int(self._template.parameters["ProcessBatchSize"])
         self._modules: dict[str, ModuleType] = {}
 
@@ -287,9 +288,7 @@ class _Worker:
 
     def _load(self, name: str) -> ModuleType:
         """Load a function as a cold start does."""
-        os.environ.update(
-            environment(self._template, FUNCTIONS[name], {"JobsTable": _TABLE, "ChunkQueue": self._queue})
-        )
+        os.environ.update(self._template.environment(FUNCTIONS[name], {"JobsTable": _TABLE, "ChunkQueue": self._queue}))
         spec = importlib.util.spec_from_file_location(f"{name}_app", _ROOT / "functions" / name / "app.py")
         if spec is None or spec.loader is None:
             raise FileNotFoundError(name)

@@ -76,9 +76,9 @@ def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Depl
 
 def _upload(s3: "S3Client", template: Template) -> None:
     s3.create_bucket(Bucket=_BUCKET)
-    for _, properties in template.resources(FUNCTION):
+    for properties in template.resources(FUNCTION).values():
         properties["CodeUri"] = _put(s3, function_bundle(template.folder / properties["CodeUri"]))
-    for _, properties in template.resources(LAYER):
+    for properties in template.resources(LAYER).values():
         properties["ContentUri"] = _put(s3, layer_bundle(template.folder / properties["ContentUri"]))
 
 
@@ -132,8 +132,8 @@ def _stack_exists(cloudformation: "CloudFormationClient") -> bool:
 
 
 def _expire_items(dynamodb: "DynamoDBClient", template: Template, resources: Mapping[str, str]) -> None:
-    # The emulator can expire items, but ignores the template's setting.
-    for name, properties in template.resources(TABLE):
+    # The emulator expires items, but ignores that the template asks for it.
+    for name, properties in template.resources(TABLE).items():
         wanted = properties.get("TimeToLiveSpecification")
         found = dynamodb.describe_time_to_live(TableName=resources[name])["TimeToLiveDescription"]
         if wanted and found.get("TimeToLiveStatus") != "ENABLED":

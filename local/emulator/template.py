@@ -1,16 +1,24 @@
-"""The SAM template as data, for the deployment."""
+"""The SAM template as data: as it is written, and with the values of its parameters.
 
-from collections.abc import Iterator, Mapping
+`tools.transform` has the other form: the template that CloudFormation gets.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "infra" / "template.yaml"
+
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
 HTTP_API = "AWS::Serverless::HttpApi"
 TABLE = "AWS::DynamoDB::Table"
+
+Body = dict[str, Any]
 
 
 class TemplateError(ValueError):
@@ -46,6 +54,34 @@ class Route:
     authorizer: str | None
 
 
+def read(path: Path = TEMPLATE) -> Body:
+    """Return a template as it is written, its tags as ``Ref`` and ``Fn::…``."""
+    body: Body = yaml_parse(path.read_text(encoding="utf-8"))
+    return body
+
+
+def of_type(resources: Body, kind: str) -> dict[str, Body]:
+    """Return logical ids and properties of the resources of one type."""
+    return {name: each["Properties"] for name, each in resources.items() if each["Type"] == kind}
+
+
+def logical_id(reference: Any) -> str:
+    """Return the resource that a ``Ref`` or a ``Fn::GetAtt`` names.
+
+    Raises
+    ------
+    TemplateError
+        When it is neither.
+    """
+    match reference:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
+            return name
+        case {"Fn::GetAtt": str(path)}:
+            return path.split(".", maxsplit=1)[0]
+        case _:
+            raise TemplateError(f"{reference} does not name a resource")
+
+
 class Template:
     """A parsed template with the values of its parameters.
 
@@ -59,37 +95,86 @@ class Template:
     Raises
     ------
     TemplateError
-        A parameter is unknown, or one without a default has no value.
+        For a parameter that the template does not have, or one that has neither a default nor a value.
     """
 
-    def __init__(self, path: Path, parameters: Mapping[str, str]) -> None:
+    def __init__(self, path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> None:
         self.folder = path.parent
-        self.body: dict[str, Any] = yaml_parse(path.read_text(encoding="utf-8"))
-        declared: dict[str, dict[str, Any]] = self.body.get("Parameters", {})
+        self.body = read(path)
+        declared: dict[str, Body] = self.body.get("Parameters", {})
+        parameters = parameters or {}
         if unknown := sorted(set(parameters) - set(declared)):
             raise TemplateError(
                 f"{path.name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
             )
         values = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
-        # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a worker with a
-        # number in its environment would not start.
+        # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a worker does not
+        # start with a number in its environment.
         self.body["Mappings"] = _with_strings(self.body.get("Mappings", {}))
         self.parameters: dict[str, str] = values | dict(parameters)
         if missing := sorted(set(declared) - set(self.parameters)):
             raise TemplateError(f"parameter {', '.join(missing)} needs a value")
         self._numbers = {name for name, spec in declared.items() if spec["Type"] == "Number"}
-        # The emulator keeps numbers of an event source that come from `!Ref` as strings, and its poller stops when it
+        # The emulator keeps an event source's numbers that come from `!Ref` as strings, and its poller stops when it
         # compares them with numbers.
-        for _, properties in self.resources(FUNCTION):
+        for properties in self.resources(FUNCTION).values():
             for event in properties.get("Events", {}).values():
                 if event["Type"] == "SQS":
                     event["Properties"] = self._with_numbers(event["Properties"])
 
-    def resources(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the logical ID and the properties of every resource of one type."""
-        for name, resource in self.body["Resources"].items():
-            if resource["Type"] == kind:
-                yield name, resource["Properties"]
+    def resources(self, kind: str) -> dict[str, Body]:
+        """Return logical ids and properties of the resources of one type."""
+        return of_type(self.body["Resources"], kind)
+
+    def resolve(self, value: Any, resources: Mapping[str, str] | None = None) -> Any:
+        """Return a value of the template once the parameters are known.
+
+        Parameters
+        ----------
+        value
+            A scalar, ``Ref``, ``Fn::FindInMap`` or ``Fn::If``.
+        resources
+            What a reference to a resource stands for, by logical id.
+        """
+        match value:
+            case {"Ref": name}:
+                return {**self.parameters, **(resources or {})}[name]
+            case {"Fn::FindInMap": [mapping, first, second]}:
+                return self.body["Mappings"][mapping][self.resolve(first)][self.resolve(second)]
+            case {"Fn::If": [condition, yes, no]}:
+                return self.resolve(yes if self.holds(self.body["Conditions"][condition]) else no, resources)
+        return value
+
+    def holds(self, condition: Body) -> bool:
+        """Return whether the parameters meet a condition: ``Fn::Equals`` or ``Fn::Not``."""
+        match condition:
+            case {"Fn::Not": [inner]}:
+                return not self.holds(inner)
+            case {"Fn::Equals": [left, right]}:
+                return bool(self.resolve(left) == self.resolve(right))
+        raise TemplateError(f"unknown condition: {condition}")
+
+    def environment(self, function: str, resources: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return a function's variables.
+
+        Parameters
+        ----------
+        function
+            Its logical id.
+        resources
+            What a reference to a resource stands for, by logical id. A resource that is not in it is called by its
+            logical id.
+        """
+        names = {name: name for name in self.body["Resources"]} | dict(resources or {})
+        variables: dict[str, str] = {}
+        for properties in (self.body.get("Globals", {}).get("Function", {}), self.resources(FUNCTION)[function]):
+            for name, value in properties.get("Environment", {}).get("Variables", {}).items():
+                variables[name] = str(self.resolve(value, names))
+        return variables
+
+    def memory_megabytes(self, function: str) -> int:
+        """Return the memory of a function, by its logical id."""
+        return int(self.resolve(self.resources(FUNCTION)[function]["MemorySize"]))
 
     def http_api(self) -> str:
         """Return the logical ID of the only HTTP API.
@@ -99,7 +184,7 @@ class Template:
         TemplateError
             The template does not have exactly one.
         """
-        found = [name for name, _ in self.resources(HTTP_API)]
+        found = list(self.resources(HTTP_API))
         if len(found) != 1:
             raise TemplateError(f"the local stack needs exactly one HTTP API; the template has {len(found)}")
         return found[0]
@@ -109,9 +194,9 @@ class Template:
         return [
             Authorizer(
                 name,
-                _logical_id(spec["FunctionArn"]),
+                logical_id(spec["FunctionArn"]),
                 tuple(f"$request.header.{header}" for header in spec["Identity"]["Headers"]),
-                int(self._value(spec["Identity"].get("ReauthorizeEvery", 0))),
+                int(self.resolve(spec["Identity"].get("ReauthorizeEvery", 0))),
             )
             for name, spec in self._auth().get("Authorizers", {}).items()
         ]
@@ -120,7 +205,7 @@ class Template:
         """Return one route per ``HttpApi`` event of a function."""
         default = self._auth().get("DefaultAuthorizer")
         routes = []
-        for function, properties in self.resources(FUNCTION):
+        for function, properties in self.resources(FUNCTION).items():
             for event in properties.get("Events", {}).values():
                 if event["Type"] == "HttpApi":
                     spec = event["Properties"]
@@ -129,9 +214,8 @@ class Template:
                     routes.append(Route(key, function, None if authorizer == "NONE" else authorizer))
         return routes
 
-    def _auth(self) -> dict[str, Any]:
-        name = self.http_api()
-        auth: dict[str, Any] = self.body["Resources"][name]["Properties"].get("Auth", {})
+    def _auth(self) -> Body:
+        auth: Body = self.resources(HTTP_API)[self.http_api()].get("Auth", {})
         return auth
 
     def _with_numbers(self, value: Any) -> Any:
@@ -141,16 +225,8 @@ class Template:
             return {key: self._with_numbers(item) for key, item in value.items()}
         return value
 
-    def _value(self, value: Any) -> Any:
-        return self.parameters[value["Ref"]] if isinstance(value, dict) else value
-
 
 def _with_strings(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _with_strings(item) for key, item in value.items()}
     return [_with_strings(item) for item in value] if isinstance(value, list) else str(value)
-
-
-def _logical_id(reference: dict[str, Any]) -> str:
-    attribute = reference["Fn::GetAtt"]
-    return str(attribute[0] if isinstance(attribute, list) else attribute.split(".")[0])

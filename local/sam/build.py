@@ -4,11 +4,8 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
-from local.emulator.template import FUNCTION
+from local.emulator.template import FUNCTION, Body, of_type, read
 from local.sam.environment import environment
 from local.stack.serve import ARCHITECTURE, ROOT
 
@@ -38,14 +35,14 @@ def build() -> None:
 
 def functions() -> dict[str, list[str]]:
     """Return the logical IDs of the built functions, each with the names of its variables."""
-    return {name: list(_variables(resource)) for name, resource in _functions(_built())}
+    return {name: list(variables) for name, variables in _variables(_built()).items()}
 
 
 def write_template() -> Path:
     """Write a copy of the built template for `sam local`; return its path."""
     body = _built()
-    for _, resource in _functions(body):
-        _variables(resource)[_ENDPOINT] = ""
+    for variables in _variables(body).values():
+        variables[_ENDPOINT] = ""
     path = FOLDER / "sam-local.json"
     path.write_text(json.dumps(body), encoding="utf-8")
     return path
@@ -70,15 +67,10 @@ def write_variables(path: Path, values: Mapping[str, str], endpoint_url: str) ->
     path.write_text(json.dumps(variables, indent=2), encoding="utf-8")
 
 
-def _built() -> dict[str, Any]:
-    body: dict[str, Any] = yaml_parse((FOLDER / "template.yaml").read_text(encoding="utf-8"))
-    return body
+def _built() -> Body:
+    return read(FOLDER / "template.yaml")
 
 
-def _functions(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, each) for name, each in body["Resources"].items() if each["Type"] == FUNCTION]
-
-
-def _variables(resource: dict[str, Any]) -> dict[str, Any]:
-    variables: dict[str, Any] = resource["Properties"]["Environment"]["Variables"]
-    return variables
+def _variables(body: Body) -> dict[str, Body]:
+    """Return the variables of every function."""
+    return {name: each["Environment"]["Variables"] for name, each in of_type(body["Resources"], FUNCTION).items()}

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from local.resources import create_table
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode
@@ -18,7 +19,7 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.adapters.conftest import TABLE, create_table
+from tests.adapters.conftest import TABLE
 from tests.fakes import FakeTable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[JobsTable | FakeTable]:
         return
     with mock_aws():
         client = boto3.client("dynamodb")
-        create_table(client)
+        create_table(client, TABLE)
         yield JobsTable(client, TABLE)
 
 

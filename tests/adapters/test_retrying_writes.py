@@ -8,6 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from local.resources import create_table
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import Claim
@@ -16,7 +17,7 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.adapters.conftest import TABLE, create_table
+from tests.adapters.conftest import TABLE
 from tests.fakes import FakeTable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -39,7 +40,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[JobsTable | FakeTable]:
         return
     with mock_aws():
         client = boto3.client("dynamodb")
-        create_table(client)
+        create_table(client, TABLE)
         yield JobsTable(client, TABLE)
 
 

@@ -11,11 +11,11 @@ from benchmarks.sections.submit import largest_job
 from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
 from benchmarks.world.aws_stand_in.queues import Counts as QueueCounts
 from benchmarks.world.aws_stand_in.table import Counts as TableCounts
-from benchmarks.world.deployment import memory_megabytes, template
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import Usage, billed_seconds, other_charges, request_charges
+from local.emulator.template import Template
 
 PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "world" / "prices.json").read_text())
 
@@ -134,5 +134,5 @@ def test_samples_are_sorted_by_what_the_code_is_for() -> None:
 
 
 def test_functions_get_what_the_template_says() -> None:
-    assert memory_megabytes(template({"ProcessMemoryMegabytes": "768"}), "ProcessFunction") == 768
-    assert memory_megabytes(template(), "SubmitFunction") == 1024
+    assert Template(parameters={"ProcessMemoryMegabytes": "768"}).memory_megabytes("ProcessFunction") == 768
+    assert Template().memory_megabytes("SubmitFunction") == 1024

@@ -15,7 +15,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.adapters.conftest import TABLE, create_table
+from local.resources import create_table
+from tests.adapters.conftest import TABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +50,7 @@ def event(name: str) -> dict[str, Any]:
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Give the functions a table and a queue; yields the queue's URL."""
     with mock_aws():
-        create_table(boto3.client("dynamodb"))
+        create_table(boto3.client("dynamodb"), TABLE)
         url = boto3.client("sqs").create_queue(QueueName="chunks")["QueueUrl"]
         variables = {
             "TABLE_NAME": TABLE, "QUEUE_URL": url, "MAX_BODY_BYTES": "6291456",

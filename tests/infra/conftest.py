@@ -8,7 +8,7 @@ from tests.infra import sam
 @pytest.fixture(scope="session")
 def template() -> sam.Body:
     """The template as it is written. Tests that change it copy it first."""
-    return sam.load()
+    return sam.read()
 
 
 @pytest.fixture(scope="session")
@@ -20,4 +20,4 @@ def transformed(template: sam.Body) -> sam.Body:
 @pytest.fixture(scope="session")
 def functions(template: sam.Body) -> dict[str, sam.Body]:
     """Logical ids and properties of the functions, without what Globals adds."""
-    return sam.resources(template, sam.FUNCTION)
+    return sam.of_type(template["Resources"], sam.FUNCTION)

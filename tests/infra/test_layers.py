@@ -11,7 +11,7 @@ import pytest
 from tests.infra import sam
 from tools.artefacts import called_services
 
-LAYERS = sorted(sam.resources(sam.load(), sam.LAYER))
+LAYERS = sorted(sam.of_type(sam.read()["Resources"], sam.LAYER))
 DEPENDENCIES = sam.ROOT / "layers" / "dependencies"
 
 

@@ -13,7 +13,7 @@ from tests.infra.test_template_queue import RESERVE_SECONDS
 # DynamoDB's limit.
 MAX_ITEM_BYTES = 400 * 1024
 
-FUNCTIONS = sorted(sam.resources(sam.load(), sam.FUNCTION))
+FUNCTIONS = sorted(sam.of_type(sam.read()["Resources"], sam.FUNCTION))
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
@@ -30,26 +30,18 @@ def model(name: str) -> Any:
     return getattr(settings, name.removesuffix("Function") + "Settings")
 
 
-def as_environment(template: sam.Body, name: str, parameters: dict[str, Any]) -> dict[str, str]:
-    """Return a function's environment as Lambda gives it: strings, resources by some name."""
-    found = {
-        variable: sam.resolve(template, value, parameters) for variable, value in variables(template, name).items()
-    }
-    return {variable: sam.logical_id(v) if isinstance(v, dict) else str(v) for variable, v in found.items()}
-
-
 @every_function
 class TestTheEnvironment:
     def test_is_what_the_settings_model_reads_no_more_no_less(self, template: sam.Body, name: str) -> None:
         assert set(variables(template, name)) == {field.name.upper() for field in dataclasses.fields(model(name))}
 
-    def test_reads_with_the_defaults(self, template: sam.Body, name: str) -> None:
-        model(name).from_environment(as_environment(template, name, sam.defaults(template)))
+    def test_reads_with_the_defaults(self, name: str) -> None:
+        model(name).from_environment(sam.Template().environment(name))
 
     @pytest.mark.parametrize("end", ["MinValue", "MaxValue"])
     def test_reads_at_either_end_of_what_is_allowed(self, template: sam.Body, name: str, end: str) -> None:
-        ends = {parameter: spec[end] for parameter, spec in template["Parameters"].items() if end in spec}
-        model(name).from_environment(as_environment(template, name, sam.defaults(template) | ends))
+        ends = {parameter: str(spec[end]) for parameter, spec in template["Parameters"].items() if end in spec}
+        model(name).from_environment(sam.Template(parameters=ends).environment(name))
 
     def test_holds_references_and_no_numbers_of_its_own(self, template: sam.Body, name: str) -> None:
         assert [variable for variable, value in variables(template, name).items() if not isinstance(value, dict)] == []
@@ -113,7 +105,7 @@ def test_functions_behind_the_api_answer_before_api_gateway_gives_up(functions: 
 
 
 def test_every_log_group_forgets(template: sam.Body) -> None:
-    groups = sam.resources(template, sam.LOG_GROUP)
+    groups = sam.of_type(template["Resources"], sam.LOG_GROUP)
     assert [name for name, group in groups.items() if group["RetentionInDays"] != {"Ref": "LogRetentionDays"}] == []
 
 
@@ -121,7 +113,7 @@ def test_the_architecture_is_arm64_unless_told_otherwise(template: sam.Body) -> 
     assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
-@pytest.mark.parametrize("name", sorted(sam.resources(sam.load(), sam.LAYER)))
+@pytest.mark.parametrize("name", sorted(sam.of_type(sam.read()["Resources"], sam.LAYER)))
 class TestEveryLayer:
     def test_is_built_for_python_3_13_and_the_chosen_architecture(self, template: sam.Body, name: str) -> None:
         layer = template["Resources"][name]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.infra import sam
 
-PARAMETERS: dict[str, Any] = sam.load()["Parameters"]
+PARAMETERS: dict[str, Any] = sam.read()["Parameters"]
 every_parameter = pytest.mark.parametrize("name", PARAMETERS)
 
 # Numbers that stay in the resources, with the reason why nobody should turn them.
@@ -92,13 +92,11 @@ def test_what_is_no_list_of_blocks_is_refused_before_a_deployment(networks: str)
 
 @pytest.mark.parametrize("stage", ["prod", "dev"])
 @pytest.mark.parametrize("networks", ["", "10.0.0.0/8"])
-def test_production_calls_public_servers_alone(template: sam.Body, stage: str, networks: str) -> None:
-    (rule,) = template["Rules"].values()
-    given = sam.defaults(template) | {"Stage": stage, "AllowedNetworks": networks}
+def test_production_calls_public_servers_alone(stage: str, networks: str) -> None:
+    template = sam.Template(parameters={"Stage": stage, "AllowedNetworks": networks})
+    (rule,) = template.body["Rules"].values()
     (assertion,) = rule["Assertions"]
-    may_be_deployed = not sam.holds(template, rule["RuleCondition"], given) or sam.holds(
-        template, assertion["Assert"], given
-    )
+    may_be_deployed = not template.holds(rule["RuleCondition"]) or template.holds(assertion["Assert"])
     assert may_be_deployed == (stage != "prod" or not networks)
 
 

@@ -11,13 +11,13 @@ RESERVE_SECONDS = 10
 # DESIGN: three deliveries before a message is a suspect, three starts of a chunk alone, and the one that gives it up.
 LEAST_RECEIVES = 7
 
-TIMEOUTS = [int(value) for value in sam.load()["Parameters"]["ProcessTimeoutSeconds"]["AllowedValues"]]
+TIMEOUTS = [int(value) for value in sam.read()["Parameters"]["ProcessTimeoutSeconds"]["AllowedValues"]]
 every_timeout = pytest.mark.parametrize("timeout", TIMEOUTS)
 
 
 @pytest.fixture
 def queues(template: sam.Body) -> dict[str, sam.Body]:
-    return sam.resources(template, sam.QUEUE)
+    return sam.of_type(template["Resources"], sam.QUEUE)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def source(functions: dict[str, sam.Body]) -> sam.Body:
     return properties
 
 
-def seconds(template: sam.Body, value: Any, timeout: int) -> int:
-    return int(sam.resolve(template, value, sam.defaults(template) | {"ProcessTimeoutSeconds": timeout}))
+def seconds(value: Any, timeout: int) -> int:
+    return int(sam.Template(parameters={"ProcessTimeoutSeconds": str(timeout)}).resolve(value))
 
 
 @every_timeout
@@ -39,14 +39,14 @@ class TestForEveryAllowedTimeout:
         queue = template["Resources"]["ChunkQueue"]["Properties"]
         function = template["Resources"]["ProcessFunction"]["Properties"]
 
-        assert seconds(template, function["Timeout"], timeout) == timeout
-        assert seconds(template, queue["VisibilityTimeout"], timeout) >= 6 * timeout
+        assert seconds(function["Timeout"], timeout) == timeout
+        assert seconds(queue["VisibilityTimeout"], timeout) >= 6 * timeout
 
     def test_a_job_stalls_only_after_its_messages_had_a_second_chance(self, template: sam.Body, timeout: int) -> None:
         visibility = template["Resources"]["ChunkQueue"]["Properties"]["VisibilityTimeout"]
         stall = template["Resources"]["SubmitFunction"]["Properties"]["Environment"]["Variables"]["STALL_SECONDS"]
 
-        assert seconds(template, stall, timeout) > seconds(template, visibility, timeout)
+        assert seconds(stall, timeout) > seconds(visibility, timeout)
 
     def test_the_longest_image_fits_into_one_invocation(self, template: sam.Body, timeout: int) -> None:
         parameters = template["Parameters"]

@@ -36,8 +36,9 @@ def stage(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def parameters(template: sam.Body, stage: str) -> dict[str, Any]:
-    return sam.defaults(template) | overrides(stage)
+def deployed(stage: str) -> sam.Template:
+    """The template with the stage's parameters."""
+    return sam.Template(parameters=overrides(stage))
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +56,11 @@ def tags_of(resource: sam.Body) -> dict[str, Any]:
 
 
 def test_the_table_can_be_deleted_anywhere_but_in_production(
-    template: sam.Body, resources: sam.Body, parameters: dict[str, Any], stage: str
+    deployed: sam.Template, resources: sam.Body, stage: str
 ) -> None:
     (table,) = sam.of_type(resources, "AWS::DynamoDB::Table").values()
 
-    assert sam.resolve(template, table["DeletionProtectionEnabled"], parameters) is (stage == "prod")
+    assert deployed.resolve(table["DeletionProtectionEnabled"]) is (stage == "prod")
 
 
 def test_nothing_has_a_name_that_a_second_stage_would_want_too(resources: sam.Body) -> None:
@@ -75,15 +76,13 @@ def test_nothing_has_a_name_that_a_second_stage_would_want_too(resources: sam.Bo
         assert "${AWS::StackName}" in layer["LayerName"]["Fn::Sub"]
 
 
-def test_everything_that_takes_tags_has_the_project_and_the_stage(
-    resources: sam.Body, parameters: dict[str, Any], template: sam.Body
-) -> None:
+def test_everything_that_takes_tags_has_the_project_and_the_stage(resources: sam.Body, deployed: sam.Template) -> None:
     for name, resource in resources.items():
         if resource["Type"] in UNTAGGED or name in UNTAGGED_BY_SAM:
             continue
         pairs = tags_of(resource)
-        found = {key: sam.resolve(template, pairs.get(key), parameters) for key in ("Project", "Stage")}
-        assert found == {"Project": "retail-pulse", "Stage": parameters["Stage"]}, name
+        found = {key: deployed.resolve(pairs.get(key)) for key in ("Project", "Stage")}
+        assert found == {"Project": "retail-pulse", "Stage": deployed.parameters["Stage"]}, name
 
 
 def test_both_queues_refuse_what_does_not_come_by_tls(resources: sam.Body) -> None:
@@ -115,5 +114,5 @@ def test_the_stage_of_the_api_is_throttled_and_logs_neither_headers_nor_queries(
     assert not [word for word in ("header", "querystring", "rawQuery", "body") if word.lower() in logged.lower()]
 
 
-def test_the_defaults_leave_a_new_account_half_of_its_ten_functions_at_once(template: sam.Body) -> None:
-    assert sam.defaults(template)["ProcessConcurrency"] <= 5
+def test_the_defaults_leave_a_new_account_half_of_its_ten_functions_at_once() -> None:
+    assert int(sam.Template().parameters["ProcessConcurrency"]) <= 5

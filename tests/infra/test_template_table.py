@@ -10,7 +10,7 @@ SETS = {"done_chunks", "failed_chunks", "transient_chunks"}
 
 @pytest.fixture
 def table(template: sam.Body) -> sam.Body:
-    (found,) = sam.resources(template, "AWS::DynamoDB::Table").values()
+    (found,) = sam.of_type(template["Resources"], "AWS::DynamoDB::Table").values()
     return found
 
 

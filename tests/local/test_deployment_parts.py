@@ -10,8 +10,6 @@ from local.emulator.bundles import function_bundle, layer_bundle
 from local.emulator.template import Authorizer, Route, Template, TemplateError
 from local.stack.serve import ROOT
 
-TEMPLATE = ROOT / "infra" / "template.yaml"
-
 
 def names(content: bytes) -> list[str]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -49,7 +47,7 @@ def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
 
 
 def test_routes_and_authorizers_are_those_of_the_template() -> None:
-    template = Template(TEMPLATE, {"AuthorizerCacheSeconds": "7"})
+    template = Template(parameters={"AuthorizerCacheSeconds": "7"})
 
     assert template.authorizers() == [Authorizer("ApiKey", "AuthorizeFunction", ("$request.header.x-api-key",), 7)]
     assert set(template.routes()) >= {
@@ -61,7 +59,7 @@ def test_routes_and_authorizers_are_those_of_the_template() -> None:
 
 def test_an_unknown_parameter_is_refused() -> None:
     with pytest.raises(TemplateError, match="no parameter Nonsense"):
-        Template(TEMPLATE, {"Nonsense": "1"})
+        Template(parameters={"Nonsense": "1"})
 
 
 def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
@@ -69,7 +67,7 @@ def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
     path.write_text("Parameters: {Needed: {Type: String}}\nResources: {}\n", encoding="utf-8")
 
     with pytest.raises(TemplateError, match="Needed needs a value"):
-        Template(path, {})
+        Template(path)
 
 
 def test_a_template_of_two_apis_is_refused(tmp_path: Path) -> None:
@@ -78,4 +76,4 @@ def test_a_template_of_two_apis_is_refused(tmp_path: Path) -> None:
     path.write_text(f"Resources: {{One: {api}, Two: {api}}}\n", encoding="utf-8")
 
     with pytest.raises(TemplateError, match="has 2"):
-        Template(path, {}).http_api()
+        Template(path).http_api()

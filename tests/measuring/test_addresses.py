@@ -4,12 +4,12 @@ import ipaddress
 
 import pytest
 
+from local.emulator.template import Template
 from retail_pulse.domain.errors import SettingsError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
 from retail_pulse.runtime.settings import ProcessSettings
-from tests.infra import sam
 from tests.measuring import address_table
 from tests.measuring.address_table import REFUSALS, STRICTER, all_tried, try_case
 from tests.measuring.cases import Case, recorded
@@ -96,6 +96,6 @@ class TestTheParameters:
         )
 
     def test_the_defaults_of_the_template_are_those_of_the_policy(self) -> None:
-        parameters = sam.load()["Parameters"]
-        read = self.settings(str(parameters["AllowedPorts"]["Default"]), parameters["AllowedHosts"]["Default"])
+        parameters = Template().parameters
+        read = self.settings(parameters["AllowedPorts"], parameters["AllowedHosts"])
         assert (read.allowed_ports, read.allowed_hosts) == (CallPolicy().ports, CallPolicy().hosts)

@@ -16,7 +16,7 @@ import pytest
 
 from local.client import submission
 from local.emulator.bundles import Bundle, function_bundle, layer_bundle
-from local.emulator.template import FUNCTION, LAYER, Template
+from local.emulator.template import FUNCTION, LAYER, ROOT, TEMPLATE, Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.sam.environment import environment
@@ -25,7 +25,6 @@ from retail_pulse.storage.api_keys_table import KeysTable
 from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until
-from tools.transform import ROOT, TEMPLATE
 
 pytestmark = pytest.mark.sam_cli
 
@@ -75,9 +74,9 @@ def for_the_emulator(stage: str, folder: Path) -> Path:
     template.body["Parameters"]["AllowedPorts"]["Default"] = "1-65535"
     # Which is what they refuse in production.
     del template.body["Rules"]
-    for _, properties in template.resources(FUNCTION):
+    for properties in template.resources(FUNCTION).values():
         properties["CodeUri"] = put(function_bundle(template.folder / properties["CodeUri"]), folder)
-    for _, properties in template.resources(LAYER):
+    for properties in template.resources(LAYER).values():
         properties["ContentUri"] = put(layer_bundle(template.folder / properties["ContentUri"]), folder)
     path = folder / f"{stage}.json"
     path.write_text(json.dumps(template.body), encoding="utf-8")

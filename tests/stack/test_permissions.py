@@ -75,7 +75,7 @@ def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Pat
     for name in ("functions", "layers", "store_master.csv"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "infra").mkdir()
-    template = Template(ROOT / "infra" / "template.yaml", {}).body
+    template = Template().body
     for statement in _statements(template, "StatusFunction", "dynamodb:GetItem"):
         statement["Action"] = "dynamodb:DeleteItem"
     for statement in _statements(template, "SubmitFunction", "dynamodb:BatchWriteItem"):

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from local.emulator.gateway import LAMBDA_BYTES
 from local.emulator.template import Route, Template
-from tests.functions.conftest import ROOT, Context, event
+from tests.functions.conftest import Context, event
 
 Handler = Callable[[dict[str, Any], Any], Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
@@ -36,7 +36,7 @@ class Gateway:
     """
 
     def __init__(self, functions: Mapping[str, Handler]) -> None:
-        template = Template(ROOT / "infra" / "template.yaml", {})
+        template = Template()
         self._functions = functions
         self._routes = sorted(template.routes(), key=lambda route: "{" in route.key)
         self._authorizers = {authorizer.name: authorizer.function for authorizer in template.authorizers()}

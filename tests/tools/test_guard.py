@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from local.emulator.template import TEMPLATE
 from tools import guard
 from tools.guard import EXCEPTIONS, GuardError, judge, scan
-from tools.transform import TEMPLATE
 
 EXCEPTED = "CKV_AWS_27"
 
