@@ -1,6 +1,6 @@
-"""``python -m tools.audit``: ask OSV for known vulnerabilities of every locked package.
+"""Ask OSV for known vulnerabilities of every locked package: ``python -m tools.audit``.
 
-pip-audit can ask the package index instead, but a mirror knows of no vulnerabilities, and pip-audit then finds none.
+pip-audit can ask the package index instead. But a mirror has no data on vulnerabilities, and pip-audit then finds none.
 """
 
 import argparse
@@ -15,8 +15,8 @@ _SECONDS = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 1 for a vulnerability, or for no answer where one is required."""
-    parser = argparse.ArgumentParser(prog="tools.audit", description="Look for known vulnerabilities in the lock.")
+    """Run the command; return its exit code: 1 for a vulnerability, or for no answer where one is required."""
+    parser = argparse.ArgumentParser(prog="tools.audit", description="Check the lock for known vulnerabilities.")
     parser.add_argument("--require-service", action="store_true", help="fail when the service cannot be reached")
     options = parser.parse_args(arguments)
     command = [
@@ -26,42 +26,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        report, complaint = done.stdout, done.stderr
     except subprocess.TimeoutExpired:
-        code, line = judge("", f"no answer within {_SECONDS} s", required=options.require_service)
-    else:
-        code, line = judge(done.stdout, done.stderr, required=options.require_service)
+        report, complaint = "", f"it did not end within {_SECONDS} s"
+    code, line = judge(report, complaint, required=options.require_service)
     print(line, file=sys.stderr if code else sys.stdout)
     return code
 
 
 def judge(report: str, complaint: str, *, required: bool) -> tuple[int, str]:
-    """Return the exit code and what to say of pip-audit's run.
+    """Return the exit code and the message for a run of pip-audit.
 
     Parameters
     ----------
     report
-        What it wrote to standard output: JSON, or nothing when it failed.
+        Its standard output: JSON, or nothing when it failed.
     complaint
-        What it wrote to standard error.
+        Its standard error.
     required
-        Whether packages that nobody could ask about are a failure.
+        Whether a package without an answer is a failure.
     """
     try:
         packages = json.loads(report)["dependencies"]
     except (ValueError, KeyError):
-        reason = complaint.strip().splitlines()[-1:] or ["pip-audit said nothing"]
-        return int(required), f"audit: skipped, no answer of the vulnerability service: {reason[0][:300]}"
+        reason = complaint.strip().splitlines()[-1:] or ["pip-audit printed nothing"]
+        return int(required), f"audit: skipped, no answer from the vulnerability service: {reason[0][:300]}"
     found = [
         f"audit: {package['name']} {package['version']}: {flaw['id']}, "
-        f"mended in {', '.join(flaw['fix_versions']) or 'none'}"
+        f"fixed in {', '.join(flaw['fix_versions']) or 'no release'}"
         for package in packages
         for flaw in package.get("vulns", ())
     ]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
     if unknown:
-        found.append(f"audit: nothing is known of {', '.join(unknown)}")
+        found.append(f"audit: no data on {', '.join(unknown)}")
     if not packages:
-        found.append("audit: the lock names no package")
+        found.append("audit: the lock has no packages")
     flawed = not packages or any(package.get("vulns") for package in packages) or (required and bool(unknown))
     return int(flawed), "\n".join(found) or f"audit: no known vulnerability in {len(packages)} packages"
 

@@ -1,6 +1,6 @@
-"""``python -m tools.guard CHECKOV``: hold the template against checkov's rules, before and after the SAM transform.
+"""Check the template with checkov, before and after the SAM transform: ``python -m tools.guard CHECKOV``.
 
-checkov itself passes a template that it cannot read, and never says that an exception has become needless.
+checkov itself passes a template that it cannot read, and does not report an exception that is no longer needed.
 """
 
 import argparse
@@ -24,16 +24,16 @@ Report = Mapping[str, Any]
 
 
 class GuardError(RuntimeError):
-    """checkov gave no report."""
+    """checkov did not give a report."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 1 for a broken rule, a needless exception or a template unread."""
-    parser = argparse.ArgumentParser(prog="tools.guard", description="Hold the template against checkov's rules.")
-    parser.add_argument("checkov", type=Path, help="the program checkov, in an environment of its own")
+    """Run the command; return its exit code: 1 for a broken rule, a needless exception or an unreadable template."""
+    parser = argparse.ArgumentParser(prog="tools.guard", description="Check the template with checkov.")
+    parser.add_argument("checkov", type=Path, help="the program checkov, in its own environment")
     checkov = parser.parse_args(arguments).checkov.absolute()
     excepted = yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))["skip-check"]
-    # checkov takes up settings of the folder that it runs in: here it finds none.
+    # checkov reads settings from the folder that it runs in, so it runs in an empty one.
     with tempfile.TemporaryDirectory() as folder:
         transformed = Path(folder) / "transformed.json"
         transformed.write_text(json.dumps(transform(read()), indent=1), encoding="utf-8")
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def scan(checkov: Path, template: Path, folder: Path) -> Report:
-    """Return checkov's report on a template, every rule tried and nothing fetched from anywhere.
+    """Return checkov's report on a template: all rules, without network access.
 
     Raises
     ------
     GuardError
-        When it gives none.
+        When checkov does not give one.
     """
     command = [
         *(str(checkov), "--file", str(template), "--framework", "cloudformation", "--output", "json"),
@@ -65,19 +65,19 @@ def scan(checkov: Path, template: Path, folder: Path) -> Report:
     except subprocess.TimeoutExpired as error:
         raise GuardError(f"checkov did not end within {_SECONDS} s") from error
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
-        raise GuardError(f"checkov gave no report on {template.name}: {error}") from error
+        raise GuardError(f"no report from checkov on {template.name}: {error}") from error
     return report
 
 
 def judge(reports: Mapping[str, Report], excepted: Sequence[str]) -> tuple[int, str]:
-    """Return the exit code and what to say of checkov's reports.
+    """Return the exit code and the message for checkov's reports.
 
     Parameters
     ----------
     reports
-        By the template's name.
+        Reports by the template's name.
     excepted
-        Ids of the rules that need not hold.
+        Ids of the rules that the template may break.
     """
     wrong: list[str] = []
     broken: set[str] = set()
@@ -95,7 +95,7 @@ def judge(reports: Mapping[str, Report], excepted: Sequence[str]) -> tuple[int, 
                 line = found["file_line_range"][0]
                 wrong.append(f"guard: {name}:{line}: {found['resource']}: {rule} {found['check_name']}")
     if not wrong:
-        wrong += [f"guard: {EXCEPTIONS.name}: {rule} is needless" for rule in excepted if rule not in broken]
+        wrong += [f"guard: {EXCEPTIONS.name}: {rule} is no longer needed" for rule in excepted if rule not in broken]
     return (1, "\n".join(wrong)) if wrong else (0, f"guard: {passed} checks passed, {len(excepted)} rules excepted")
 
 

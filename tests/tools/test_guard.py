@@ -1,4 +1,4 @@
-"""make guard: a broken rule, a needless exception and a template that checkov could not read fail."""
+"""make guard: a broken rule, a needless exception and a template that checkov cannot read fail."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def report(*failed: str, passed: int = 3, unread: tuple[str, ...] = ()) -> dict[
     }
 
 
-def test_a_template_that_breaks_excepted_rules_alone_passes() -> None:
+def test_a_template_that_breaks_only_excepted_rules_passes() -> None:
     reports = {"a.yaml": report(EXCEPTED), "b.json": report()}
 
     assert judge(reports, [EXCEPTED]) == (0, "guard: 6 checks passed, 1 rules excepted")
@@ -47,20 +47,20 @@ def test_a_broken_rule_is_named_with_its_place() -> None:
     )
 
 
-def test_an_exception_that_nothing_needs_any_more_fails() -> None:
-    assert judge({"a.yaml": report()}, [EXCEPTED]) == (1, f"guard: .checkov.yaml: {EXCEPTED} is needless")
+def test_an_exception_that_is_no_longer_needed_fails() -> None:
+    assert judge({"a.yaml": report()}, [EXCEPTED]) == (1, f"guard: .checkov.yaml: {EXCEPTED} is no longer needed")
 
 
 @pytest.mark.parametrize(
     "unread",
     [
-        # What checkov says, with exit code 0, of a file that is no template, and of one that it cannot parse.
+        # checkov's reports, with exit code 0, on a file that is not a template, and on one that it cannot parse.
         {"passed": 0, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 0},
         report(passed=0, unread=("b.json",)),
         report(unread=("b.json",)),
     ],
 )
-def test_a_template_that_checkov_could_not_read_fails(unread: dict[str, Any]) -> None:
+def test_a_template_that_checkov_cannot_read_fails(unread: dict[str, Any]) -> None:
     assert judge({"a.yaml": report(), "b.json": unread}, []) == (1, "guard: b.json: checkov could not read it")
 
 
@@ -75,13 +75,13 @@ def test_a_checkov_that_is_missing_fails_in_one_line(tmp_path: Path, capsys: pyt
     assert guard.main([str(tmp_path / "checkov")]) == 1
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("guard: checkov gave no report on template.yaml: ")
+    assert line.startswith("guard: no report from checkov on template.yaml: ")
 
 
-def test_a_checkov_that_says_no_json_fails(tmp_path: Path) -> None:
+def test_a_checkov_that_prints_no_json_fails(tmp_path: Path) -> None:
     program = tmp_path / "checkov"
     program.write_text(f"#!{sys.executable}\nprint('Traceback')\n", encoding="utf-8")
     program.chmod(0o700)
 
-    with pytest.raises(GuardError, match=r"no report on template\.yaml"):
+    with pytest.raises(GuardError, match=r"no report from checkov on template\.yaml"):
         scan(program, TEMPLATE, tmp_path)
