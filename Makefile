@@ -1,8 +1,8 @@
-# The one entry: everything that CI runs is a target here. `make help` lists them.
+# The only entry point: everything that CI runs is a target here. `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# checkov's environment: it wants other releases of what the rest uses.
+# checkov has its own environment: it needs other releases of packages that the rest uses.
 GUARD := .guard
 PORT ?= 8080
 SAM_PORT ?= 3000
@@ -13,7 +13,7 @@ CASES ?= 10000
 ARCHITECTURE ?= arm64
 # All tests run in four processes: more than a third of their time is waiting. T names the tests of a run in one process.
 PYTEST = $(BIN)/python -m pytest $(if $(T),-n 0 $(T),-n 4 --dist loadgroup)
-# Which stage a command about keys means.
+# The stage whose API keys a command manages.
 WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
@@ -21,59 +21,60 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 .PHONY: help setup demo serve sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed  ## Make the virtual environment from the lock
+setup: $(VENV)/.installed  ## Create the virtual environment from the lock
 
 $(VENV)/.installed: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Retail Pulse needs Python 3.11 or newer; PYTHON=... names another one"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Retail Pulse needs Python 3.11 or newer; PYTHON=... selects another one"; exit 1; }
 	@echo "Installing the locked dependencies into $(VENV) (once, about a minute)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-demo: setup  ## From nothing to measured images: jobs of generated files through the whole embedded stack
+demo: setup  ## Run jobs of real image files through the whole embedded stack
 	@$(BIN)/python -m local.demo
 
-serve: setup  ## Serve the embedded stack on http://127.0.0.1:$(PORT); STATE_DIR=... keeps its state
+serve: setup  ## Run the embedded stack on http://127.0.0.1:8080 [PORT=...] [STATE_DIR=...]
 	@$(BIN)/python -m local.stack.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
 
-sam-local: setup  ## Serve the built functions with the real `sam local start-api`, in Docker: make sam-local [SAM_PORT=3000]
+sam-local: setup  ## Serve the built functions with `sam local start-api`, in Docker [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
 
-validate: setup  ## Have the SAM CLI validate and lint the template, by each section of samconfig.toml; parameters are for tests/infra
+# Parameter values are checked by tests/infra.
+validate: setup  ## Validate and lint the template with the SAM CLI, for each stage of samconfig.toml
 	for stage in default dev prod; do sam validate --lint --config-env $$stage || exit 1; done
 
-build: setup  ## `sam build`, and the check of what came out, with its sizes: make build [ARCHITECTURE=arm64]; needs python3.13
+build: setup  ## Run `sam build` and check the result [ARCHITECTURE=arm64]; needs python3.13
 	sam build --parameter-overrides "Architecture=$(ARCHITECTURE)"
 	$(BIN)/python -m tools.artefacts .aws-sam/build $(ARCHITECTURE)
 
-test-sam-local: setup  ## The API, the queue and the schedule on `sam local`; needs Docker, the SAM CLI and python3.13
+test-sam-local: setup  ## Test the API, queue and schedule on `sam local`; needs Docker, the SAM CLI and python3.13
 	$(BIN)/python -m pytest -m sam_local tests/sam
 
-test-sam-cli: setup  ## The real `sam deploy` to the embedded stack, an update over live data, jobs before and after; needs the SAM CLI
+test-sam-cli: setup  ## Test `sam deploy`, and an update over live data, on the embedded stack; needs the SAM CLI
 	$(BIN)/python -m pytest -m sam_cli tests/sam
 
-test: $(if $(T),setup,check)  ## Lint, types, template checks and all tests without Docker; only some: make test T=tests/unit/test_jobs.py
+test: $(if $(T),setup,check)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
 	$(PYTEST)
 
-test-unit: setup  ## Every test but those of test-stack
+test-unit: setup  ## Run every test but those of test-stack
 	$(PYTEST) --ignore tests/stack --ignore tests/faults
 
-test-stack: setup  ## The tests that start the whole service
+test-stack: setup  ## Run the tests that start the whole service
 	$(PYTEST) tests/stack tests/faults
 
-faults: setup  ## Runs with injected faults, and a table of them: make faults RUNS=5 SEED=1 [AT_ONCE=3]
+faults: setup  ## Run jobs with injected faults and print a table [RUNS=5] [SEED=1] [AT_ONCE=1]
 	@$(BIN)/python -m tests.faults --runs $(RUNS) --seed $(SEED) --at-once $(AT_ONCE)
 
-fuzz: setup  ## Drawn requests to the API, drawn bytes to the measuring code: make fuzz CASES=10000 SEED=1
+fuzz: setup  ## Send random requests to the API and random bytes to the measuring code [CASES=10000] [SEED=1]
 	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -m fuzz --show-capture=no
 
-bench: setup  ## Measure the figures to hold, and write docs/performance.md: make bench [QUICK=1] [ONLY=cold_start]
+bench: setup  ## Measure the performance figures and write docs/performance.md [QUICK=1] [ONLY=cold_start]
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-check: setup  ## Lint, types, template rules, and what is generated against its source
+check: setup  ## Run linters, type checks and template rules, and compare generated files with their sources
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
@@ -82,7 +83,7 @@ check: setup  ## Lint, types, template rules, and what is generated against its 
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.openapi --check
 
-guard: setup $(GUARD)/.installed  ## Hold the template against checkov's rules; .checkov.yaml has the exceptions
+guard: setup $(GUARD)/.installed  ## Check the template with checkov; .checkov.yaml lists the exceptions
 	@$(BIN)/python -m tools.guard $(GUARD)/bin/checkov
 
 $(GUARD)/.installed: requirements-guard.lock
@@ -92,10 +93,10 @@ $(GUARD)/.installed: requirements-guard.lock
 	@$(GUARD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-guard.lock
 	@touch $@
 
-audit: setup  ## Ask for known vulnerabilities of the locked packages (REQUIRE_SERVICE=1: no answer fails)
+audit: setup  ## Check the locked packages for known vulnerabilities [REQUIRE_SERVICE=1: no answer fails]
 	@$(BIN)/python -m tools.audit $(if $(REQUIRE_SERVICE),--require-service)
 
-fmt: setup  ## Format, and mend what the linter can mend
+fmt: setup  ## Format the code and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -115,7 +116,7 @@ define WRITE_LOCK
 	@if cmp -s $(LOCKS)/new $(2); then echo "$(2): up to date"; else cp $(LOCKS)/new $(2) && echo "$(2): changed"; fi
 endef
 
-lock: setup  ## Lock the packages that pyproject.toml names (UPGRADE=1: at their newest releases)
+lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their newest releases]
 	@rm -rf $(LOCKS) && mkdir $(LOCKS)
 	$(if $(UPGRADE),,@cp requirements.lock requirements-guard.lock $(LOCKS))
 	@$(call COMPILE,requirements.lock) $(UNIVERSAL) $(LOCKED_GROUPS:%=--group %)
@@ -129,26 +130,26 @@ lock: setup  ## Lock the packages that pyproject.toml names (UPGRADE=1: at their
 	$(call WRITE_LOCK,requirements-guard.lock,requirements-guard.lock)
 	$(call WRITE_LOCK,arm64,layers/dependencies/requirements.txt)
 
-lock-check: lock  ## Fail if `make lock` changes a file (asks the package index)
+lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
 	@git diff --exit-code -- requirements.lock requirements-guard.lock layers/dependencies/requirements.txt
 
 openapi: setup  ## Write docs/openapi.json from the models
 	$(BIN)/python -m tools.openapi
 
-key: setup  ## Create an API key, printed once: make key CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [STACK=name|URL=...]
+key: setup  ## Create an API key and print it once: CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(EXPIRES_DAYS),--expires-days "$(EXPIRES_DAYS)") $(WHERE)
 
-keys: setup  ## List the IDs of API keys, never the keys: make keys [CLIENT=name] [STACK=name|URL=...]
+keys: setup  ## List API keys, without the keys themselves [CLIENT=name] [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys list $(if $(CLIENT),--client "$(CLIENT)") $(WHERE)
 
-revoke-key: setup  ## Revoke an API key by its ID: make revoke-key ID=name.0123456789ab [STACK=name|URL=...]
+revoke-key: setup  ## Revoke an API key: ID=name.0123456789ab [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys revoke $(if $(ID),--id "$(ID)") $(WHERE)
 
-smoke: setup  ## Check any deployed stage over HTTP: make smoke URL=... KEY=...
+smoke: setup  ## Check a deployed stage over HTTP: URL=... KEY=...
 	@$(BIN)/python -m tools.smoke "$(URL)" "$(KEY)"
 
-addresses: setup  ## Try every address and trick on the fetcher, and write the table of docs/addresses.md
+addresses: setup  ## Try every recorded address on the fetcher and write docs/addresses.md
 	@$(BIN)/python -m tests.measuring.address_table
 
-clean:  ## Remove what was made: environment, caches, builds
+clean:  ## Remove the environments, caches and builds
 	rm -rf $(VENV) $(GUARD) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
