@@ -1,4 +1,4 @@
-"""The queue and the function behind it: times that must fit together, and where a message ends."""
+"""The queue and its function: times that must fit together, and where a message ends."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ from tests.infra import sam
 
 # What functions/process keeps of an invocation's time for its writes.
 RESERVE_SECONDS = 10
-# DESIGN: three deliveries before a message is a suspect, three starts of a chunk alone, and the one that gives it up.
-LEAST_RECEIVES = 7
+# Three deliveries before a message counts as poison, three exclusive claims of its chunk, and one that gives up:
+# docs/reliability.md.
+MIN_RECEIVES = 7
 
 TIMEOUTS = [int(value) for value in sam.read()["Parameters"]["ProcessTimeoutSeconds"]["AllowedValues"]]
 every_timeout = pytest.mark.parametrize("timeout", TIMEOUTS)
@@ -78,7 +79,7 @@ class TestDeadLetters:
         self, template: sam.Body, queues: dict[str, sam.Body]
     ) -> None:
         assert queues["ChunkQueue"]["RedrivePolicy"]["maxReceiveCount"] == {"Ref": "MaxReceiveCount"}
-        assert template["Parameters"]["MaxReceiveCount"]["MinValue"] >= LEAST_RECEIVES
+        assert template["Parameters"]["MaxReceiveCount"]["MinValue"] >= MIN_RECEIVES
 
 
 def test_queues_are_encrypted(queues: dict[str, sam.Body]) -> None:

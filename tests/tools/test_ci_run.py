@@ -1,4 +1,4 @@
-"""`.ci/run` with programs that stand for the real ones: what it runs, and how it ends."""
+"""`.ci/run` with stand-ins for the programs that it runs: what it calls, and its exit status."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def put_program(path: Path, script: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of .ci/run alone, whose programs write down how they are called."""
+    """A checkout with only .ci/run; the programs write down how they are called."""
     checkout = tmp_path / "checkout"
     (checkout / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", checkout / ".ci" / "run")
@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run(checkout: Path, fails: str = "nothing") -> tuple[int, str, list[str]]:
-    """Return its status, what it says last, and what it has called."""
+    """Run it; return its status, its output and its calls."""
     folder = checkout.parent
     done = subprocess.run(
         ["bash", ".ci/run"],
@@ -45,7 +45,7 @@ def run(checkout: Path, fails: str = "nothing") -> tuple[int, str, list[str]]:
     return done.returncode, done.stdout, (folder / "calls").read_text().splitlines()
 
 
-def test_containers_are_swept_at_the_end(checkout: Path) -> None:
+def test_containers_are_removed_at_the_end(checkout: Path) -> None:
     status, output, calls = run(checkout)
     assert status == 0
     assert calls[-2:] == ["make test-sam-local", "setup sweep"]
@@ -53,7 +53,7 @@ def test_containers_are_swept_at_the_end(checkout: Path) -> None:
     assert "FAILED" not in output
 
 
-def test_containers_are_swept_after_a_failure_whose_status_stays(checkout: Path) -> None:
+def test_containers_are_removed_after_a_failure_and_the_status_is_kept(checkout: Path) -> None:
     status, output, calls = run(checkout, fails="test-sam-local")
     assert status == 3
     assert calls[-1] == "setup sweep"
@@ -61,7 +61,7 @@ def test_containers_are_swept_after_a_failure_whose_status_stays(checkout: Path)
     assert "=== done" not in output
 
 
-def test_what_fails_before_there_are_containers_sweeps_nothing(checkout: Path) -> None:
+def test_a_failure_before_there_are_containers_removes_nothing(checkout: Path) -> None:
     status, output, calls = run(checkout, fails="demo")
     assert status == 3
     assert calls[-1] == "make demo"

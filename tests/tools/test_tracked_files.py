@@ -1,4 +1,4 @@
-"""What is committed must serve on every machine: no path of the one it was written on, no index of its own."""
+"""Committed files must work on every machine: they name no path of one machine and no package index."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ def tracked_files() -> list[Path]:
         pytest.skip("not a git checkout")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     paths = [ROOT / name for name in listed.decode().split("\0") if name]
-    # This file names what it looks for.
+    # This file contains what it searches for.
     return [path for path in paths if path.is_file() and path != Path(__file__).resolve()]
 
 
