@@ -174,9 +174,9 @@ class PartlyTaken:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let the clock run as fast as it is asked to wait; returns the clock."""
     clock = [0.0]
-    monkeypatch.setattr("retail_pulse.storage.jobs_table.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("retail_pulse.storage.table.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(
-        "retail_pulse.storage.jobs_table.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01)
+        "retail_pulse.storage.table.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds + 0.01)
     )
     return clock
 

@@ -42,17 +42,19 @@ def test_keys_are_listed_by_client(table: KeysTable) -> None:
     assert table.all("nobody") == []
 
 
-def test_a_list_of_several_pages_is_read_to_its_end(table: KeysTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_several_pages_is_read_to_its_end(
+    table: KeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
     for key in (KEY, OTHER):
         table.put(key)
-    query = table._client.query
+    query = dynamodb.query
     pages = []
 
     def one_at_a_time(**request: Any) -> Any:
         pages.append(request)
         return query(**request, Limit=1)
 
-    monkeypatch.setattr(table._client, "query", one_at_a_time)
+    monkeypatch.setattr(dynamodb, "query", one_at_a_time)
     assert table.all() == [KEY, OTHER]
     assert len(pages) >= 2
 

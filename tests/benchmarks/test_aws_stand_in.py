@@ -166,7 +166,7 @@ def every_step(client: Any) -> list[Any]:
 def test_every_step_is_answered_as_moto_answers_it(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def take_steps(client: Any) -> list[Any]:
         marks = count()
-        monkeypatch.setattr("retail_pulse.storage.jobs_table.secrets.token_urlsafe", lambda _: f"mark {next(marks)}")
+        monkeypatch.setattr("retail_pulse.storage.table.secrets.token_urlsafe", lambda _: f"mark {next(marks)}")
         return every_step(client)
 
     with mock_aws():

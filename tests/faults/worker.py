@@ -114,7 +114,7 @@ def _load(role: str) -> ModuleType:
 
 
 def _with_faults(table: Any, queue: Any, injector: Injector) -> None:
-    table._client = FaultyDynamoDB(table._client, injector)
+    table._table._client = FaultyDynamoDB(table._table._client, injector)
     queue._client = FaultySQS(queue._client, injector)
 
 
