@@ -16,7 +16,7 @@ from local.emulator import clients
 from local.emulator.emulator import STACK_NAME
 from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, Refusal, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,7 +30,7 @@ def _create(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Names
     scopes = KeyScope.parse(options.scopes)
     key = new_key()
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    made = KeysTable(dynamodb, table_name).issue(key, client, scopes, expires_at)
+    made = ApiKeysTable(dynamodb, table_name).issue(key, client, scopes, expires_at)
     print(f"API key {made.key_id} ({', '.join(sorted(scopes))}; expires {_time(expires_at)}), shown this once:\n{key}")
 
 
@@ -38,7 +38,7 @@ def _list(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespa
     client = None if options.client is None else check_client(options.client)
     now = datetime.now(UTC)
     rows = [("ID", "CLIENT", "SCOPES", "CREATED", "EXPIRES", "REVOKED", "STATE")]
-    for key in KeysTable(dynamodb, table_name).all(client):
+    for key in ApiKeysTable(dynamodb, table_name).all(client):
         times = (_time(key.created_at), _time(key.expires_at), _time(key.revoked_at))
         rows.append((key.key_id, key.client, ",".join(sorted(key.scopes)), *times, _state(key.refusal(now))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -47,7 +47,7 @@ def _list(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespa
 
 
 def _revoke(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
-    key = KeysTable(dynamodb, table_name).revoke(options.id, datetime.now(UTC))
+    key = ApiKeysTable(dynamodb, table_name).revoke(options.id, datetime.now(UTC))
     print(f"key {key.key_id} was revoked at {_time(key.revoked_at)}; the stage may accept it until its cached")
     print("authorization expires (parameter AuthorizerCacheSeconds)")
 

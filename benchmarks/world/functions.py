@@ -23,7 +23,7 @@ import boto3
 
 from local.emulator.template import Template
 from local.resources import create_queue, create_table
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 _ROOT = Path(__file__).resolve().parents[2]
 _EVENTS = _ROOT / "tests" / "events"
@@ -217,7 +217,7 @@ class _Worker:
         self._sqs = boto3.client("sqs")
         dynamodb = boto3.client("dynamodb")
         create_table(dynamodb, _TABLE)
-        KeysTable(dynamodb, _TABLE).issue(_KEY, "me")
+        ApiKeysTable(dynamodb, _TABLE).issue(_KEY, "me")
         self._queue = create_queue(self._sqs, "chunks")
         self._template = Template(parameters=parameters)
         self._memory = {name: self._template.memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}

@@ -10,11 +10,11 @@ from retail_pulse.domain.api_keys import KeyRefusedError, admit
 from retail_pulse.runtime.settings import AuthorizeSettings
 from retail_pulse.runtime.telemetry import make_logger
 from retail_pulse.storage import clients
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 logger = make_logger()
 settings = AuthorizeSettings.from_environment()
-table = KeysTable(clients.dynamodb(), settings.table_name)
+table = ApiKeysTable(clients.dynamodb(), settings.table_name)
 
 
 @logger.inject_lambda_context

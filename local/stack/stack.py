@@ -29,7 +29,7 @@ from local.emulator.deploy import DeployError, Deployment, deploy
 from local.emulator.gateway import Gateway
 from local.emulator.template import TemplateError
 from local.stack.messages import Order, Report, StackInfo
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 logger = logging.getLogger("stack")
 _API_KEY = "local-dev-key"
@@ -83,7 +83,7 @@ def _start(order: Order, parent: int, open_gateway: Callable[[str], object]) -> 
     try:
         deployment = deploy(url, Path(order.root), order.parameters)
         info = _info(order, parent, url, deployment)
-        KeysTable(client("dynamodb", url), info.table_name).issue(_API_KEY, _CLIENT)
+        ApiKeysTable(client("dynamodb", url), info.table_name).issue(_API_KEY, _CLIENT)
         open_gateway(deployment.api_id)
         _check_health(url)
     except (DeployError, TemplateError, FileNotFoundError) as error:

@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError, KeyScope, hash_key
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.storage.api_key_items import KEY_GRACE_SECONDS
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.adapters.conftest import TABLE
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ OTHER = replace(KEY, key_id="you.1", hash=hash_key("other-key"), client="you", e
 
 
 @pytest.fixture
-def table(dynamodb: "DynamoDBClient") -> KeysTable:
-    return KeysTable(dynamodb, TABLE)
+def table(dynamodb: "DynamoDBClient") -> ApiKeysTable:
+    return ApiKeysTable(dynamodb, TABLE)
 
 
-def test_a_key_is_kept_as_its_hash(table: KeysTable, dynamodb: "DynamoDBClient") -> None:
+def test_a_key_is_kept_as_its_hash(table: ApiKeysTable, dynamodb: "DynamoDBClient") -> None:
     table.put(KEY)
     assert table.find(hash_key("secret-key")) == KEY
     assert table.find(hash_key("other-key")) is None
     assert "secret-key" not in str(dynamodb.scan(TableName=TABLE)["Items"])
 
 
-def test_keys_are_listed_by_client(table: KeysTable) -> None:
+def test_keys_are_listed_by_client(table: ApiKeysTable) -> None:
     second, longer = replace(KEY, key_id="me.2", hash="2"), replace(KEY, key_id="me-too.1", hash="3", client="me-too")
     for key in (OTHER, second, longer, KEY):
         table.put(key)
@@ -43,7 +43,7 @@ def test_keys_are_listed_by_client(table: KeysTable) -> None:
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(
-    table: KeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+    table: ApiKeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in (KEY, OTHER):
         table.put(key)
@@ -59,7 +59,7 @@ def test_a_list_of_several_pages_is_read_to_its_end(
     assert len(pages) >= 2
 
 
-def test_a_revoked_key_keeps_the_time_it_was_first_revoked_at(table: KeysTable) -> None:
+def test_a_revoked_key_keeps_the_time_it_was_first_revoked_at(table: ApiKeysTable) -> None:
     table.put(KEY)
     table.put(OTHER)
     assert table.revoke("me.1", NOW) == replace(KEY, revoked_at=NOW)
@@ -69,7 +69,7 @@ def test_a_revoked_key_keeps_the_time_it_was_first_revoked_at(table: KeysTable) 
 
 @pytest.mark.parametrize("key_id", ["me.2", "me", "", "KEYS", "you.1#"])
 def test_an_id_of_no_key_cannot_be_revoked_and_makes_no_ghost(
-    table: KeysTable, dynamodb: "DynamoDBClient", key_id: str
+    table: ApiKeysTable, dynamodb: "DynamoDBClient", key_id: str
 ) -> None:
     table.put(KEY)
     with pytest.raises((KeyNotFoundError, StorageUnavailableError)):
@@ -79,7 +79,7 @@ def test_an_id_of_no_key_cannot_be_revoked_and_makes_no_ghost(
 
 
 def test_a_command_that_dies_half_way_leaves_no_key_that_lets_in_and_is_not_listed(
-    table: KeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+    table: ApiKeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a write that is the last one before the connection is lost
     put_item = dynamodb.put_item
@@ -105,7 +105,7 @@ def test_a_command_that_dies_half_way_leaves_no_key_that_lets_in_and_is_not_list
 
 
 def test_an_expired_key_is_kept_for_90_days_and_one_without_end_for_ever(
-    table: KeysTable, dynamodb: "DynamoDBClient"
+    table: ApiKeysTable, dynamodb: "DynamoDBClient"
 ) -> None:
     table.put(KEY)
     assert KEY.expires_at is not None
@@ -115,7 +115,7 @@ def test_an_expired_key_is_kept_for_90_days_and_one_without_end_for_ever(
     assert sum("expires_at" in item for item in dynamodb.scan(TableName=TABLE)["Items"]) == 2
 
 
-def test_no_key_is_in_an_index(table: KeysTable, dynamodb: "DynamoDBClient") -> None:
+def test_no_key_is_in_an_index(table: ApiKeysTable, dynamodb: "DynamoDBClient") -> None:
     table.put(KEY)
     for index in ("by_client", "by_due"):
         assert dynamodb.scan(TableName=TABLE, IndexName=index)["Items"] == []

@@ -25,7 +25,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import ROOT, Context, event
 from tests.functions.test_retrying_functions import deliver
@@ -85,7 +85,7 @@ def url(gateway: Gateway) -> Iterator[str]:
 
 def described(url: str, jobs: dict[str, str], seed: int) -> Any:
     """Return the description with what schemathesis is to make of it."""
-    KeysTable(boto3.client("dynamodb"), TABLE).issue(KEY, CLIENT)
+    ApiKeysTable(boto3.client("dynamodb"), TABLE).issue(KEY, CLIENT)
     settings = {
         "seed": seed,
         "base-url": url,

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from retail_pulse.domain.api_keys import ApiKey, KeyScope, hash_key, new_key
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event
 
@@ -24,7 +24,7 @@ REQUEST = event("authorize")["requestContext"]["requestId"]
 
 @pytest.fixture
 def _keys(load: Load) -> None:
-    table = KeysTable(boto3.client("dynamodb"), TABLE)
+    table = ApiKeysTable(boto3.client("dynamodb"), TABLE)
     scopes = frozenset({KeyScope.READ, KeyScope.SUBMIT})
     table.put(ApiKey("me.1", hash_key("live"), "me", scopes, NOW))
     table.put(ApiKey("me.2", hash_key(MADE), "me", frozenset({KeyScope.READ}), NOW, NOW + timedelta(days=1)))
@@ -124,9 +124,9 @@ def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
 
     module = load(function)
     # Lines of the package go straight to the function's own log.
-    logging.getLogger("retail_pulse.api.router").addHandler(caplog.handler)
+    logging.getLogger("retail_pulse.api.router.router").addHandler(caplog.handler)
     answer = module.handler(sent, context)
-    logging.getLogger("retail_pulse.api.router").removeHandler(caplog.handler)
+    logging.getLogger("retail_pulse.api.router.router").removeHandler(caplog.handler)
 
     text = f"this key lacks the scope {lacking}"
     body = json.loads(answer["body"])

@@ -21,7 +21,7 @@ from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.sam.environment import environment
 from local.stack.process import StackProcess
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until
@@ -184,7 +184,7 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackPr
         image = server.add("/1.jpg", make_image(Format.JPEG, 120, 90))
         deploy(emulator, for_the_emulator("prod", tmp_path), tmp_path, "prod", stack)
         before = Deployed(emulator, stack)
-        KeysTable(emulator.client("dynamodb"), before.resources["JobsTable"]).issue(KEY, CLIENT)
+        ApiKeysTable(emulator.client("dynamodb"), before.resources["JobsTable"]).issue(KEY, CLIENT)
         job_id = before.run_job(image)
         assert before.submit(image, key="nobody-has-this-key") == (403, {})
         assert before.perimeters(job_id) == [420]

@@ -8,7 +8,7 @@ from local.client import ApiClient
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 OTHER_KEY = "key-of-another-client"
 
@@ -27,7 +27,7 @@ def client(stack: StackProcess) -> Iterator[ApiClient]:
 
 @pytest.fixture(scope="session")
 def other_client(stack: StackProcess) -> Iterator[ApiClient]:
-    KeysTable(stack.client("dynamodb"), stack.table_name).issue(OTHER_KEY, "other")
+    ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(OTHER_KEY, "other")
     with ApiClient(stack.url, OTHER_KEY) as caller:
         yield caller
 

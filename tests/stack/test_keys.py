@@ -12,7 +12,7 @@ from local.client import ApiClient, submission
 from local.stack.process import StackProcess
 from local.stack.serve import ROOT
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tools import keys
 
 DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
@@ -93,12 +93,14 @@ def test_a_key_that_lets_nobody_in_is_refused_on_every_route(stack: StackProcess
     if kind == "none":
         key = None
     elif kind == "mistyped":
-        KeysTable(table, stack.table_name).issue(key, "mistyping")
+        ApiKeysTable(table, stack.table_name).issue(key, "mistyping")
         key = key[:-1] + ("a" if key[-1] != "a" else "b")
     elif kind == "expired":
-        KeysTable(table, stack.table_name).issue(key, "expiring", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        ApiKeysTable(table, stack.table_name).issue(
+            key, "expiring", expires_at=datetime.now(UTC) - timedelta(seconds=1)
+        )
     elif kind == "revoked":
-        key_id = KeysTable(table, stack.table_name).issue(key, "revoking").key_id
+        key_id = ApiKeysTable(table, stack.table_name).issue(key, "revoking").key_id
         assert keys.main(["revoke", "--id", key_id, "--url", stack.url]) == 0
 
     found = answers(stack, key)
@@ -113,7 +115,7 @@ def test_a_key_without_a_routes_scope_is_refused_there_and_served_elsewhere(
     stack: StackProcess, scope: KeyScope, refused: str
 ) -> None:
     key = new_key()
-    KeysTable(stack.client("dynamodb"), stack.table_name).issue(key, f"only-{scope}", frozenset({scope}))
+    ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(key, f"only-{scope}", frozenset({scope}))
 
     assert {answer.status_code for answer in answers(stack, key, refused)} == {403}
     # What it may do fails for other reasons alone: there is no such job, and the body is empty.

@@ -17,7 +17,7 @@ from local.client import ApiClient
 from local.images.server import ImageServer, stalled
 from local.stack.process import StackError, StackProcess
 from local.stack.serve import ROOT
-from retail_pulse.storage.api_keys_table import KeysTable
+from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.support.waiting import wait_until
 
 STORE = "S00339218"
@@ -173,7 +173,7 @@ def test_the_state_is_kept_over_restarts(tmp_path: Path, images: ImageServer, pi
 
     # GIVEN a stack with a key of another client, a job that has ended and one that goes on
     with StackProcess(state_dir=state) as first:
-        KeysTable(first.client("dynamodb"), first.table_name).issue("other-key", "other")
+        ApiKeysTable(first.client("dynamodb"), first.table_name).issue("other-key", "other")
         with ApiClient(first.url, "other-key") as client:
             ended = client.submit((STORE, [url, url]))
             assert client.wait(ended, END_SECONDS)["status"] == "completed"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class KeysTable:
+class ApiKeysTable:
     """The API keys.
 
     Parameters
