@@ -1,15 +1,15 @@
-"""The store master: which stores exist, what they are called and which area they are in.
+"""The store master: which stores exist, their names and their areas.
 
-``store_master.csv`` is put there by whoever runs the service, often by way of a spreadsheet. What such a detour does to
-a file (CRLF, a byte order mark, spaces around fields, moved or added columns) is accepted; what would make two people
-read two different things from it is refused, with the number of the line.
+Whoever runs the service provides ``store_master.csv``, often exported from a spreadsheet. What a spreadsheet does to a
+file is accepted: CRLF, a byte order mark, spaces around fields, moved or added columns. What two readers could
+understand differently is refused, with the number of the line.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.domain.stores import Store
@@ -35,12 +35,12 @@ class StoreMaster:
     __slots__ = ("_rows",)
 
     def __init__(self, rows: Mapping[str, tuple[str, str]]) -> None:
-        # A `Store` is made when one is asked for: making all of them costs as much as reading the CSV.
+        # Making every `Store` would double the time of a load, so that one is made when it is asked for.
         self._rows = dict(rows)
 
     @classmethod
     def load(cls) -> Self:
-        """Read the ``store_master.csv`` that lies beside this module."""
+        """Read the ``store_master.csv`` next to this module."""
         return cls.read(Path(__file__).with_name("store_master.csv"))
 
     @classmethod
@@ -50,7 +50,7 @@ class StoreMaster:
         Raises
         ------
         StoreMasterError
-            When the file cannot be read, is no UTF-8, or breaks a rule of `parse`.
+            The file cannot be read, is not UTF-8, or breaks a rule of `parse`.
         """
         try:
             content = path.read_bytes()
@@ -67,63 +67,44 @@ class StoreMaster:
     def parse(cls, text: str, name: str) -> Self:
         """Read a store master from a text in CSV.
 
-        The first line that is not blank names the columns: `StoreID`, `StoreName` and `AreaCode` have to be among them,
-        in any order. Spaces around a field do not belong to it, and blank lines mean nothing.
+        The first line that is not blank names the columns, in any order. `StoreID`, `StoreName` and `AreaCode` are
+        required, and others are ignored. Spaces around a field are removed, and blank lines are skipped.
 
         Parameters
         ----------
         text
-            The CSV, with or without a byte order mark, its lines ended by LF or CRLF.
+            The CSV, with or without a byte order mark, with LF or CRLF.
         name
             What errors call the text, for instance the name of its file.
 
         Raises
         ------
         StoreMasterError
-            When a column is missing or there twice, a row is too short or too long, an id is empty or there twice, or a
+            A column is missing or appears twice, a row is too short or too long, an id is empty or appears twice, or a
             quote is not closed.
         """
         records = _records(text, name)
-        header_line, header = next(records, (1, []))
-        header = [column.strip() for column in header]
-        for column in (ID_COLUMN, NAME_COLUMN, AREA_COLUMN):
-            if header.count(column) != 1:
-                rule = "missing" if column not in header else "there more than once"
-                raise StoreMasterError(f"{name}, line {header_line}: the column {column} is {rule}")
-        width = len(header)
-        id_at, name_at, area_at = (header.index(column) for column in (ID_COLUMN, NAME_COLUMN, AREA_COLUMN))
-
         rows: dict[str, tuple[str, str]] = {}
         lines: dict[str, int] = {}
-        for line, row in records:
-            if len(row) != width:
-                # Spreadsheets leave empty fields behind the last column; anything else there is a comma without quotes.
-                if len(row) < width:
-                    raise StoreMasterError(f"{name}, line {line}: {len(row)} fields are too few for {width} columns")
-                if any(field.strip() for field in row[width:]):
-                    raise StoreMasterError(
-                        f"{name}, line {line}: {len(row)} fields are too many for {width} columns;"
-                        " a field with a comma has to be quoted"
-                    )
-            store_id = row[id_at].strip()
-            if not store_id:
-                raise StoreMasterError(f"{name}, line {line}: {ID_COLUMN} is empty")
-            if store_id in lines:
-                raise StoreMasterError(
-                    f"{name}, line {line}: {ID_COLUMN} {store_id} is on line {lines[store_id]} already"
-                )
-            lines[store_id] = line
-            rows[store_id] = (row[name_at].strip(), row[area_at].strip())
+        line, header = next(records, (1, []))
+        try:
+            columns = _columns(header)
+            for line, row in records:
+                store_id, store_name, area_code = _row(row, columns, lines)
+                lines[store_id] = line
+                rows[store_id] = (store_name, area_code)
+        except ValueError as rule:
+            raise StoreMasterError(f"{name}, line {line}: {rule}") from None
         return cls(rows)
 
     def get(self, store_id: str) -> Store | None:
-        """Return the store of an id, or None when there is none."""
+        """Return the store of an id, or None when it does not exist."""
         row = self._rows.get(store_id)
         return None if row is None else Store(store_id, *row)
 
     def stores_of_area(self, area_code: str) -> tuple[Store, ...]:
-        """Return the stores of an area in the order of the file; none when the area does not exist."""
-        return tuple(Store(store_id, name, area) for store_id, (name, area) in self._rows.items() if area == area_code)
+        """Return the stores of an area in the order of the file; empty when the area does not exist."""
+        return tuple(store for store in self if store.area_code == area_code)
 
     def __contains__(self, store_id: object) -> bool:
         return store_id in self._rows
@@ -131,16 +112,61 @@ class StoreMaster:
     def __iter__(self) -> Iterator[Store]:
         return (Store(store_id, name, area) for store_id, (name, area) in self._rows.items())
 
-    def __len__(self) -> int:
-        return len(self._rows)
+
+class _Columns(NamedTuple):
+    """How many columns there are, and the positions of those that are read."""
+
+    width: int
+    id_at: int
+    name_at: int
+    area_at: int
+
+
+def _columns(header: Sequence[str]) -> _Columns:
+    """Read the header.
+
+    Raises
+    ------
+    ValueError
+        One of the columns is missing or appears twice.
+    """
+    names = [column.strip() for column in header]
+    for column in (ID_COLUMN, NAME_COLUMN, AREA_COLUMN):
+        if column not in names:
+            raise ValueError(f"column {column} is missing")
+        if names.count(column) > 1:
+            raise ValueError(f"column {column} appears more than once")
+    return _Columns(len(names), *map(names.index, (ID_COLUMN, NAME_COLUMN, AREA_COLUMN)))
+
+
+def _row(row: Sequence[str], columns: _Columns, lines: Mapping[str, int]) -> tuple[str, str, str]:
+    """Return id, name and area code of a row; ``lines`` has the line of each earlier id.
+
+    Raises
+    ------
+    ValueError
+        The row is too short or too long, or its id is empty or appears twice.
+    """
+    width, id_at, name_at, area_at = columns
+    if len(row) < width:
+        raise ValueError(f"row has {len(row)} fields; the header has {width}")
+    # Spreadsheets leave empty fields after the last column. Text in one of them means a comma without quotes.
+    if len(row) > width and any(field.strip() for field in row[width:]):
+        raise ValueError(f"row has {len(row)} fields; the header has {width}; quote a field that contains a comma")
+    store_id = row[id_at].strip()
+    if not store_id:
+        raise ValueError(f"{ID_COLUMN} is empty")
+    if store_id in lines:
+        raise ValueError(f"{ID_COLUMN} {store_id} is already on line {lines[store_id]}")
+    return store_id, row[name_at].strip(), row[area_at].strip()
 
 
 def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the records that are not blank, each with the number of the line that it starts on."""
-    # newline="" keeps the line ends: a quoted field may hold some, and the reader has to see them.
+    # newline="" keeps the line ends, since a quoted field may contain some.
     lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    # The reader takes the end of the text for the end of a quoted field. A line of our own behind the last one, which
-    # such a field swallows, shows that its quote was never closed; strict mode would, but minds spaces behind a quote.
+    # The reader closes an open quote at the end of the text without an error. An extra last line, which such a quote
+    # swallows, shows it. The reader's strict mode would too, but refuses spaces after a quote.
     reader = csv.reader([*lines, "end"], skipinitialspace=True)
     while (start := reader.line_num + 1) <= len(lines):
         try:
