@@ -1,14 +1,14 @@
-"""GET: says how jobs stand and reads their results; serves the API's description."""
+"""GET: returns the status and results of jobs, and the API's description."""
 
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from retail_pulse.api.router.answers import details_answer, job_id_from, results_answer, status_answer
+from retail_pulse.api.router.router import Api, json_answer
 
-from retail_pulse.api import description
-from retail_pulse.api.answers import details_answer, job_id_from, results_answer, status_answer
-from retail_pulse.api.router import Api, json_answer
+from retail_pulse.api.router import description
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
@@ -21,8 +21,8 @@ from retail_pulse.use_cases.reading import Position, Reading
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
-# The description changes with a deployment alone, and its routes are throttled to what people need who read it.
-_KEPT = {"Cache-Control": "public, max-age=3600"}
+# The description changes only with a deployment, and its routes have a low throttle, enough for people.
+_CACHE = {"Cache-Control": "public, max-age=3600"}
 
 logger = make_logger()
 settings = StatusSettings.from_environment()
@@ -32,7 +32,7 @@ api = Api(on_error=logger.exception)
 
 @api.app.get("/api/status")
 def status() -> Response[str]:
-    """Say how a job stands; an unknown one is answered as the contract has it."""
+    """Return a job's status. An unknown job gets 400 and `{}`, as the contract requires."""
     client = api.client(KeyScope.READ)
     try:
         job = reading.job(client, job_id_from(api.parameter("jobid")))
@@ -44,14 +44,14 @@ def status() -> Response[str]:
 
 @api.app.get("/api/jobs/<job_id>")
 def details(job_id: str) -> Response[str]:
-    """Say how a job stands, with its times and counts."""
+    """Return a job with its times and counts."""
     client = api.client(KeyScope.READ)
     return json_answer(details_answer(reading.progress(client, job_id_from(job_id))))
 
 
 @api.app.get("/api/jobs/<job_id>/results")
 def results(job_id: str) -> Response[str]:
-    """Read a page of results."""
+    """Return a page of results."""
     client = api.client(KeyScope.READ)
     cursor = api.parameter("cursor")
     start = Position(0, 0) if cursor is None else Position.parse(cursor)
@@ -61,25 +61,25 @@ def results(job_id: str) -> Response[str]:
 
 @api.app.get("/api/health")
 def health() -> Response[str]:
-    """Answer."""
+    """Return that the service answers."""
     return json_answer({"status": "ok"})
 
 
 @api.app.get("/openapi.json")
 def openapi() -> Response[str]:
-    """Serve the API's description."""
-    return Response(HTTPStatus.OK, "application/json", description.openapi(), _KEPT)
+    """Return the API's description."""
+    return Response(HTTPStatus.OK, "application/json", description.openapi(), _CACHE)
 
 
 @api.app.get("/docs")
 def docs() -> Response[str]:
-    """Serve a page to read the description and to try the API on."""
-    return Response(HTTPStatus.OK, "text/html", description.page(), _KEPT)
+    """Return a page that shows the description and sends requests to the API."""
+    return Response(HTTPStatus.OK, "text/html", description.page(), _CACHE)
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer an event of API Gateway."""
+    """Return the response to an event of API Gateway."""
     answer = api.answer(event, context)
     logger.info("answered", extra={"route": event["routeKey"], "status": answer["statusCode"]})
     return answer

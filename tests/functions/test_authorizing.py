@@ -124,11 +124,11 @@ def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
 
     module = load(function)
     # Lines of the package go straight to the function's own log.
-    logging.getLogger("retail_pulse.api.router.router").addHandler(caplog.handler)
+    logging.getLogger("retail_pulse.api.router.router.router").addHandler(caplog.handler)
     answer = module.handler(sent, context)
-    logging.getLogger("retail_pulse.api.router.router").removeHandler(caplog.handler)
+    logging.getLogger("retail_pulse.api.router.router.router").removeHandler(caplog.handler)
 
-    text = f"this key lacks the scope {lacking}"
+    text = f"API key lacks the scope {lacking}"
     body = json.loads(answer["body"])
     assert (answer["statusCode"], body.get("error", body.get("detail"))) == (403, text)
     request = sent["requestContext"]["requestId"]

@@ -9,11 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
+from retail_pulse.api.router.router import STORAGE_UNAVAILABLE
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from retail_pulse.api import schemas
-from retail_pulse.api.router import STORAGE_UNAVAILABLE
+from retail_pulse.api.router import schemas
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.storage.errors import ThrottledError
 from retail_pulse.storage.jobs_table import JobsTable
@@ -95,7 +95,7 @@ def test_a_base64_body_is_read(load: Load, context: Context) -> None:
 def test_a_key_without_the_scope_is_a_403(load: Load, context: Context) -> None:
     sent = event("submit")
     sent["requestContext"]["authorizer"]["lambda"]["scopes"] = "read"
-    assert call(load("submit"), sent, context) == (403, {"error": "this key lacks the scope submit"})
+    assert call(load("submit"), sent, context) == (403, {"error": "API key lacks the scope submit"})
 
 
 @pytest.mark.parametrize("kind", [StorageUnavailableError, ThrottledError])
@@ -115,7 +115,7 @@ def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
     monkeypatch.setattr(JobsTable, method, refuse)
     module = load(function)
     # Lines of the package go straight to the function's own log.
-    logger = logging.getLogger("retail_pulse.api.router")
+    logger = logging.getLogger("retail_pulse.api.router.router")
     logger.addHandler(caplog.handler)
     try:
         code, answer = call(module, event(function), context)
@@ -127,14 +127,14 @@ def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
     assert record.__dict__["request"] == event(function)["requestContext"]["requestId"]
 
 
-def test_an_unforeseen_error_is_a_500_that_tells_nothing(
+def test_an_unexpected_error_is_a_500_that_tells_nothing(
     load: Load, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(JobsTable, "put_chunks", fail)
-    assert call(load("submit"), event("submit"), context) == (500, {"error": "this is our fault"})
+    assert call(load("submit"), event("submit"), context) == (500, {"error": "internal server error"})
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class TestTheContract:
     @pytest.mark.parametrize(
         ("change", "error"),
         [
-            ({"count": 3}, "count is 3, but there are 1 visits"),
+            ({"count": 3}, "count is 3; the number of visits is 1"),
             ({"visits": []}, "visits must not be empty"),
             (
                 {"visits": [{"image_url": ["http://a.example/1.jpg"], "visit_time": "t"}]},

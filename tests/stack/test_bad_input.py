@@ -27,7 +27,7 @@ def test_a_compressed_body_is_refused_by_name(client: ApiClient) -> None:
     answer = client.request("POST", "/api/submit", data=gzip.compress(BODY), headers=headers)
 
     assert answer.status_code == 415
-    assert answer.json() == {"error": "header Content-Encoding is gzip: a body must not be compressed"}
+    assert answer.json() == {"error": "header Content-Encoding is gzip; the body must not be compressed"}
 
 
 def test_a_header_that_is_no_ascii_is_refused_by_name(client: ApiClient) -> None:

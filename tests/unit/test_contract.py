@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from retail_pulse.api.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 
 import retail_pulse
-from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
 
 LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
@@ -53,12 +53,12 @@ def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
         (with_count(b"1") * 2, "body is not JSON: trailing characters at line 1 column"),
         (codecs.BOM_UTF8 + with_count(b"1"), "body must not begin with a byte order mark"),
         (with_count(b"1").decode().encode("utf-16"), "body is not JSON"),
-        (with_count(b"1", b'"\xff":1,'), "body is not JSON: no UTF-8 at line 1 column 14"),
-        (body(store_id="\ud800"), "body is not JSON: half of a surrogate pair at line 1 column"),
-        (body(store_id="\udc00\ud800"), "body is not JSON: half of a surrogate pair at line 1 column"),
-        (body(store_id="\ud800x"), "body is not JSON: half of a surrogate pair at line 1 column"),
-        (body(image_url=["\ud800"]), "body is not JSON: half of a surrogate pair at line 1 column"),
-        (with_count(b"1", b'"x":"\xed\xa0\x80",'), "body is not JSON: no UTF-8 at line 1 column"),
+        (with_count(b"1", b'"\xff":1,'), "body is not JSON: invalid UTF-8 at line 1 column 14"),
+        (body(store_id="\ud800"), "body is not JSON: lone surrogate at line 1 column"),
+        (body(store_id="\udc00\ud800"), "body is not JSON: lone surrogate at line 1 column"),
+        (body(store_id="\ud800x"), "body is not JSON: lone surrogate at line 1 column"),
+        (body(image_url=["\ud800"]), "body is not JSON: lone surrogate at line 1 column"),
+        (with_count(b"1", b'"x":"\xed\xa0\x80",'), "body is not JSON: invalid UTF-8 at line 1 column"),
         (with_count(b"1", b'"x":"\n",'), "body is not JSON: control character"),
         (b"null", "body must be an object"),
         (b"0", "body must be an object"),
@@ -69,7 +69,7 @@ def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
         (b'{"count":1}', "visits is missing"),
         (b'{"count":1,"visits":{}}', "visits must be a list"),
         (b'{"count":1,"visits":[7]}', r"visits\[0\] must be an object"),
-        (body(count=2), "count is 2, but there are 1 visits"),
+        (body(count=2), "count is 2; the number of visits is 1"),
         (body(count="1"), "count must be an integer"),
         (body(count=True), "count must be an integer"),
         (body(count=1.5), "count must be an integer"),
@@ -125,14 +125,16 @@ def test_nul_and_every_other_character_is_taken_as_it_is() -> None:
 def test_a_body_of_just_the_allowed_length_is_accepted_and_one_byte_more_is_not() -> None:
     sent = body()
     parse_submission(sent, SubmissionLimits(len(sent), 1, 1))
-    with pytest.raises(BodyTooLargeError, match=f"^body has {len(sent)} bytes, at most {len(sent) - 1} are taken$"):
+    with pytest.raises(BodyTooLargeError, match=f"^body is {len(sent)} bytes; the limit is {len(sent) - 1}$"):
         parse_submission(sent, SubmissionLimits(len(sent) - 1, 1, 1))
 
 
 @pytest.mark.parametrize("brackets", ["[]", "{}", "[{"])
 def test_a_body_of_more_brackets_than_memory_has_room_for_is_refused(brackets: str) -> None:
     sent = with_count(b"1", b'"x":"' + brackets.encode() * MAX_BRACKETS + b'",')
-    with pytest.raises(InvalidRequestError, match=f"^body has [0-9]+ opening brackets, at most {MAX_BRACKETS} are"):
+    with pytest.raises(
+        InvalidRequestError, match=f"^body has [0-9,]+ opening brackets; the limit is {MAX_BRACKETS:,}$"
+    ):
         parse_submission(sent, LIMITS)
 
 
@@ -140,7 +142,7 @@ def test_a_body_of_more_brackets_than_memory_has_room_for_is_refused(brackets: s
 PEAK = """
 import re, resource, sys
 from pathlib import Path
-from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.api.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -169,9 +171,9 @@ def test_the_worst_body_that_is_read_leaves_most_of_the_functions_memory_free(pi
 def test_a_job_of_just_the_allowed_size_is_accepted_and_one_visit_or_image_more_is_not() -> None:
     sent = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).encode()
     parse_submission(sent, SubmissionLimits(1000, 2, 3))
-    with pytest.raises(InvalidRequestError, match="visits has 2 visits, at most 1 are"):
+    with pytest.raises(InvalidRequestError, match="visits has 2 visits; the limit is 1"):
         parse_submission(sent, SubmissionLimits(1000, 1, 3))
-    with pytest.raises(InvalidRequestError, match="visits have 3 images in all, at most 2 are"):
+    with pytest.raises(InvalidRequestError, match="visits has 3 images in total; the limit is 2"):
         parse_submission(sent, SubmissionLimits(1000, 2, 2))
 
 

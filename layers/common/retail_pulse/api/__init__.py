@@ -1,1 +1,1 @@
-"""HTTP: routes, request bodies, responses, errors as status codes, and the API description."""
+"""HTTP: routes, request bodies, responses, errors as status codes, and the API's description."""

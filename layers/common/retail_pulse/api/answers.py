@@ -1,4 +1,4 @@
-"""The answers of the reading routes, as the API publishes them; `contract.py` has them as models."""
+"""Response bodies of the reading routes; `schemas.py` has their models."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ def job_id_from(text: str | None) -> int:
     Raises
     ------
     JobNotFoundError
-        The text is absent or no number that a job could have.
+        The text is absent or not a number that a job can have.
     """
     if text is None or not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_JOB_ID):
-        raise JobNotFoundError("there is no such job")
+        raise JobNotFoundError("no such job")
     return int(text)
 
 
 def status_answer(job: Job, failed_stores: Sequence[FailedStore] | None) -> dict[str, Any]:
-    """Write how a job stands; with the failed stores when there are any to tell."""
+    """Write a job's status, with the failed stores unless they are None."""
     answer: dict[str, Any] = {"status": job.status, "job_id": str(job.job_id)}
     if failed_stores is not None:
         answer["error"] = [{"store_id": store.store_id, "error": store.error} for store in failed_stores]

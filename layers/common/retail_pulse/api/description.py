@@ -1,4 +1,4 @@
-"""The API's description, as it is served: the file that `make openapi` writes, and a page around it."""
+"""The API's description: the file that `make openapi` writes, and a page that shows it."""
 
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,8 @@ def openapi() -> str:
 
 @cache
 def page() -> str:
-    """Return a page of Swagger UI with the description in it; nothing of it comes from elsewhere."""
-    # Two megabytes, wanted by nobody but this page.
+    """Return a Swagger UI page with the description in it; the page loads nothing from other hosts."""
+    # Two megabytes that only this page needs.
     from aws_lambda_powertools.event_handler.openapi import swagger_ui
 
     bundle = Path(swagger_ui.__file__).parent

@@ -1,4 +1,4 @@
-"""HTTP events and answers: who calls, errors to status codes, and the shapes of errors."""
+"""HTTP events and responses: the calling client, errors as status codes, and the shapes of errors."""
 
 import base64
 import json
@@ -27,10 +27,10 @@ from retail_pulse.domain.text import printable
 
 _log = logging.getLogger(__name__)
 
-# The one table of what an error of the domain is in HTTP.
+# The HTTP status of each error of the domain; there is no other table.
 _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
-    # As API Gateway and Lambda answer a body that is too large for them.
+    # The same as API Gateway and Lambda return for a body that is too large for them.
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     # RFC 9110, section 15.5.16.
     UnsupportedEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -42,26 +42,26 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-# The one route whose errors have the contract's shape; those of status are empty, and its handler's.
+# The only route whose errors have the contract's shape; the status handler makes its own, which are empty.
 SUBMIT_PATH = "/api/submit"
-STORAGE_UNAVAILABLE = "the storage does not answer at this moment, send it again later"
-# What an error repeats of a path at most.
+STORAGE_UNAVAILABLE = "storage is temporarily unavailable; try again later"
+# Maximum length of a path in an error.
 _PATH_CHARACTERS_SHOWN = 200
 
 
 def json_answer(body: Any, status: int = HTTPStatus.OK, content_type: str = "application/json") -> Response[str]:
-    """Make an answer of JSON in UTF-8, as short as JSON gets."""
+    """Return a response with compact JSON in UTF-8."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(status_code=int(status), content_type=content_type, body=text)
 
 
 def contract_error(status: HTTPStatus, text: str) -> Response[str]:
-    """Make an error as the contract of submit has it."""
+    """Return an error in the shape of submit's contract."""
     return json_answer({"error": text}, status)
 
 
 def problem(status: HTTPStatus, text: str) -> Response[str]:
-    """Make an error as RFC 9457 has it."""
+    """Return an error in the shape of RFC 9457."""
     body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
     return json_answer(body, status, "application/problem+json")
 
@@ -72,7 +72,7 @@ class Api:
     Parameters
     ----------
     on_error
-        Called with an error that nobody foresaw, before it is answered with 500 and nothing of it.
+        Called for an unexpected exception, before the generic 500 response is sent.
     """
 
     def __init__(self, on_error: Callable[[str], None]) -> None:
@@ -80,7 +80,7 @@ class Api:
         self._on_error = on_error
         self.app.not_found(self._no_route)
         self.app.exception_handler(RetailPulseError)(self._known)
-        self.app.exception_handler(Exception)(self._unforeseen)
+        self.app.exception_handler(Exception)(self._unexpected)
 
     def _error_body(self, status: HTTPStatus, text: str) -> Response[str]:
         is_contract = self.app.current_event.path == SUBMIT_PATH
@@ -90,43 +90,42 @@ class Api:
         event = self.app.current_event
         path = printable(event.path)
         shown = path if len(path) <= _PATH_CHARACTERS_SHOWN else f"{path[:_PATH_CHARACTERS_SHOWN]}…"
-        return self._error_body(HTTPStatus.NOT_FOUND, f"there is no {event.http_method} {shown}")
+        return self._error_body(HTTPStatus.NOT_FOUND, f"{event.http_method} {shown} is not a route of this API")
 
     def _known(self, error: RetailPulseError) -> Response[str]:
-        # An error that is a kind of one in the table is answered as that.
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
         if status is None:
-            return self._unforeseen(error)
+            return self._unexpected(error)
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            # What AWS said is for whoever runs the service, a client can do nothing with it.
+            # The reason that AWS gave is for the log only: a client can do nothing with it.
             request = self.app.current_event["requestContext"]["requestId"]
             _log.warning("storage unavailable", extra={"request": request, "reason": str(error)})
             return self._error_body(status, STORAGE_UNAVAILABLE)
         return self._error_body(status, str(error))
 
-    def _unforeseen(self, _: Exception) -> Response[str]:
-        self._on_error("unforeseen error")
-        return self._error_body(HTTPStatus.INTERNAL_SERVER_ERROR, "this is our fault")
+    def _unexpected(self, _: Exception) -> Response[str]:
+        self._on_error("unexpected error")
+        return self._error_body(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Answer an event of API Gateway (payload version 2.0), its path with or without one trailing slash."""
+        """Return the response to an event of API Gateway (payload version 2.0), with or without one trailing slash."""
         path = event["rawPath"]
         if len(path) > 1 and path.endswith("/"):
             path = path[:-1]
-        # The resolver's patterns let a line feed at the end through, and a lone surrogate cannot be written to the log:
-        # no route has either.
+        # The resolver's patterns match a path with a line feed at the end, and a lone surrogate cannot be logged.
+        # `printable` turns both into a path that no route matches.
         event = {**event, "rawPath": printable(path)}
         return self.app.resolve(event, context)
 
     def client(self, scope: KeyScope) -> str:
-        """Return the client that calls, as the authorizer has found it.
+        """Return the calling client, as the authorizer found it.
 
         Raises
         ------
         ForbiddenError
-            Its key lacks the scope.
+            The client's key lacks the scope.
         InvalidClientError
-            The name is none that a client can have: the authorizer is at fault, not the client.
+            The authorizer gave a name that a client cannot have; the response is 500.
         """
         context = self.app.current_event["requestContext"]
         found = context["authorizer"]["lambda"]
@@ -134,26 +133,26 @@ class Api:
         if not allows(found["scopes"].split(), scope):
             about = {"request": context["requestId"], "client": client, "key_id": found["key_id"]}
             _log.warning("refused", extra={**about, "reason": f"lacks the scope {scope}"})
-            raise ForbiddenError(f"this key lacks the scope {scope}")
+            raise ForbiddenError(f"API key lacks the scope {scope}")
         return client
 
     def body(self) -> bytes:
-        """Return the request's body, empty when there is none.
+        """Return the request's body; empty when it is absent.
 
-        Its content type does not matter: what ``curl -d`` sends calls itself a form.
+        The content type does not matter: ``curl -d`` declares a form.
 
         Raises
         ------
         UnsupportedEncodingError
             The body is compressed.
         InvalidRequestError
-            The event says that the body is in Base64, and it is not.
+            The event declares a body in Base64, and it is not.
         """
         event = self.app.current_event
         encoding = self.header("content-encoding")
         if encoding is not None and encoding.strip().lower() not in {"", "identity"}:
             raise UnsupportedEncodingError(
-                f"header Content-Encoding is {printable(encoding)[:40]}: a body must not be compressed"
+                f"header Content-Encoding is {printable(encoding)[:40]}; the body must not be compressed"
             )
         body: str = event.get("body") or ""
         if not event.get("isBase64Encoded"):
@@ -161,27 +160,27 @@ class Api:
         try:
             return base64.b64decode(body, validate=True)
         except ValueError:
-            raise InvalidRequestError("body is not Base64, as the event says it is") from None
+            raise InvalidRequestError("body is not valid Base64") from None
 
     def header(self, name: str) -> str | None:
-        """Return a header, None when it is absent."""
+        """Return a header; None when it is absent."""
         return self.app.current_event.headers.get(name)
 
     def parameter(self, name: str) -> str | None:
-        """Return a parameter of the query, None when it is absent."""
+        """Return a query parameter; None when it is absent."""
         return self.app.current_event.query_string_parameters.get(name)
 
-    def integer(self, name: str, default: int, least: int, most: int) -> int:
-        """Return a parameter of the query that is a whole number.
+    def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
+        """Return a query parameter that is an integer; the default when it is absent.
 
         Raises
         ------
         InvalidRequestError
-            It is none, or not within the bounds.
+            The parameter is not an integer, or not within the bounds.
         """
         text = self.parameter(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise InvalidRequestError(f"{name} must be a whole number from {least} to {most}")
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and minimum <= int(text) <= maximum):
+            raise InvalidRequestError(f"{name} must be an integer from {minimum:,} to {maximum:,}")
         return int(text)

@@ -1,6 +1,6 @@
 """Response models, for the OpenAPI description and for tests.
 
-No function imports them: responses are written as plain dicts, and pydantic would slow down every cold start.
+No function imports them: functions write plain dicts, since pydantic would slow down every cold start.
 """
 
 from typing import Annotated, Literal
@@ -11,32 +11,32 @@ from retail_pulse.domain.failures import FailureCode
 
 
 class Submitted(BaseModel):
-    """The job was taken in."""
+    """The job was accepted."""
 
     job_id: Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Error(BaseModel):
-    """What was wrong."""
+    """What is wrong with the request."""
 
     error: Annotated[str, Field(description="The place and the rule.", examples=["visits[1].store_id is missing"])]
 
 
 class Empty(BaseModel):
-    """Nothing: there is no such job."""
+    """An empty object: no such job."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class StoreError(BaseModel):
-    """A store of which an image could not be measured."""
+    """A store with an image that could not be measured."""
 
     store_id: str
-    error: Annotated[str, Field(description="What failed, the first failing URL and how many more.")]
+    error: Annotated[str, Field(description="The reason, the first failed URL and the number of further images.")]
 
 
 class Status(BaseModel):
-    """How a job stands; ``error`` is there when it failed, and lists only stores that failed, as many as fit (6 MB)."""
+    """A job's status; a failed one has ``error`` with the failed stores, as many as fit into a response of 6 MB."""
 
     status: Literal["ongoing", "completed", "failed"]
     job_id: str
@@ -44,7 +44,7 @@ class Status(BaseModel):
 
 
 class Counts(BaseModel):
-    """How many there are, and what became of them."""
+    """How many there are, by outcome."""
 
     total: int
     measured: int
@@ -57,7 +57,7 @@ class JobDetails(BaseModel):
 
     job_id: str
     status: Literal["ongoing", "completed", "failed"]
-    run: Annotated[int, Field(description="How often the job has been opened, from 1.")]
+    run: Annotated[int, Field(description="How often the job has been opened, starting at 1.")]
     created_at: Annotated[str, Field(examples=["2026-11-23T10:00:00.000Z"])]
     ended_at: str | None
     expires_at: str
@@ -66,11 +66,11 @@ class JobDetails(BaseModel):
 
 
 class Reopened(BaseModel):
-    """The job was opened again for its failed images."""
+    """The job is open again for its failed images."""
 
     job_id: str
     status: Literal["ongoing"]
-    run: Annotated[int, Field(description="The new run, from 2.")]
+    run: Annotated[int, Field(description="The new run, starting at 2.")]
 
 
 class ImageError(BaseModel):
@@ -83,8 +83,8 @@ class ImageError(BaseModel):
 class Result(BaseModel):
     """One image of a job."""
 
-    visit: Annotated[int, Field(description="Position of the visit in the body, from 0.")]
-    image: Annotated[int, Field(description="Position of the image in the visit, from 0.")]
+    visit: Annotated[int, Field(description="Position of the visit in the body, starting at 0.")]
+    image: Annotated[int, Field(description="Position of the image in the visit, starting at 0.")]
     store_id: str
     store_name: str | None
     area_code: str | None
@@ -100,7 +100,7 @@ class Result(BaseModel):
 
 
 class ResultList(BaseModel):
-    """A page of results in the order of the body."""
+    """A page of results, in the order of the body."""
 
     results: list[Result]
     next_cursor: Annotated[str | None, Field(description="For the next page; null on the last one.")]
@@ -122,6 +122,6 @@ class Problem(BaseModel):
 
 
 class Message(BaseModel):
-    """What API Gateway says when it refuses a request by itself."""
+    """The body of API Gateway's own responses."""
 
     message: Annotated[str, Field(examples=["Unauthorized"])]

@@ -1,6 +1,6 @@
 """The body of a submission: its model, its limits, and its validation.
 
-Only submit imports this, since pydantic slows down a cold start.
+Only submit imports this module, since pydantic slows down a cold start.
 """
 
 import codecs
@@ -26,14 +26,14 @@ from retail_pulse.domain.visits import Visit
 STORE_ID_BYTES = 64
 VISIT_TIME_BYTES = 128
 URL_BYTES = 2048
-# Reading JSON takes up to 600 bytes of memory for a list or an object, also within fields that are ignored: 6 MB of
-# nested lists took 900 MB. The most visits that a body has room for have half as many brackets.
+# A list or object takes up to 600 bytes of memory, also within an ignored field: 6 MB of nested lists took 900 MB.
+# A body that is full of visits has half as many brackets.
 MAX_BRACKETS = 500_000
 
 
 def _at_most(limit: int) -> AfterValidator:
     def check(text: str) -> str:
-        # A character has at most four bytes: most texts need not be encoded to know.
+        # A character has at most four bytes, so that most texts need not be encoded.
         if len(text) * 4 > limit and len(text.encode()) > limit:
             raise PydanticCustomError("too_many_bytes", "is longer than {limit} bytes", {"limit": limit})
         return text
@@ -42,7 +42,7 @@ def _at_most(limit: int) -> AfterValidator:
 
 
 def _characters(limit: int) -> dict[str, JsonValue]:
-    # JSON Schema counts characters; a text that keeps the rule has no more of them than bytes.
+    # JSON Schema counts characters, and a text never has more characters than bytes.
     return {"maxLength": limit}
 
 
@@ -82,7 +82,7 @@ class SubmittedVisit(BaseModel):
         str,
         *_text(VISIT_TIME_BYTES),
         Field(
-            description="Any text of at most 128 bytes; one that reads as ISO 8601 or RFC 3339 shows in dated reports.",
+            description="Any text of at most 128 bytes. ISO 8601 and RFC 3339 times appear in dated reports.",
             examples=["2026-11-23T10:00:00Z"],
             json_schema_extra=_characters(VISIT_TIME_BYTES),
         ),
@@ -100,7 +100,7 @@ class SubmitBody(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SubmissionLimits:
-    """How large a submission may be: bytes of its body, its visits and its images."""
+    """Maximum size of a submission: bytes of the body, visits and images."""
 
     body_bytes: int
     visits: int
@@ -113,9 +113,9 @@ def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
     Parameters
     ----------
     body
-        JSON in UTF-8. Of fields that come twice the last one counts; fields that nobody knows are ignored.
+        JSON in UTF-8. The last of several fields with the same name counts; unknown fields are ignored.
     limits
-        How large it may be.
+        Maximum size.
 
     Returns
     -------
@@ -125,35 +125,33 @@ def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
     Raises
     ------
     BodyTooLargeError
-        The body has too many bytes.
+        The body is too long.
     InvalidRequestError
         The body breaks a rule; the text names the place and the rule.
     """
     if len(body) > limits.body_bytes:
-        raise BodyTooLargeError(f"body has {len(body)} bytes, at most {limits.body_bytes} are taken")
+        raise BodyTooLargeError(f"body is {len(body):,} bytes; the limit is {limits.body_bytes:,}")
     if body.startswith(codecs.BOM_UTF8):
         raise InvalidRequestError("body must not begin with a byte order mark (RFC 8259, section 8.1)")
     brackets = body.count(b"[") + body.count(b"{")
     if brackets > MAX_BRACKETS:
-        raise InvalidRequestError(f"body has {brackets} opening brackets, at most {MAX_BRACKETS} are taken")
+        raise InvalidRequestError(f"body has {brackets:,} opening brackets; the limit is {MAX_BRACKETS:,}")
     try:
         submission = SubmitBody.model_validate_json(body)
     except ValidationError as error:
         raise InvalidRequestError(_first_error(error)) from None
     _refuse_nan(body)
     if submission.count != len(submission.visits):
-        raise InvalidRequestError(f"count is {submission.count}, but there are {len(submission.visits)} visits")
+        raise InvalidRequestError(f"count is {submission.count:,}; the number of visits is {len(submission.visits):,}")
     if len(submission.visits) > limits.visits:
-        raise InvalidRequestError(
-            f"visits has {len(submission.visits)} visits, at most {limits.visits} are taken in a job"
-        )
+        raise InvalidRequestError(f"visits has {len(submission.visits):,} visits; the limit is {limits.visits:,}")
     images = sum(len(visit.image_url) for visit in submission.visits)
     if images > limits.images:
-        raise InvalidRequestError(f"visits have {images} images in all, at most {limits.images} are taken in a job")
+        raise InvalidRequestError(f"visits has {images:,} images in total; the limit is {limits.images:,}")
     return [Visit(visit.store_id, visit.visit_time, visit.image_url) for visit in submission.visits]
 
 
-# pydantic's kinds of error that this contract can meet, in the contract's words:
+# The types of pydantic's errors that a body can cause, in the contract's words:
 # https://docs.pydantic.dev/latest/errors/validation_errors/
 _RULES = {
     "missing": "is missing",
@@ -166,17 +164,17 @@ _RULES = {
     "greater_than_equal": "must not be negative",
     "less_than": "must be less than 2^53",
 }
-# The words of the JSON parser that say too little.
+# The JSON parser's messages that need a clearer one.
 _JSON_RULES = {
-    "unexpected end of hex escape": "half of a surrogate pair",
-    "lone leading surrogate in hex escape": "half of a surrogate pair",
-    "invalid unicode code point": "no UTF-8",
+    "unexpected end of hex escape": "lone surrogate",
+    "lone leading surrogate in hex escape": "lone surrogate",
+    "invalid unicode code point": "invalid UTF-8",
     "recursion limit exceeded": "nested too deeply",
 }
 
 
 def _refuse_nan(body: bytes) -> None:
-    """Refuse the numbers that only Python and JavaScript write: pydantic reads them, also within fields it ignores."""
+    """Refuse NaN and Infinity, which JSON does not have: pydantic accepts them, also within ignored fields."""
     if b"NaN" not in body and b"Infinity" not in body:
         return
     try:
