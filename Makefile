@@ -133,7 +133,7 @@ lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their
 lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
 	@git diff --exit-code -- requirements.lock requirements-guard.lock layers/dependencies/requirements.txt
 
-openapi: setup  ## Write docs/openapi.json from the models
+openapi: setup  ## Write docs/openapi.json from docs/openapi.paths.yaml and the models
 	$(BIN)/python -m tools.openapi
 
 key: setup  ## Create an API key and print it once: CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [STACK=name|URL=...]
