@@ -1,33 +1,31 @@
 """API keys as items of the table.
 
-No function may read the directory, which lists the keys: what a key allows is on its own item.
+The item of a key says what the key allows. The directory only lists the keys, and no function may read it.
 """
 
 from retail_pulse.domain.api_keys import ApiKey, KeyScope
 from retail_pulse.domain.times import rfc3339
-from retail_pulse.storage.values import Item, Key, number, time_from
+from retail_pulse.storage.values import Item, Key, Value, number, time_from
 
-# The partition that lists the API keys. No function may read it: what a key allows is on its own item.
+# The partition that lists the API keys.
 KEY_DIRECTORY = "KEYS"
-
-
-# An expired API key stays this long, so that it can be listed and its late use be named in the log.
+# Expired keys are kept this long, so that they can be listed and the log can name them when they are still used.
 KEY_GRACE_SECONDS = 90 * 86_400
 
 
 def api_key_key(key_hash: str) -> Key:
-    """Return the key under which an API key's hash lies."""
+    """Return the table key of an API key, by the hash of the API key."""
     return {"pk": {"S": f"KEY#{key_hash}"}, "sk": {"S": "KEY"}}
 
 
 def key_entry_key(key_id: str) -> Key:
-    """Return the key of an API key's entry in the directory, which is one partition sorted by client."""
+    """Return the table key of an entry in the directory, which is one partition sorted by client."""
     return {"pk": {"S": KEY_DIRECTORY}, "sk": {"S": key_id}}
 
 
-def api_key_item(key: ApiKey) -> Key:
-    """Write an API key as its item; ``expires_at`` is the table's own end of an item, later than the key's."""
-    item: Key = {
+def api_key_item(key: ApiKey) -> Item:
+    """Write an API key as its item; ``expires_at`` is when DynamoDB deletes the item, later than the key's expiry."""
+    item: dict[str, Value] = {
         **api_key_key(key.hash),
         "key_id": {"S": key.key_id},
         "client": {"S": key.client},
@@ -55,17 +53,17 @@ def api_key_from(item: Item) -> ApiKey:
     )
 
 
-def key_entry_item(key: ApiKey) -> Key:
-    """Write an API key's entry in the directory: where its item lies."""
+def key_entry_item(key: ApiKey) -> Item:
+    """Write an API key's entry in the directory, which says where its item is."""
     return {**key_entry_key(key.key_id), "hash": {"S": key.hash}, **_end_of_key(key)}
 
 
 def key_hash_from(entry: Item) -> str:
-    """Read where an API key's item lies from its entry in the directory."""
+    """Read the hash of an API key, which leads to its item, from its entry in the directory."""
     return entry["hash"]["S"]
 
 
-def _end_of_key(key: ApiKey) -> Key:
+def _end_of_key(key: ApiKey) -> Item:
     if key.expires_at is None:
         return {}
     return {"expires_at": number(int(key.expires_at.timestamp()) + KEY_GRACE_SECONDS)}

@@ -1,4 +1,4 @@
-"""What DynamoDB refuses, as errors of the domain."""
+"""Errors of DynamoDB, as errors of the domain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 else:
     Item = Any
 
-# The table or the account takes nothing more for the moment.
+# The table or the account accepts no more requests at the moment.
 _THROTTLES = frozenset({"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"})
 
 
 class ThrottledError(StorageUnavailableError):
-    """DynamoDB takes nothing more for the moment, and the SDK's own repeats did not help."""
+    """DynamoDB accepts no more requests at the moment, and the SDK's retries did not help."""
 
 
 class ConditionFailedError(Exception):
-    """The condition of a write does not hold; ``item`` is what is there, where the request asked for it."""
+    """The condition of a write does not hold; ``item`` is the item as it is, if the request asked for it."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
@@ -31,14 +31,14 @@ class ConditionFailedError(Exception):
 
 @contextmanager
 def storage() -> Iterator[None]:
-    """Translate what botocore raises.
+    """Translate the errors of botocore.
 
     Raises
     ------
     ConditionFailedError
         The condition of the write does not hold.
     StorageUnavailableError
-        DynamoDB did not take the request; `ThrottledError` when it may take it later.
+        DynamoDB did not accept the request; `ThrottledError` when it may accept it later.
     """
     try:
         yield

@@ -1,12 +1,13 @@
 """Jobs, chunks, visit rows and claims as items of the table: their keys, and items to and from the domain.
 
-Keys are made here and nowhere else: the client is part of a job's, of a claim's and of a visit row's, so that no route
-can read without it. A chunk lies under the nonce of its job, which is random and never leaves the service: only who
-may read the job finds its chunks. A client's name holds no ``#`` (`keys.check_client`), so that no name, id or
-idempotency key can make the key of another client's item.
-Attribute names within a chunk are short on purpose: DynamoDB bills every kilobyte of an item at every write.
-What no expression reaches into is one string instead of lists and maps: the SDK walks every typed value in Python, at
-some microseconds each, which was the largest part of what a chunk cost.
+Keys are made only here. The keys of jobs, claims and visit rows contain the client, so that no route can read without
+it. The key of a chunk contains the nonce of its job, which is random and never leaves the service: only a reader of the
+job finds its chunks. A client's name has no ``#`` (`api_keys.check_client`), so that no name, id or idempotency key can
+make the key of another client's item.
+
+Attribute names within a chunk are short, since DynamoDB bills every kilobyte of an item at every write. What no
+expression reaches into is one string, not lists and maps: the SDK walks every typed value in Python, which was the
+largest part of the cost of a chunk.
 """
 
 import json
@@ -22,7 +23,7 @@ from retail_pulse.domain.times import rfc3339, utc_of
 from retail_pulse.domain.visits import VisitPart, VisitRow
 from retail_pulse.storage.values import Item, Key, Value, members, number, number_set, optional_int, time_from
 
-# Chunks outlive their job, so that no reader of a job finds it half gone.
+# Chunks outlive their job, so that a reader of a job finds all of its chunks.
 CHUNK_GRACE_SECONDS = 7 * 86_400
 # The due index is spread over this many partitions.
 DUE_SHARDS = 8
@@ -35,23 +36,23 @@ def job_key(client: str, job_id: int) -> Key:
 
 
 def chunk_key(key: ChunkKey) -> Key:
-    """Return the key of a chunk: a partition of its own, so that a large job is not held to one partition's rate."""
+    """Return a chunk's key. Every chunk has its own partition, so that one partition's rate does not limit a job."""
     return {"pk": {"S": f"CHUNK#{key.nonce}#{key.number:05d}"}, "sk": {"S": "CHUNK"}}
 
 
 def chunk_key_from(item: Item) -> ChunkKey:
-    """Read where a chunk lies from its item."""
+    """Read a chunk's key from its item."""
     _, nonce, number = item["pk"]["S"].split("#")
     return ChunkKey(nonce, int(number))
 
 
 def claim_key(client: str, idempotency_key: str) -> Key:
-    """Return the key of a claim on an idempotency key of a client."""
+    """Return the key of a claim on a client's idempotency key."""
     return {"pk": {"S": f"IDEMPOTENCY#{client}#{idempotency_key}"}, "sk": {"S": "IDEMPOTENCY"}}
 
 
 def due_shard(job_id: int) -> int:
-    """Return the partition of the due index that a job is in."""
+    """Return a job's partition of the due index."""
     return job_id % DUE_SHARDS
 
 
@@ -71,9 +72,9 @@ def visit_row_key(row: VisitRow) -> Key:
     }
 
 
-def job_item(job: Job) -> Key:
+def job_item(job: Job) -> Item:
     """Write a job as its item."""
-    item: Key = {
+    item: dict[str, Value] = {
         **job_key(job.client, job.job_id),
         "client": {"S": job.client},
         "job_id": number(job.job_id),
@@ -131,7 +132,7 @@ def job_from(item: Item) -> Job:
     )
 
 
-def chunk_item(nonce: str, chunk: Chunk, job_expires_at: int) -> Key:
+def chunk_item(nonce: str, chunk: Chunk, job_expires_at: int) -> Item:
     """Write a new chunk as its item."""
     return {
         **chunk_key(ChunkKey(nonce, chunk.number)),
@@ -161,12 +162,12 @@ def chunk_from(item: Item) -> Chunk:
 
 
 def image_name(index: int) -> str:
-    """Return the name of an image in a chunk's map of outcomes."""
+    """Return an image's name in a chunk's maps of outcomes and of attempts."""
     return f"i{index:02d}"
 
 
 def outcome_value(outcome: Outcome) -> Value:
-    """Write an outcome: a text for a measured image (the shortest), a map for a failed one."""
+    """Write an outcome: the shortest text for a measured image, a map for a failed one."""
     if isinstance(outcome, Measured):
         return {"S": f"{outcome.format} {outcome.width} {outcome.height} {outcome.bytes}"}
     return {
@@ -183,7 +184,7 @@ def _outcome_from(value: Value) -> Outcome:
 
 
 def attempts_value(attempts: Attempts) -> Value:
-    """Write what was tried of an image; times in milliseconds, which is all that a wait needs."""
+    """Write the attempts at an image; milliseconds are exact enough for a wait."""
     return {
         "L": [number(attempts.count), number(round(attempts.since * 1000)), number(round(attempts.not_before * 1000))]
     }
@@ -195,7 +196,7 @@ def _attempts_from(value: Value) -> Attempts:
 
 
 def _part_list(part: VisitPart) -> list[object]:
-    """Write a visit part as the arguments of `_part_from`; most parts are whole visits, and end early."""
+    """Write a visit part as the arguments of `_part_from`; a visit that was not split needs only the first four."""
     split = [part.part, part.parts, part.first_image] if part.parts > 1 else []
     return [part.visit, part.store_id, part.visit_time, part.image_urls, *split]
 
@@ -206,7 +207,7 @@ def _part_from(
     return VisitPart(visit, part, parts, first_image, store_id, visit_time, urls)
 
 
-def visit_row_item(row: VisitRow, job_expires_at: int) -> Key:
+def visit_row_item(row: VisitRow, job_expires_at: int) -> Item:
     """Write a visit row as its item."""
     return {
         **visit_row_key(row),
@@ -217,7 +218,7 @@ def visit_row_item(row: VisitRow, job_expires_at: int) -> Key:
     }
 
 
-def claim_item(claim: Claim) -> Key:
+def claim_item(claim: Claim) -> Item:
     """Write a claim as its item."""
     return {
         **claim_key(claim.client, claim.idempotency_key),

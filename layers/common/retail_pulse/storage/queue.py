@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # Limit of the service for one SendMessageBatch.
 _BATCH = 10
 _BATCHES_AT_ONCE = 16
-MAX_DELAY_SECONDS = 900
 _COUNTS: Sequence["QueueAttributeNameType"] = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -60,11 +59,11 @@ def decode(body: str) -> Pointer:
             turn=None if fields["turn"] is None else int(fields["turn"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidPointerError(f"no pointer: {type(error).__name__}") from error
+        raise InvalidPointerError(f"not a pointer: {type(error).__name__}") from error
 
 
 class PointerQueue:
-    """Sends pointers.
+    """The queue, as pointers to chunks.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ class PointerQueue:
         Raises
         ------
         StorageUnavailableError
-            Some messages, or all, were not sent; all were tried.
+            Some messages, or all, were not sent; each was attempted.
         """
         batches = [pointers[start : start + _BATCH] for start in range(0, len(pointers), _BATCH)]
 
@@ -101,15 +100,15 @@ class PointerQueue:
 
         sent = sum(map(send_batch, batches) if len(batches) == 1 else self._pool.map(send_batch, batches))
         if sent < len(pointers):
-            raise StorageUnavailableError(f"SQS took {sent} of {len(pointers)} messages")
+            raise StorageUnavailableError(f"SQS accepted {sent} of {len(pointers)} messages")
 
     def backlog(self) -> int:
-        """Return about how many messages the queue holds: waiting, delayed, and in a worker's hands.
+        """Return the approximate number of messages in the queue: waiting, delayed, and in flight.
 
         Raises
         ------
         StorageUnavailableError
-            SQS did not say.
+            SQS did not answer.
         """
         try:
             answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=_COUNTS)
@@ -118,13 +117,13 @@ class PointerQueue:
         return sum(int(answer["Attributes"][name]) for name in _COUNTS)
 
     def _send_batch(self, batch: Sequence[Pointer], delay_seconds: int) -> int:
-        """Send up to ten messages, and once more those that SQS refused; return how many it took."""
+        """Send up to ten messages, retry once those that SQS refused, and return how many it accepted."""
         waiting: list[SendMessageBatchRequestEntryTypeDef] = [
             {
                 "Id": str(number),
                 "MessageBody": encode(pointer),
                 "DelaySeconds": delay_seconds,
-                # A fair queue: SQS lets the messages of the other clients through first while one has a long backlog.
+                # A fair queue: while one client has a long backlog, SQS delivers the other clients' messages first.
                 "MessageGroupId": pointer.client,
             }
             for number, pointer in enumerate(batch)

@@ -66,7 +66,7 @@ class Table:
         with storage():
             return self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item")
 
-    def put(self, item: Key, condition: str | None = None, values: Mapping[str, Value] | None = None) -> None:
+    def put(self, item: Item, condition: str | None = None, values: Mapping[str, Value] | None = None) -> None:
         """Store an item.
 
         Raises
@@ -154,7 +154,7 @@ class Table:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def write_all(self, values: Sequence[_V], item_of: Callable[[_V], Key]) -> None:
+    def write_all(self, values: Sequence[_V], item_of: Callable[[_V], Item]) -> None:
         """Store an item for each value; a batch makes its items while others are already being sent."""
         until = time.monotonic() + _BATCHES_SECONDS
 
@@ -174,7 +174,7 @@ class Table:
         batches = [values[start : start + size] for start in range(0, len(values), size)]
         return map(call, batches) if len(batches) == 1 else self._pool.map(call, batches)
 
-    def _write_batch(self, until: float, batch: Sequence[Key]) -> None:
+    def _write_batch(self, until: float, batch: Sequence[Item]) -> None:
         requests: Any = [{"PutRequest": {"Item": item}} for item in batch]
         for _ in _attempts("write", until):
             # DynamoDB answers with the rest of a batch, or with an error when it accepted nothing of it.

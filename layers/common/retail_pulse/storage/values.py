@@ -20,17 +20,17 @@ def number_set(members: Iterable[int]) -> Value:
 
 
 def members(item: Item, name: str) -> frozenset[int]:
-    """Read a set of numbers; a set that is absent is empty."""
+    """Read a set of numbers; empty when it is absent."""
     return frozenset(int(member) for member in item[name]["NS"]) if name in item else frozenset()
 
 
 def optional_int(item: Item, name: str) -> int:
-    """Read a whole number that is 0 when it is absent."""
+    """Read an integer; 0 when it is absent."""
     return int(item[name]["N"]) if name in item else 0
 
 
 def number(value: int) -> Value:
-    """Write a whole number."""
+    """Write an integer."""
     return {"N": str(value)}
 
 
