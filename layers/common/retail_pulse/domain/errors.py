@@ -1,4 +1,29 @@
-"""The domain's errors; ``api.py`` alone turns them into HTTP status codes."""
+"""The errors that this package raises on purpose; only `api/router.py` turns them into HTTP status codes.
+
+Errors of one subject are defined next to it::
+
+    RetailPulseError
+    ├── InvalidRequestError
+    ├── BodyTooLargeError
+    ├── UnsupportedEncodingError
+    ├── JobNotFoundError
+    ├── IdempotencyMismatchError
+    ├── JobIsOpenError
+    ├── NothingToRetryError
+    ├── ForbiddenError
+    ├── JobIdTakenError
+    ├── StorageUnavailableError
+    │   └── ThrottledError            storage/errors.py
+    ├── InvalidPointerError
+    ├── SettingsError
+    ├── InvalidClientError            domain/api_keys.py
+    ├── InvalidScopeError             domain/api_keys.py
+    ├── KeyNotFoundError              domain/api_keys.py
+    ├── KeyRefusedError               domain/api_keys.py
+    └── StoreMasterError              storage/store_master.py
+
+`MeasuringError` in domain/failures.py is not one of them: it becomes the outcome of an image.
+"""
 
 
 class RetailPulseError(Exception):
