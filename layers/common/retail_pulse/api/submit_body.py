@@ -21,11 +21,11 @@ from pydantic_core import PydanticCustomError, from_json
 
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
 from retail_pulse.domain.text import printable
+from retail_pulse.domain.urls import MAX_URL_BYTES
 from retail_pulse.domain.visits import Visit
 
 STORE_ID_BYTES = 64
 VISIT_TIME_BYTES = 128
-URL_BYTES = 2048
 # A list or object takes up to 600 bytes of memory, also within an ignored field: 6 MB of nested lists took 900 MB.
 # A body that is full of visits has half as many brackets.
 MAX_BRACKETS = 500_000
@@ -68,10 +68,10 @@ class SubmittedVisit(BaseModel):
         list[
             Annotated[
                 str,
-                *_text(URL_BYTES),
+                *_text(MAX_URL_BYTES),
                 Field(
                     description="An http or https URL, at most 2,048 bytes of UTF-8.",
-                    json_schema_extra=_characters(URL_BYTES),
+                    json_schema_extra=_characters(MAX_URL_BYTES),
                 ),
             ]
         ],

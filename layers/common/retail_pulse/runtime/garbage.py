@@ -1,16 +1,16 @@
-"""Python's collector of cyclic garbage, set for functions that make many objects of which hardly any are cycles."""
+"""Garbage collection, tuned for functions that make many objects and hardly any cycles."""
 
 import gc
 
-# Objects more than those given back until the collector looks for cycles; by default 700, in Python 3.13 2,000.
+# Net allocations that start a collection; the default is 700, and 2,000 from Python 3.13 on.
 _OBJECTS = 100_000
 
 
 def tune_gc() -> None:
-    """Have the collector leave alone what the cold start has made, and look at the rest less often.
+    """Exclude cold-start objects from garbage collection, and collect the rest less often.
 
-    Called at the end of a cold start. A body of 50,000 images becomes some hundred thousand objects, and by default the
-    collector walks over all that there are again and again meanwhile: more than half of the time of validating it.
+    Called at the end of a cold start. A body of 50,000 images becomes some hundred thousand objects. With the default,
+    the collector walks over all of them repeatedly, which takes more than half of the time of the validation.
     """
     gc.freeze()
     gc.set_threshold(_OBJECTS)

@@ -1,4 +1,4 @@
-"""What each function is told by its environment: one frozen model a function, read once at its cold start.
+"""Per-function settings, read from environment variables once per cold start.
 
 A field's name in capitals is the variable's name; `tests/infra` compares the models with the template.
 """
@@ -10,21 +10,20 @@ from dataclasses import dataclass, fields
 from typing import Self, get_type_hints
 
 from retail_pulse.domain.errors import SettingsError
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from retail_pulse.domain.networks import Network
 
 
 class _Settings:
-    """Reading of a settings model from variables."""
+    """Base of the settings models."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the model.
+        """Read the settings.
 
         Raises
         ------
         SettingsError
-            A variable is missing or does not read as its field's type; the text names it.
+            A variable is missing or cannot be read as its field's type; the text names it.
         """
         kinds = get_type_hints(cls)
         values: dict[str, object] = {}

@@ -8,10 +8,10 @@ __all__ = ["Logger", "MetricUnit", "Metrics", "make_logger"]
 
 
 def make_logger() -> Logger:
-    """Make the function's logger; what the package's own modules log goes through it too.
+    """Return the function's logger; the package's own modules log through it too.
 
     The name and the level come from the environment (``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``). No line
-    holds a URL, a key or a header: URLs may be signed, and keys are keys.
+    contains a URL, a key or a header, since URLs may be signed.
     """
     logger = Logger()
     utils.copy_config_to_registered_loggers(source_logger=logger, include={"retail_pulse"})

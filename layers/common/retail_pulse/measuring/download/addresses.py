@@ -3,8 +3,9 @@
 import ipaddress
 from collections.abc import Sequence
 
+from retail_pulse.domain.networks import Network
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Addresses that are not globally reachable, or that lead into another address space, from IANA's registries of
 # special-purpose addresses (RFC 6890), read in November 2026: https://www.iana.org/assignments/iana-ipv4-special-registry

@@ -7,10 +7,9 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.download.addresses import Network, is_allowed
-
-# The limit of a submitted URL (`URL_BYTES` in `api/submit_body.py`), applied to redirects too.
-_URL_BYTES = 2048
+from retail_pulse.domain.networks import Network
+from retail_pulse.domain.urls import MAX_URL_BYTES
+from retail_pulse.measuring.download.addresses import is_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ def check_url(url: str) -> None:
         `invalid_url`: the URL is not http or https, is too long, has no host, or contains credentials or invalid
         characters.
     """
-    if len(url.encode(errors="replace")) > _URL_BYTES:
-        raise MeasuringError(FailureCode.INVALID_URL, f"the URL is longer than {_URL_BYTES:,} bytes")
+    if len(url.encode(errors="replace")) > MAX_URL_BYTES:
+        raise MeasuringError(FailureCode.INVALID_URL, f"the URL is longer than {MAX_URL_BYTES:,} bytes")
     if not url.isprintable() or any(character in url for character in " \\"):
         raise MeasuringError(FailureCode.INVALID_URL, "the URL contains spaces, backslashes or control characters")
     try:
