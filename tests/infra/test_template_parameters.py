@@ -137,6 +137,20 @@ def test_the_api_and_the_layers_are_named_after_the_stack(transformed: sam.Body)
     assert all(layer["LayerName"]["Fn::Sub"].startswith("${AWS::StackName}-") for layer in layers)
 
 
+def test_the_table_of_operations_has_every_parameter_with_its_default_range_and_description() -> None:
+    text = (sam.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$", text, re.MULTILINE)
+    assert [(name, default, meaning) for name, default, _, meaning in rows if name in PARAMETERS] == [
+        (name, str(spec["Default"]) or "empty", spec["Description"]) for name, spec in PARAMETERS.items()
+    ]
+    for name, _, values, _ in rows:
+        spec = PARAMETERS.get(name, {})
+        if "AllowedValues" in spec:
+            assert values == ", ".join(map(str, spec["AllowedValues"]))
+        elif "MinValue" in spec:
+            assert values == f"{spec['MinValue']}–{spec['MaxValue']}"
+
+
 def test_outputs_are_described_and_export_no_name(template: sam.Body) -> None:
     for output in template["Outputs"].values():
         assert output["Description"].endswith(".")
