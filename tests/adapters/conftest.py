@@ -1,4 +1,4 @@
-"""AWS on moto, made from the template's own table."""
+"""AWS on moto, with the table of the template."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The jobs table: one contract for DynamoDB (on moto) and for the table in memory, and what only DynamoDB does."""
+"""The jobs table: one contract for DynamoDB (on moto) and for the table in memory, and details of DynamoDB."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -95,7 +95,7 @@ def test_all_fifty_images_are_saved_in_one_write(table: JobsTable) -> None:
     assert saved.is_done
 
 
-def test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_makes_no_ghost(table: JobsTable) -> None:
+def test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_creates_nothing(table: JobsTable) -> None:
     stored(table)
     assert table.save_chunk(KEY, 2, {0: GOOD}) is None
     assert table.save_chunk(ChunkKey("gone", 0), 1, {0: GOOD}) is None
@@ -153,8 +153,8 @@ def test_chunks_outlive_their_job_by_seven_days(jobs_table: JobsTable, dynamodb:
     assert int(expiry) == EXPIRES + 7 * 86_400
 
 
-class PartlyTaken:
-    """A client whose batches are taken one item at a time, or never."""
+class PartlyAccepting:
+    """A client that accepts one item of a batch at a time, or none."""
 
     def __init__(self, client: "DynamoDBClient", *, ever: bool = True) -> None:
         self._client = client
@@ -172,7 +172,7 @@ class PartlyTaken:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the clock run as fast as it is asked to wait; returns the clock."""
+    """Replace waits by a clock that moves on; return the clock."""
     clock = [0.0]
     monkeypatch.setattr("retail_pulse.storage.table.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(
@@ -182,23 +182,23 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_what_a_batch_did_not_take_is_sent_again(dynamodb: "DynamoDBClient") -> None:
-    client: Any = PartlyTaken(dynamodb)
+def test_the_rest_of_a_batch_is_sent_again(dynamodb: "DynamoDBClient") -> None:
+    client: Any = PartlyAccepting(dynamodb)
     JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
     assert client.calls == len(CHUNKS) == 2
     assert dynamodb.scan(TableName=TABLE)["Count"] == 2
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_batch_that_is_never_taken_is_given_up(dynamodb: "DynamoDBClient") -> None:
-    client: Any = PartlyTaken(dynamodb, ever=False)
+def test_a_batch_that_is_never_accepted_fails_in_the_end(dynamodb: "DynamoDBClient") -> None:
+    client: Any = PartlyAccepting(dynamodb, ever=False)
     with pytest.raises(StorageUnavailableError, match="everything within"):
         JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
     assert client.calls > 5
 
 
 class Throttled:
-    """A client that takes nothing of a batch for its first calls."""
+    """A client that throttles its first calls."""
 
     def __init__(self, client: "DynamoDBClient", times: int) -> None:
         self._client = client
@@ -212,13 +212,13 @@ class Throttled:
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_batch_of_which_nothing_was_taken_is_sent_again(dynamodb: "DynamoDBClient") -> None:
+def test_a_throttled_batch_is_sent_again(dynamodb: "DynamoDBClient") -> None:
     client: Any = Throttled(dynamodb, times=6)
     JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
     assert dynamodb.scan(TableName=TABLE)["Count"] == 2
 
 
-def test_all_batches_of_a_job_have_one_time_together(no_waiting: list[float]) -> None:
+def test_all_batches_of_a_job_share_one_deadline(no_waiting: list[float]) -> None:
     class Slow:
         calls = 0
 
@@ -230,12 +230,12 @@ def test_all_batches_of_a_job_have_one_time_together(no_waiting: list[float]) ->
     client: Any = Slow()
     with pytest.raises(StorageUnavailableError, match="everything within 12 s"):
         JobsTable(client, TABLE).put_chunks("n", cut([Visit("A", "t", ["u"] * 1000)], 1, 10**6), EXPIRES)
-    # Sixteen are under way at once: those end, and no other one begins.
+    # Sixteen are in flight: they end, and no other one begins.
     assert client.calls <= 12 + 16
 
 
 @pytest.mark.parametrize("error", ["ProvisionedThroughputExceededException", "InternalServerError"])
-def test_what_aws_refuses_is_the_domains_own_error(error: str) -> None:
+def test_an_error_of_aws_is_an_error_of_the_domain(error: str) -> None:
     client = boto3.client("dynamodb")
     with Stubber(client) as stub:
         stub.add_client_error("get_item", error)
@@ -243,7 +243,7 @@ def test_what_aws_refuses_is_the_domains_own_error(error: str) -> None:
             JobsTable(client, TABLE).job("me", 1)
 
 
-def test_a_network_that_is_gone_is_the_domains_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_failure_is_an_error_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="http://nowhere")
 

@@ -1,4 +1,4 @@
-"""API keys in the table: kept as hashes, found, listed by client, revoked; and what a command that dies leaves."""
+"""API keys in the table: stored as hashes, found, listed by client, revoked; and a command that dies half-way."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ def test_a_revoked_key_keeps_the_time_it_was_first_revoked_at(table: ApiKeysTabl
 
 
 @pytest.mark.parametrize("key_id", ["me.2", "me", "", "KEYS", "you.1#"])
-def test_an_id_of_no_key_cannot_be_revoked_and_makes_no_ghost(
+def test_an_unknown_id_cannot_be_revoked_and_creates_nothing(
     table: ApiKeysTable, dynamodb: "DynamoDBClient", key_id: str
 ) -> None:
     table.put(KEY)
@@ -78,7 +78,7 @@ def test_an_id_of_no_key_cannot_be_revoked_and_makes_no_ghost(
     assert table.all() == [KEY]
 
 
-def test_a_command_that_dies_half_way_leaves_no_key_that_lets_in_and_is_not_listed(
+def test_a_command_that_dies_half_way_leaves_no_valid_key_that_is_not_listed(
     table: ApiKeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a write that is the last one before the connection is lost
@@ -96,7 +96,7 @@ def test_a_command_that_dies_half_way_leaves_no_key_that_lets_in_and_is_not_list
         table.put(KEY)
     assert len(writes) == 1
 
-    # THEN the key lets nobody in, is not shown and cannot be revoked
+    # THEN the key is not valid, is not listed and cannot be revoked
     assert table.find(KEY.hash) is None
     assert table.all() == []
     with pytest.raises(KeyNotFoundError):
@@ -104,7 +104,7 @@ def test_a_command_that_dies_half_way_leaves_no_key_that_lets_in_and_is_not_list
     assert dynamodb.scan(TableName=TABLE)["Count"] == 1
 
 
-def test_an_expired_key_is_kept_for_90_days_and_one_without_end_for_ever(
+def test_an_expired_key_is_kept_for_90_days_and_one_without_expiry_for_ever(
     table: ApiKeysTable, dynamodb: "DynamoDBClient"
 ) -> None:
     table.put(KEY)

@@ -30,7 +30,7 @@ def test_a_pointer_is_read_as_it_was_written(pointer: Pointer) -> None:
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", "7", "null", "{}", '{"client":"a"}', encode(POINTERS[0])[:-5] + '"x"}']
 )
-def test_a_message_that_is_no_pointer_is_refused(body: str) -> None:
+def test_a_message_that_is_not_a_pointer_is_refused(body: str) -> None:
     with pytest.raises(InvalidPointerError):
         decode(body)
 
@@ -68,12 +68,12 @@ def test_every_client_name_is_a_message_group() -> None:
     allowed = set(string.ascii_letters + string.digits + string.punctuation)
     longest = check_client("a" * 63)
     assert len(longest) <= 128
-    taken = {character for character in map(chr, range(0x250)) if takes(f"a{character}")}
-    assert taken <= allowed
-    assert not takes(longest + "a")
+    accepted = {character for character in map(chr, range(0x250)) if accepts(f"a{character}")}
+    assert accepted <= allowed
+    assert not accepts(longest + "a")
 
 
-def takes(client: str) -> bool:
+def accepts(client: str) -> bool:
     try:
         check_client(client)
     except InvalidClientError:
@@ -94,13 +94,13 @@ class Refusing:
         return {"Failed": [{"Id": Entries[0]["Id"]}] if self.times >= 0 else []}
 
 
-def test_a_refused_message_is_sent_once_more_alone() -> None:
+def test_only_a_refused_message_is_sent_once_more() -> None:
     client: Any = Refusing(times=1)
     PointerQueue(client, "url").send(POINTERS[:3])
     assert client.batches == [[0, 1, 2], [0]]
 
 
-def test_messages_that_were_not_taken_are_an_error_that_counts_them() -> None:
+def test_messages_that_were_not_accepted_are_an_error_that_counts_them() -> None:
     client: Any = Refusing(times=2)
     with pytest.raises(StorageUnavailableError, match="2 of 3"):
         PointerQueue(client, "url").send(POINTERS[:3])
@@ -115,5 +115,5 @@ def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile() -> None:
         queue.send(POINTERS[2:3], delay_seconds=900)
         found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
         assert sorted(decode(message["Body"]).chunk for message in found) == [0, 1]
-        # One is hidden by its delay and two because they were delivered: all are still to be done.
+        # One is delayed and two are in flight: all of them are still to be processed.
         assert queue.backlog() == 3

@@ -1,4 +1,4 @@
-"""What reading costs in items read, counted at the client: it must not grow with the job."""
+"""The cost of reading in items, counted at the client: it does not grow with the job."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ BAD = Failure(FailureCode.HTTP_STATUS, "404", is_transient=False)
 
 
 class Reads:
-    """Counts the items that a client asks for, by what they are."""
+    """Counts the items that a client requests, by kind."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
         self.jobs: list[str] = []
@@ -44,7 +44,7 @@ class Reads:
 
 @pytest.fixture
 def reads(dynamodb: "DynamoDBClient", jobs_table: JobsTable) -> Reads:
-    # The fixtures share the client: what `jobs_table` asks for is seen.
+    # The fixtures share the client, so that the requests of `jobs_table` are counted.
     return Reads(dynamodb)
 
 
@@ -54,7 +54,7 @@ def reading(jobs_table: JobsTable) -> Reading:
 
 
 def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[int] = frozenset()) -> Job:
-    """Store a job; of its chunks, which are all alike, only three in its middle and those that failed."""
+    """Store a job; of its equal chunks only three in the middle and those that failed."""
     chunks = images // CHUNK_IMAGES
     is_open = status is JobStatus.ONGOING
     job = Job(
@@ -72,7 +72,7 @@ def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[i
 
 
 def _middle(job: Job) -> int:
-    """Return the number of a chunk with another one behind it."""
+    """Return the number of a chunk that another one follows."""
     return job.chunks // 2 - 1
 
 
@@ -101,7 +101,7 @@ def test_a_page_of_results_costs_the_same_in_a_job_of_any_size(
     assert costs[1] == (limit, 1, 1 + limit // CHUNK_IMAGES)
 
 
-def test_a_failed_status_reads_the_chunks_that_hold_failures_and_no_others(
+def test_a_failed_status_reads_only_the_chunks_with_failures(
     jobs_table: JobsTable, reading: Reading, reads: Reads
 ) -> None:
     failed = frozenset({3, 700, 1199})

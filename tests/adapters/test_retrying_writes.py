@@ -1,4 +1,4 @@
-"""What retries and the schedule write: one contract for DynamoDB (on moto) and for the table in memory."""
+"""Writes of retries and of the schedule: one contract for DynamoDB (on moto) and for the table in memory."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -59,20 +59,20 @@ def job(table: JobsTable) -> Job:
 # ------------------------------------------------------------------ chunks
 
 
-def test_handing_on_saves_and_begins_the_next_turn_once(table: JobsTable, chunk: Chunk) -> None:
+def test_requeuing_saves_and_begins_the_next_turn_once(table: JobsTable, chunk: Chunk) -> None:
     attempts = {1: Attempts(2, DUE + 0.25, DUE + 7.5)}
     handed = table.requeue_chunk(KEY, chunk, {0: GOOD}, attempts)
     assert handed is not None
     assert (handed.turn, handed.outcomes, handed.attempts) == (1, {0: GOOD}, attempts)
     assert table.chunks([KEY])[KEY] == handed
-    # The same turn again is another worker's, and too late.
+    # The same turn again comes from another worker, too late.
     assert table.requeue_chunk(KEY, chunk, {2: GOOD}, {}) is None
     later = table.requeue_chunk(KEY, handed, {0: TRANSIENT}, {2: Attempts(1, DUE, DUE)})
     assert later is not None
     assert (later.turn, later.outcomes, sorted(later.attempts)) == (2, {0: GOOD}, [1, 2])
 
 
-def test_handing_on_frees_a_chunk_that_one_worker_had(table: JobsTable, chunk: Chunk) -> None:
+def test_requeuing_releases_the_lease_of_a_chunk(table: JobsTable, chunk: Chunk) -> None:
     started = table.claim_exclusively(KEY, chunk, 1, 2, 5000, 1000)
     assert started is not None
     handed = table.requeue_chunk(KEY, started, {0: GOOD}, {})
@@ -80,7 +80,7 @@ def test_handing_on_frees_a_chunk_that_one_worker_had(table: JobsTable, chunk: C
     assert (handed.starts, handed.starting, handed.lease) == (0, None, 0)
 
 
-def test_a_run_begins_without_the_tries_and_turns_of_the_last_one(table: JobsTable, chunk: Chunk) -> None:
+def test_a_run_begins_without_the_attempts_and_turns_of_the_last_one(table: JobsTable, chunk: Chunk) -> None:
     handed = table.requeue_chunk(KEY, chunk, {0: TRANSIENT}, {1: Attempts(2, DUE, DUE)})
     assert handed is not None
     reopened = table.reopen_chunk(KEY, handed, 2, [0])
@@ -89,12 +89,12 @@ def test_a_run_begins_without_the_tries_and_turns_of_the_last_one(table: JobsTab
     assert table.requeue_chunk(KEY, handed, {0: GOOD}, {}) is None
 
 
-def test_a_chunk_is_one_workers_until_its_lease_ends(table: JobsTable, chunk: Chunk) -> None:
+def test_a_chunk_belongs_to_one_worker_until_its_lease_ends(table: JobsTable, chunk: Chunk) -> None:
     first = table.claim_exclusively(KEY, chunk, None, 1, 5000, 1000)
     assert first is not None
     assert (first.starts, first.starting, first.lease) == (1, None, 5000)
     assert table.claim_exclusively(KEY, chunk, None, 1, 6000, 4999) is None
-    # Who has it goes on, image by image; who comes after the lease takes it over.
+    # The owner may renew the lease, image by image; another worker takes over when it has ended.
     own = table.claim_exclusively(KEY, first, 0, 2, 5000, 4999)
     assert own is not None
     assert (own.starting, own.starts) == (0, 2)
@@ -127,7 +127,7 @@ def test_the_longest_due_of_a_shard_comes_first(table: JobsTable) -> None:
     assert list(table.due_jobs(DUE)) == [("me", 16), ("me", 8)]
 
 
-def test_an_open_job_may_be_hurried_and_an_ended_one_may_not(table: JobsTable, job: Job) -> None:
+def test_an_open_job_can_be_marked_due_and_an_ended_one_cannot(table: JobsTable, job: Job) -> None:
     table.mark_due(job, DUE - 60)
     hurried = table.job("me", 123)
     assert hurried is not None
@@ -141,7 +141,7 @@ def test_an_open_job_may_be_hurried_and_an_ended_one_may_not(table: JobsTable, j
     assert table.job("me", 999) is None
 
 
-def test_an_ended_job_is_opened_once_with_a_run_of_its_own(table: JobsTable, job: Job) -> None:
+def test_an_ended_job_is_opened_once_for_the_next_run(table: JobsTable, job: Job) -> None:
     verdicts = [ChunkVerdict(0, False, False), ChunkVerdict(1, True, True), ChunkVerdict(2, True, False)]
     table.add_chunks("me", 123, 1, verdicts)
     reopening = Reopening(frozenset({1}), Scope.TRANSIENT, JobStatus.FAILED, 1, DUE + 900, 900)
@@ -174,7 +174,7 @@ def test_a_job_that_its_client_opens_again_has_no_end(table: JobsTable, job: Job
 # ------------------------------------------------------------------ claims
 
 
-def test_a_key_is_the_first_ones_until_it_expires(table: JobsTable) -> None:
+def test_a_key_belongs_to_the_first_claim_until_it_expires(table: JobsTable) -> None:
     assert table.put_claim(CLAIM, DUE) == CLAIM
     second = replace(CLAIM, body_hash="other", job_id=456, expires_at=CLAIM.expires_at + 60)
     assert table.put_claim(second, CLAIM.expires_at - 1) == CLAIM

@@ -1,4 +1,4 @@
-"""The store master: what a file may look like, and what is refused with the number of its line."""
+"""The store master: accepted forms of a file, and errors with the number of the line."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ class TestTheCommittedFile:
         assert "S01408764" in stores
         assert stores.get("S00339218") == Store("S00339218", "Manpreet Kirana Store", "7100015")
 
-    def test_it_exercises_what_real_names_are_made_of(self) -> None:
+    def test_it_has_the_oddities_of_real_names(self) -> None:
         names = [store.name for store in StoreMaster.load()]
         assert any("," in name for name in names)
         assert any('"' in name for name in names)
@@ -115,11 +115,11 @@ class TestWhatIsRefused:
     def test_an_empty_text(self, text: str) -> None:
         assert refusal(text) == "stores.csv, line 1: column StoreID is missing"
 
-    def test_a_column_that_is_there_twice(self) -> None:
+    def test_a_column_that_appears_twice(self) -> None:
         text = "\nStoreID,AreaCode,StoreName,StoreID\n"
         assert refusal(text) == "stores.csv, line 2: column StoreID appears more than once"
 
-    def test_an_id_that_is_there_twice(self) -> None:
+    def test_an_id_that_appears_twice(self) -> None:
         text = HEADER + "7,One,S1\n\n8,Two, S1 \n"
         assert refusal(text) == "stores.csv, line 4: StoreID S1 is already on line 2"
 
@@ -174,8 +174,8 @@ class TestFiles:
             StoreMaster.read(tmp_path / "stores.csv")
 
 
-# What the format cannot carry is left out: outer spaces do not belong to a field, and a carriage return is one that the
-# writer of Python 3.11 leaves without quotes.
+# Left out is what the format cannot represent: outer spaces, and carriage returns, which the writer of Python 3.11 does
+# not quote.
 field = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=12).map(str.strip)
 rows = st.lists(
     st.builds(Store, store_id=field.filter(bool), name=field, area_code=field), unique_by=lambda store: store.store_id
@@ -187,7 +187,7 @@ rows = st.lists(
 def test_whatever_was_written_is_read_again(
     stores: list[Store], crlf: bool, mark: bool, final: bool, quoting: bool, data: st.DataObject | None
 ) -> None:
-    """GIVEN any stores, in any dialect that is accepted, WHEN they are read THEN they are the same stores."""
+    """GIVEN any stores in any accepted dialect WHEN they are read THEN they are the same stores."""
     columns = {"StoreID": "store_id", "StoreName": "name", "AreaCode": "area_code"}
     order = data.draw(st.permutations([*columns, "Extra"])) if data else [*columns]
     buffer = io.StringIO()

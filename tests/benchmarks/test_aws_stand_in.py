@@ -36,7 +36,7 @@ from tests.adapters.test_jobs_table import (  # noqa: F401
     NOW,
     test_a_job_comes_back_as_it_was_stored_and_belongs_to_its_client,
     test_a_job_is_closed_once_and_only_in_its_run,
-    test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_makes_no_ghost,
+    test_a_save_of_another_run_or_of_a_missing_chunk_is_refused_and_creates_nothing,
     test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart,
     test_all_fifty_images_are_saved_in_one_write,
     test_an_id_is_taken_once_but_the_same_attempt_may_ask_twice,
@@ -48,14 +48,14 @@ from tests.adapters.test_jobs_table import (  # noqa: F401
 from tests.adapters.test_retrying_writes import (  # noqa: F401
     chunk,
     job,
-    test_a_chunk_is_one_workers_until_its_lease_ends,
+    test_a_chunk_belongs_to_one_worker_until_its_lease_ends,
     test_a_claim_moves_to_another_job_once,
     test_a_job_that_its_client_opens_again_has_no_end,
-    test_a_key_is_the_first_ones_until_it_expires,
-    test_a_run_begins_without_the_tries_and_turns_of_the_last_one,
-    test_an_open_job_may_be_hurried_and_an_ended_one_may_not,
-    test_handing_on_frees_a_chunk_that_one_worker_had,
-    test_handing_on_saves_and_begins_the_next_turn_once,
+    test_a_key_belongs_to_the_first_claim_until_it_expires,
+    test_a_run_begins_without_the_attempts_and_turns_of_the_last_one,
+    test_an_open_job_can_be_marked_due_and_an_ended_one_cannot,
+    test_requeuing_releases_the_lease_of_a_chunk,
+    test_requeuing_saves_and_begins_the_next_turn_once,
 )
 
 TABLE = "jobs"

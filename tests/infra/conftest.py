@@ -13,7 +13,7 @@ def template() -> sam.Body:
 
 @pytest.fixture(scope="session")
 def transformed(template: sam.Body) -> sam.Body:
-    """The resources that CloudFormation gets."""
+    """The resources that CloudFormation receives."""
     return sam.transform(template)
 
 

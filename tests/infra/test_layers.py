@@ -1,4 +1,4 @@
-"""The makefiles of the layers: what `sam build` runs; .ci/run looks at what comes of it, for both architectures."""
+"""The makefiles of the layers, which `sam build` runs; .ci/run checks the result for both architectures."""
 
 import importlib.util
 import re
@@ -28,7 +28,7 @@ class TestEveryMakefile:
     def test_compiles_for_a_place_without_file_times(self, template: sam.Body, name: str) -> None:
         text = makefile(template, name).read_text(encoding="utf-8")
         assert "compileall -q --invalidation-mode unchecked-hash" in text
-        # Sets of constants would otherwise lie in another order every time.
+        # Otherwise the order of constant sets would differ from build to build.
         assert "PYTHONHASHSEED=0" in text
 
 

@@ -1,4 +1,4 @@
-"""samconfig.toml: stages that deploy what was built, with parameters that the template has."""
+"""samconfig.toml: stages that deploy the build, with parameters of the template."""
 
 import re
 import shlex
@@ -31,7 +31,7 @@ def test_default_dev_and_prod_exist() -> None:
 
 @every_stage
 class TestEveryStage:
-    def test_names_the_source_template_for_build_and_validate_alone(self, stage: str) -> None:
+    def test_names_the_source_template_only_for_build_and_validate(self, stage: str) -> None:
         # Under global, `sam deploy` would ship it unbuilt.
         naming = {command for command in CONFIG[stage] if "template_file" in parameters(stage, command)}
         assert naming == {"build", "validate"}
@@ -45,8 +45,8 @@ class TestEveryStage:
         assert parameters(stage, "global")["stack_name"] == f"retail-pulse-{tagged}"
         assert stage in {tagged, "default"}
 
-    def test_tags_its_stack_as_the_template_tags_what_it_makes(self, stage: str) -> None:
-        # What the template gives no tags, such as log groups, has those of the stack.
+    def test_tags_its_stack_as_the_template_tags_resources(self, stage: str) -> None:
+        # Resources without tags in the template, such as log groups, have those of the stack.
         pairs = [part.split("=", maxsplit=1) for part in shlex.split(parameters(stage, "deploy")["tags"])]
         assert sorted(pairs) == [["Project", "retail-pulse"], ["Stage", overrides(stage)["Stage"]]]
 
@@ -57,19 +57,19 @@ class TestEveryStage:
         assert "CAPABILITY_IAM" in parameters(stage, "deploy")["capabilities"].split()
 
     def test_builds_for_the_architecture_that_it_deploys(self, stage: str) -> None:
-        # A build without the override fetches the default's packages, whatever the deployment says later.
+        # A build without the override fetches the packages of the default architecture.
         built = dict(
             part.split("=", maxsplit=1)
             for part in shlex.split(parameters(stage, "build").get("parameter_overrides", ""))
         )
         assert built.get("Architecture") == overrides(stage).get("Architecture")
-        # `make build`, which the workflow deploys, has a default of its own.
+        # `make build`, which the workflow deploys, has its own default.
         (made,) = re.findall(r"^ARCHITECTURE \?= (\w+)$", (sam.ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert made == overrides(stage).get("Architecture", PARAMETERS["Architecture"]["Default"])
 
 
 def test_the_linters_rules_of_the_check_do_not_stop_sam_validate() -> None:
-    # The SAM CLI reads .cfnlintrc in an environment of its own, and fails on rules that it does not have.
+    # The SAM CLI reads .cfnlintrc in its own environment, and fails on rules that are not installed there.
     assert "append_rules:" not in (sam.ROOT / ".cfnlintrc").read_text(encoding="utf-8")
     assert "cfn-lint --append-rules cfn_lint_serverless.rules" in (sam.ROOT / "Makefile").read_text(encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """The HTTP API: its routes, and who may call its authorizer.
 
-Both fail on AWS alone, so what the SAM transform makes of the template counts.
+Mistakes in both fail only on AWS, so that the tests check the result of the SAM transform.
 """
 
 import copy
@@ -15,7 +15,7 @@ API_GATEWAY = "apigateway.amazonaws.com"
 
 
 class Target(NamedTuple):
-    """Where a route leads: a function, and the authorizer in front of it."""
+    """The function of a route and the authorizer in front of it."""
 
     function: str
     authorizer: str
@@ -59,7 +59,7 @@ def authorizer(template: sam.Body) -> sam.Body:
 
 
 class TestRoutes:
-    def test_are_the_catch_alls_behind_the_authorizer_and_the_open_ones(self, transformed: sam.Body) -> None:
+    def test_are_the_catch_alls_with_an_authorizer_and_the_open_ones(self, transformed: sam.Body) -> None:
         assert routes(transformed) == ROUTES
 
     def test_never_end_in_a_slash_which_api_gateway_does_not_serve(self, transformed: sam.Body) -> None:
@@ -108,12 +108,12 @@ class TestTheStage:
             "ThrottlingBurstLimit": {"Ref": "ThrottleBurst"},
         }
 
-    def test_throttles_what_is_large_and_open_to_everybody_more(self, transformed: sam.Body) -> None:
+    def test_throttles_large_open_routes_more(self, transformed: sam.Body) -> None:
         (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
         few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
 
         assert stage["RouteSettings"] == {"GET /docs": few, "GET /openapi.json": few}
-        # API Gateway refuses a stage that names a route which its API does not have: the routes come with the API.
+        # API Gateway refuses a stage that names a route which its API does not have.
         assert set(stage["RouteSettings"]) <= set(routes(transformed))
         assert stage["ApiId"] == {"Ref": "Api"}
         open_routes = {key for key, target in ROUTES.items() if target.authorizer == "NONE"}

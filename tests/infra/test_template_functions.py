@@ -1,4 +1,4 @@
-"""The functions and their layers: runtime, logs, and an environment that is what their settings models read."""
+"""The functions and their layers: runtime, logs, and the environment that their settings models read."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 def variables(template: sam.Body, name: str) -> dict[str, Any]:
-    """Return the variables of a function that its settings model reads: all but Powertools' and the C library's."""
+    """Return the variables of a function except those for Powertools and the C library."""
     found: dict[str, Any] = template["Resources"][name]["Properties"]["Environment"]["Variables"]
     return {
         variable: value for variable, value in found.items() if not variable.startswith(("POWERTOOLS_", "RES_OPTIONS"))
@@ -32,7 +32,7 @@ def model(name: str) -> Any:
 
 @every_function
 class TestTheEnvironment:
-    def test_is_what_the_settings_model_reads_no_more_no_less(self, template: sam.Body, name: str) -> None:
+    def test_is_exactly_what_the_settings_model_reads(self, template: sam.Body, name: str) -> None:
         assert set(variables(template, name)) == {field.name.upper() for field in dataclasses.fields(model(name))}
 
     def test_reads_with_the_defaults(self, name: str) -> None:
@@ -43,7 +43,7 @@ class TestTheEnvironment:
         ends = {parameter: str(spec[end]) for parameter, spec in template["Parameters"].items() if end in spec}
         model(name).from_environment(sam.Template(parameters=ends).environment(name))
 
-    def test_holds_references_and_no_numbers_of_its_own(self, template: sam.Body, name: str) -> None:
+    def test_has_references_and_no_numbers(self, template: sam.Body, name: str) -> None:
         assert [variable for variable, value in variables(template, name).items() if not isinstance(value, dict)] == []
 
     def test_names_the_service_for_logs_and_metrics(self, template: sam.Body, name: str) -> None:
@@ -51,8 +51,8 @@ class TestTheEnvironment:
         assert service == name.removesuffix("Function").lower()
 
 
-def test_a_look_up_in_the_dns_ends_well_within_what_is_left_for_the_last_writes(template: sam.Body) -> None:
-    # What begins before an image's deadline may end that much after it; without the options it is 10 s.
+def test_a_dns_lookup_ends_well_within_the_time_for_the_last_writes(template: sam.Body) -> None:
+    # A lookup may end that much after the image's deadline; without the options it is 10 s.
     options = template["Resources"]["ProcessFunction"]["Properties"]["Environment"]["Variables"]["RES_OPTIONS"]
     found = dict(option.split(":") for option in options.split())
     assert set(found) == {"timeout", "attempts"}
@@ -71,9 +71,7 @@ class TestEveryFunction:
         assert function["Runtime"] == "python3.13"
         assert function["Architectures"] == [{"Ref": "Architecture"}]
 
-    def test_logs_to_a_group_of_its_own_that_forgets(
-        self, template: sam.Body, transformed: sam.Body, name: str
-    ) -> None:
+    def test_logs_to_its_own_group_with_a_retention(self, template: sam.Body, transformed: sam.Body, name: str) -> None:
         group = sam.logical_id(transformed[name]["Properties"]["LoggingConfig"]["LogGroup"])
         others = {
             sam.logical_id(transformed[n]["Properties"]["LoggingConfig"]["LogGroup"]) for n in FUNCTIONS if n != name
@@ -86,7 +84,7 @@ class TestEveryFunction:
         layers = {sam.logical_id(layer) for layer in transformed[name]["Properties"]["Layers"]}
         assert layers == set(sam.of_type(transformed, "AWS::Lambda::LayerVersion"))
 
-    def test_lies_in_the_folder_of_its_name_and_its_handler_exists(self, template: sam.Body, name: str) -> None:
+    def test_is_in_the_folder_of_its_name_and_its_handler_exists(self, template: sam.Body, name: str) -> None:
         function = template["Resources"][name]["Properties"]
         module, _, handler = template["Globals"]["Function"]["Handler"].partition(".")
         folder = (sam.TEMPLATE.parent / function["CodeUri"]).resolve()
@@ -98,10 +96,10 @@ class TestEveryFunction:
         assert functions[name]["Description"].endswith(".")
 
 
-def test_functions_behind_the_api_answer_before_api_gateway_gives_up(functions: dict[str, sam.Body]) -> None:
-    behind = [f for f in functions.values() if any(e["Type"] == "HttpApi" for e in f.get("Events", {}).values())]
-    assert behind
-    assert all(function["Timeout"] < 30 for function in behind)
+def test_functions_of_the_api_respond_before_api_gateway_times_out(functions: dict[str, sam.Body]) -> None:
+    of_api = [f for f in functions.values() if any(e["Type"] == "HttpApi" for e in f.get("Events", {}).values())]
+    assert of_api
+    assert all(function["Timeout"] < 30 for function in of_api)
 
 
 def test_every_log_group_forgets(template: sam.Body) -> None:
@@ -117,19 +115,19 @@ def test_the_architecture_is_arm64_unless_told_otherwise(template: sam.Body) -> 
 class TestEveryLayer:
     def test_is_built_for_python_3_13_and_the_chosen_architecture(self, template: sam.Body, name: str) -> None:
         layer = template["Resources"][name]
-        # SAM's builder for Python ships no bytecode. Without BuildArchitecture, SAM's cache would give out the layer of
-        # the other architecture.
+        # SAM's builder for Python ships no bytecode. Without BuildArchitecture, its cache would return the layer of the
+        # other architecture.
         assert layer["Metadata"]["BuildMethod"] == "makefile"
         assert layer["Metadata"]["BuildArchitecture"] == {"Ref": "Architecture"}
         assert layer["Properties"]["CompatibleRuntimes"] == ["python3.13"]
         assert layer["Properties"]["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
 
-    def test_has_no_python_folder_that_the_build_would_double(self, template: sam.Body, name: str) -> None:
+    def test_has_no_python_folder_that_the_build_would_nest(self, template: sam.Body, name: str) -> None:
         folder = sam.TEMPLATE.parent / template["Resources"][name]["Properties"]["ContentUri"]
         assert folder.is_dir()
         assert not (folder / "python").exists()
 
-    def test_goes_with_its_stack(self, transformed: sam.Body, name: str) -> None:
+    def test_is_deleted_with_its_stack(self, transformed: sam.Body, name: str) -> None:
         (found,) = [r for logical, r in transformed.items() if logical.startswith(name)]
         assert found["DeletionPolicy"] == "Delete"
 
@@ -140,9 +138,11 @@ def test_the_common_layer_carries_the_one_store_master() -> None:
     assert carried.resolve() == sam.ROOT / "store_master.csv"
 
 
-def test_the_largest_chunk_fits_into_one_item_when_every_image_failed_at_length(template: sam.Body) -> None:
+def test_the_largest_chunk_fits_into_one_item_when_every_image_failed_with_the_longest_message(
+    template: sam.Body,
+) -> None:
     parameters = template["Parameters"]
-    # Four bytes a character at worst, and what else a failure holds.
+    # Up to four bytes per character, and the other fields of a failure.
     outcome = 4 * MAX_MESSAGE_CHARACTERS + 200
-    most = parameters["ChunkBytes"]["MaxValue"] + parameters["ChunkImages"]["MaxValue"] * outcome
-    assert most < MAX_ITEM_BYTES
+    largest = parameters["ChunkBytes"]["MaxValue"] + parameters["ChunkImages"]["MaxValue"] * outcome
+    assert largest < MAX_ITEM_BYTES

@@ -1,4 +1,4 @@
-"""Every number that a user may want to change is a parameter; no name is fixed, so that two stages share an account."""
+"""Numbers that a user may want to change are parameters, and no name is fixed: two stages can share an account."""
 
 import re
 from typing import Any
@@ -10,44 +10,44 @@ from tests.infra import sam
 PARAMETERS: dict[str, Any] = sam.read()["Parameters"]
 every_parameter = pytest.mark.parametrize("name", PARAMETERS)
 
-# Numbers that stay in the resources, with the reason why nobody should turn them.
+# Numbers that stay in the resources, with the reason why they are not parameters.
 FIXED = {
-    # For people who read the description; a page of 1.7 MB that needs no key.
+    # A page of 1.7 MB that needs no key, for people only.
     ("Api", "ThrottlingRateLimit"): 1,
     ("Api", "ThrottlingBurstLimit"): 5,
-    # A look-up of one item: memory for the import, time for a cold start; the API waits for it.
+    # Reads one item: memory for the imports, time for a cold start.
     ("AuthorizeFunction", "MemorySize"): 256,
     ("AuthorizeFunction", "Timeout"): 5,
-    # Just under the 30 s after which API Gateway answers by itself; memory is processor time for parsing.
+    # Just below the 30 s after which API Gateway responds itself; more memory gives more CPU for parsing.
     ("SubmitFunction", "MemorySize"): 1024,
     ("SubmitFunction", "Timeout"): 29,
     ("StatusFunction", "MemorySize"): 512,
     ("StatusFunction", "Timeout"): 29,
-    # Some single requests a job; time for the pointers of many large jobs.
+    # A few requests per job; time for the pointers of many large jobs.
     ("ReprocessFunction", "MemorySize"): 256,
     ("ReprocessFunction", "Timeout"): 120,
     # The next invocation is the retry.
     ("ReprocessFunction", "MaximumRetryAttempts"): 0,
-    # One message is one too many.
+    # Even a single message is an alarm.
     ("DeadLetterAlarm", "Period"): 300,
     ("DeadLetterAlarm", "EvaluationPeriods"): 1,
     ("DeadLetterAlarm", "Threshold"): 0,
-    # Four days, SQS's own default; a pointer that is lost is sent again from the table.
+    # Four days, SQS's default; a sweep sends a lost pointer again.
     ("ChunkQueue", "MessageRetentionPeriod"): 345_600,
-    # The most that SQS allows.
+    # SQS's maximum.
     ("DeadLetterQueue", "MessageRetentionPeriod"): 1_209_600,
 }
 
-# Properties by which AWS names things within an account and region.
+# Properties that name resources within an account and region.
 NAMES = re.compile(
     r"(Function|Table|Queue|LogGroup|Role|Alarm|Topic|Bucket|Layer|Rule|Schedule|Dashboard|Group|Pipe|Api)Name|Name"
 )
-# SAM's own: an HTTP API has one stage, within itself.
+# An HTTP API that SAM makes has one stage.
 NAMES_WITHIN_A_RESOURCE = {"StageName"}
 
 
 def allows(spec: dict[str, Any], value: str) -> bool:
-    """Tell whether CloudFormation takes a value for a parameter."""
+    """Return whether CloudFormation accepts a value for a parameter."""
     if "AllowedValues" in spec and value not in map(str, spec["AllowedValues"]):
         return False
     if "AllowedPattern" in spec and not re.fullmatch(spec["AllowedPattern"], value):
@@ -78,15 +78,15 @@ class TestEveryParameter:
 
 
 @pytest.mark.parametrize("networks", ["", "127.0.0.0/8", "10.0.0.0/8,fd00::/8", "::ffff:10.0.0.0/104"])
-def test_networks_are_blocks_with_commas_between(networks: str) -> None:
+def test_networks_are_comma_separated_blocks(networks: str) -> None:
     assert allows(PARAMETERS["AllowedNetworks"], networks)
 
 
 @pytest.mark.parametrize(
     "networks", ["127.0.0.1", "10.0.0.0/8 fd00::/8", "10.0.0.0/8,", "any/8", "localhost", " ", "/8"]
 )
-def test_what_is_no_list_of_blocks_is_refused_before_a_deployment(networks: str) -> None:
-    # Otherwise it would be the process function that does not start.
+def test_anything_else_is_refused_before_a_deployment(networks: str) -> None:
+    # Otherwise the process function would fail to start.
     assert not allows(PARAMETERS["AllowedNetworks"], networks)
 
 
@@ -110,7 +110,7 @@ def test_numbers_in_resources_are_parameters_or_fixed_for_a_reason(template: sam
     assert found == FIXED
 
 
-def test_globals_hold_no_number(template: sam.Body) -> None:
+def test_globals_have_no_number(template: sam.Body) -> None:
     numbers = [path for path, value in sam.leaves(template["Globals"]) if type(value) in {int, float}]
     assert numbers == []
 
@@ -157,14 +157,14 @@ def test_outputs_are_described_and_export_no_name(template: sam.Body) -> None:
         assert "Export" not in output
 
 
-def test_no_account_region_or_partition_is_written_out(template: sam.Body) -> None:
+def test_no_account_region_or_partition_is_hard_coded(template: sam.Body) -> None:
     written = re.compile(r"\b\d{12}\b|\b[a-z]{2}-[a-z]+-\d\b|arn:aws|amazonaws\.com")
     assert [(path, value) for path, value in sam.leaves(template["Resources"]) if written.search(str(value))] == []
 
 
 def test_sam_local_hands_every_default_to_the_functions(template: sam.Body) -> None:
-    """The SAM CLI passes no fraction on, and finds no number among the keys of a mapping, which are texts."""
-    # The way to a key of a mapping: …, Fn::FindInMap, 1, Ref.
+    """The SAM CLI passes no fraction to a function, and finds no number among the keys of a mapping."""
+    # The path to a key of a mapping: …, Fn::FindInMap, 1, Ref.
     ways = sam.leaves(template["Resources"])
     keys = {value for way, value in ways if way[-3:] == ("Fn::FindInMap", "1", "Ref")}
     assert keys == {"ProcessTimeoutSeconds"}

@@ -1,4 +1,4 @@
-"""What each function may do: exactly what it needs, written out, on nothing but the resources of its own stack."""
+"""The permissions of each function: only what it needs, on resources of its own stack."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.infra import sam
 
 
 class Grant(NamedTuple):
-    """One action on one resource; for the table also the kind of partition keys that it is bound to."""
+    """One action on one resource; for the table also the kind of partition keys that it is limited to."""
 
     action: str
     resource: str
@@ -50,8 +50,7 @@ EXPECTED = {
     },
 }
 
-# Managed policies that SAM attaches. Their resource is "*": X-Ray takes no other, and SAM writes its log and queue
-# policies so. What they allow is to write logs and traces, and to receive from and delete in the queue.
+# Managed policies that SAM attaches, with the resource "*": for logs and traces, and to receive and delete messages.
 ATTACHED_BY_SAM = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 ATTACHED_FOR_THE_QUEUE = {"AWSLambdaSQSQueueExecutionRole"}
 
@@ -74,7 +73,7 @@ def grants(role: sam.Body) -> Iterator[Grant]:
 
 
 def owner(arn: Any) -> str:
-    """Return whose ARN it is; a name, as ``Ref`` gives it, is no resource to IAM."""
+    """Return the resource of an ARN; a name, as ``Ref`` returns it, is not a resource for IAM."""
     if "Fn::Sub" in arn:
         index = re.fullmatch(r"\$\{(\w+)\.Arn\}(/index/\w+)", arn["Fn::Sub"])
         assert index, arn
@@ -91,14 +90,14 @@ def roles(transformed: sam.Body) -> dict[str, sam.Body]:
     return {name: found[sam.logical_id(function["Role"])] for name, function in functions.items()}
 
 
-def test_every_function_has_a_role_of_its_own(transformed: sam.Body, roles: dict[str, sam.Body]) -> None:
-    # And the schedule, which may invoke its function.
+def test_every_function_has_its_own_role(transformed: sam.Body, roles: dict[str, sam.Body]) -> None:
+    # The schedule has one too, to invoke its function.
     (schedule,) = sam.of_type(transformed, "AWS::Scheduler::Schedule").values()
     its_role = sam.logical_id(schedule["Target"]["RoleArn"])
     assert set(sam.of_type(transformed, sam.ROLE)) == {f"{name}Role" for name in roles} | {its_role}
 
 
-def test_every_function_may_do_what_it_needs_and_nothing_else(roles: dict[str, sam.Body]) -> None:
+def test_every_function_may_do_only_what_it_needs(roles: dict[str, sam.Body]) -> None:
     assert {name: set(grants(role)) for name, role in roles.items()} == EXPECTED
 
 
@@ -131,7 +130,7 @@ def test_managed_policies_are_those_that_sam_attaches(roles: dict[str, sam.Body]
     }
 
 
-def test_every_access_to_the_table_is_bound_to_its_kinds_of_items(roles: dict[str, sam.Body]) -> None:
+def test_every_access_to_the_table_is_limited_to_kinds_of_items(roles: dict[str, sam.Body]) -> None:
     unbound = {
         (name, grant.action)
         for name, role in roles.items()
@@ -141,8 +140,8 @@ def test_every_access_to_the_table_is_bound_to_its_kinds_of_items(roles: dict[st
     assert unbound == set()
 
 
-def test_a_request_that_names_no_key_is_not_allowed_for_want_of_one(roles: dict[str, sam.Body]) -> None:
-    # `ForAllValues` holds for no value at all, so also where a request does not have the key of the condition.
+def test_a_request_without_a_key_is_not_allowed(roles: dict[str, sam.Body]) -> None:
+    # `ForAllValues` also holds for a request that does not have the key of the condition.
     conditions = [found for role in roles.values() for s in statements(role) if (found := s.get("Condition"))]
     assert len(conditions) == 10
     for condition in conditions:

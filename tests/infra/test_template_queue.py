@@ -6,7 +6,7 @@ import pytest
 
 from tests.infra import sam
 
-# What functions/process keeps of an invocation's time for its writes.
+# The time of an invocation that functions/process reserves for its last writes.
 RESERVE_SECONDS = 10
 # Three deliveries before a message counts as poison, three exclusive claims of its chunk, and one that gives up:
 # docs/reliability.md.
@@ -43,7 +43,7 @@ class TestForEveryAllowedTimeout:
         assert seconds(function["Timeout"], timeout) == timeout
         assert seconds(queue["VisibilityTimeout"], timeout) >= 6 * timeout
 
-    def test_a_job_stalls_only_after_its_messages_had_a_second_chance(self, template: sam.Body, timeout: int) -> None:
+    def test_a_job_stalls_only_after_its_messages_were_delivered_again(self, template: sam.Body, timeout: int) -> None:
         visibility = template["Resources"]["ChunkQueue"]["Properties"]["VisibilityTimeout"]
         stall = template["Resources"]["SubmitFunction"]["Properties"]["Environment"]["Variables"]["STALL_SECONDS"]
 
@@ -56,12 +56,12 @@ class TestForEveryAllowedTimeout:
         assert longest + RESERVE_SECONDS < timeout
 
 
-def test_the_mapping_serves_the_allowed_timeouts_and_no_other(template: sam.Body) -> None:
+def test_the_mapping_has_exactly_the_allowed_timeouts(template: sam.Body) -> None:
     assert sorted(template["Mappings"]["ProcessTimeout"]) == sorted(map(str, TIMEOUTS))
 
 
 class TestDeadLetters:
-    def test_every_queue_but_the_last_hands_them_on(self, queues: dict[str, sam.Body]) -> None:
+    def test_every_queue_but_the_last_has_a_dead_letter_queue(self, queues: dict[str, sam.Body]) -> None:
         last = {
             sam.logical_id(q["RedrivePolicy"]["deadLetterTargetArn"]) for q in queues.values() if "RedrivePolicy" in q
         }
@@ -75,7 +75,7 @@ class TestDeadLetters:
                 letters = queues[sam.logical_id(queue["RedrivePolicy"]["deadLetterTargetArn"])]
                 assert letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
 
-    def test_come_only_after_the_deliveries_that_a_killing_chunk_needs(
+    def test_come_only_after_the_deliveries_that_a_poison_message_needs(
         self, template: sam.Body, queues: dict[str, sam.Body]
     ) -> None:
         assert queues["ChunkQueue"]["RedrivePolicy"]["maxReceiveCount"] == {"Ref": "MaxReceiveCount"}
@@ -87,12 +87,12 @@ def test_queues_are_encrypted(queues: dict[str, sam.Body]) -> None:
 
 
 class TestTheEventSource:
-    def test_takes_back_single_messages_of_a_batch(self, source: sam.Body) -> None:
+    def test_retries_single_messages_of_a_batch(self, source: sam.Body) -> None:
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
     def test_bounds_its_concurrency_at_the_source(self, template: sam.Body, source: sam.Body) -> None:
         assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "ProcessConcurrency"}}
-        # What Lambda allows.
+        # Lambda's bounds.
         assert template["Parameters"]["ProcessConcurrency"]["MinValue"] >= 2
         assert template["Parameters"]["ProcessConcurrency"]["MaxValue"] <= 1000
 

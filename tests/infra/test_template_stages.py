@@ -1,4 +1,4 @@
-"""What CloudFormation gets for each stage of samconfig.toml, and that two of them live in one account."""
+"""The resources of each stage of samconfig.toml, of which two can share an account."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from tests.infra import sam
 from tests.infra.test_samconfig import STAGES, overrides
 
-# A name of one's own is one for the whole account and region: a second stage would clash, and a replacement too.
+# A fixed name is unique per account and region: a second stage would clash, and a replacement too.
 NAMES = {
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::DynamoDB::Table": "TableName",
@@ -17,7 +17,7 @@ NAMES = {
     "AWS::Scheduler::Schedule": "Name",
     "AWS::SQS::Queue": "QueueName",
 }
-# What takes no tags; or, like log groups and event sources, has the stack's alone, which samconfig.toml names.
+# Resources that take no tags, or have only those of the stack, such as log groups; samconfig.toml sets these.
 UNTAGGED = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::LayerVersion",
@@ -26,7 +26,7 @@ UNTAGGED = {
     "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
 }
-# SAM makes it for the schedule, and hands it no tags: it has the stack's too.
+# SAM makes this one for the schedule, without tags; it has those of the stack.
 UNTAGGED_BY_SAM = {"ReprocessFunctionScheduleRole"}
 
 
@@ -47,7 +47,7 @@ def resources(template: sam.Body, stage: str) -> sam.Body:
 
 
 def tags_of(resource: sam.Body) -> dict[str, Any]:
-    """Return the tags in whichever of the three forms the type writes them."""
+    """Return the tags, which have one of three forms depending on the type."""
     properties = resource["Properties"]
     if resource["Type"] == "AWS::ApiGatewayV2::Api":
         return {tag["name"]: tag["x-amazon-apigateway-tag-value"] for tag in properties["Body"].get("tags", [])}
@@ -63,7 +63,7 @@ def test_the_table_can_be_deleted_anywhere_but_in_production(
     assert deployed.resolve(table["DeletionProtectionEnabled"]) is (stage == "prod")
 
 
-def test_nothing_has_a_name_that_a_second_stage_would_want_too(resources: sam.Body) -> None:
+def test_nothing_has_a_name_that_a_second_stage_would_need_too(resources: sam.Body) -> None:
     named = [
         name
         for kind, attribute in NAMES.items()
@@ -85,7 +85,7 @@ def test_everything_that_takes_tags_has_the_project_and_the_stage(resources: sam
         assert found == {"Project": "retail-pulse", "Stage": deployed.parameters["Stage"]}, name
 
 
-def test_both_queues_refuse_what_does_not_come_by_tls(resources: sam.Body) -> None:
+def test_both_queues_refuse_requests_without_tls(resources: sam.Body) -> None:
     (policy,) = sam.of_type(resources, "AWS::SQS::QueuePolicy").values()
     (statement,) = policy["PolicyDocument"]["Statement"]
 

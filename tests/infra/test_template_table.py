@@ -1,10 +1,10 @@
-"""The jobs table: what keeps it, what empties it, and what its indexes may not cost."""
+"""The jobs table: deletion, expiry, and the cost of its indexes."""
 
 import pytest
 
 from tests.infra import sam
 
-# Sets of chunk numbers on a job's item: they grow with every batch, and would be copied into an index each time.
+# Sets of chunk numbers on a job's item. They grow with every batch, and an index would copy them each time.
 SETS = {"done_chunks", "failed_chunks", "transient_chunks"}
 
 
@@ -25,7 +25,7 @@ def keys(index: sam.Body) -> list[str]:
     return [key["AttributeName"] for key in sorted(index["KeySchema"], key=lambda key: str(key["KeyType"]))]
 
 
-def test_it_is_paid_by_request(table: sam.Body) -> None:
+def test_it_is_billed_per_request(table: sam.Body) -> None:
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert "ProvisionedThroughput" not in table
 
@@ -34,7 +34,7 @@ def test_it_can_be_restored_to_any_second(table: sam.Body) -> None:
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_it_forgets_what_expired(table: sam.Body) -> None:
+def test_it_deletes_expired_items(table: sam.Body) -> None:
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
@@ -57,5 +57,5 @@ def test_the_due_index_is_sparse_and_spread(table: sam.Body) -> None:
     assert found["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
-def test_its_replacement_never_takes_the_data_along(template: sam.Body) -> None:
+def test_its_replacement_keeps_the_data(template: sam.Body) -> None:
     assert template["Resources"]["JobsTable"]["UpdateReplacePolicy"] == "Retain"

@@ -1,4 +1,4 @@
-"""The body of a submission: what is refused, and with which words."""
+"""The body of a submission: which bodies are refused, and with which message."""
 
 import codecs
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from retail_pulse.api.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.api.router.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 
 import retail_pulse
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
@@ -26,7 +26,7 @@ def body(count: Any = 1, **changes: Any) -> bytes:
 
 
 def with_count(count: bytes, before: bytes = b"") -> bytes:
-    """Return a body with a count, and perhaps what is before its visits, that `json` would not write."""
+    """Return a body with a count, and text before its visits, that `json` would not write."""
     return b'{"count":' + count + b"," + before + b'"visits":[' + json.dumps(VISIT).encode() + b"]}"
 
 
@@ -106,17 +106,17 @@ def test_texts_of_just_the_allowed_length_are_accepted() -> None:
     parse_submission(body(store_id="ä" * 32, visit_time="x" * 128, image_url=["u" * 2048]), LIMITS)
 
 
-def test_of_fields_that_come_twice_the_last_one_counts() -> None:
+def test_the_last_of_two_fields_with_one_name_counts() -> None:
     assert len(parse_submission(with_count(b"7", b'"count":1,'), LIMITS)) == 1
 
 
 @pytest.mark.parametrize("word", ["NaN", "-Infinity"])
-def test_words_that_look_like_numbers_are_taken_as_words(word: str) -> None:
+def test_words_that_look_like_numbers_stay_words(word: str) -> None:
     (visit,) = parse_submission(body(visit_time=word, x=1e300), LIMITS)
     assert visit.visit_time == word
 
 
-def test_nul_and_every_other_character_is_taken_as_it_is() -> None:
+def test_nul_and_every_other_character_is_accepted_as_it_is() -> None:
     text = "\x00\x7f\u2028\ufeff\uffff\U0001f600"
     (visit,) = parse_submission(body(store_id=text, visit_time=text, image_url=[text]), LIMITS)
     assert (visit.store_id, visit.visit_time, list(visit.image_urls)) == (text, text, [text])
@@ -130,7 +130,7 @@ def test_a_body_of_just_the_allowed_length_is_accepted_and_one_byte_more_is_not(
 
 
 @pytest.mark.parametrize("brackets", ["[]", "{}", "[{"])
-def test_a_body_of_more_brackets_than_memory_has_room_for_is_refused(brackets: str) -> None:
+def test_a_body_with_more_brackets_than_fit_into_memory_is_refused(brackets: str) -> None:
     sent = with_count(b"1", b'"x":"' + brackets.encode() * MAX_BRACKETS + b'",')
     with pytest.raises(
         InvalidRequestError, match=f"^body has [0-9,]+ opening brackets; the limit is {MAX_BRACKETS:,}$"
@@ -138,11 +138,11 @@ def test_a_body_of_more_brackets_than_memory_has_room_for_is_refused(brackets: s
         parse_submission(sent, LIMITS)
 
 
-# The kernel's own peak of this program: that of getrusage counts pytest's too, which has forked it.
+# The kernel's peak of this program; getrusage would include pytest, which forked it.
 PEAK = """
 import re, resource, sys
 from pathlib import Path
-from retail_pulse.api.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.api.router.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -158,13 +158,13 @@ print((peak() - before) // 1024)
 @pytest.mark.parametrize(
     "piece", ["[" * 150 + "]" * 150 + ",", '{"":' * 150 + "0" + "}" * 150 + ",", "[0],", '{"":0},']
 )
-def test_the_worst_body_that_is_read_leaves_most_of_the_functions_memory_free(piece: str) -> None:
+def test_the_worst_accepted_body_leaves_most_of_the_functions_memory_free(piece: str) -> None:
     rest = '"visits":[' + json.dumps(VISIT) + "]}"
-    # "NaN" in a text has it read once more.
+    # "NaN" in a string causes a second parse.
     words = [sys.executable, "-c", PEAK, piece, rest.replace("time of", "NaN")]
     environment = os.environ | {"PYTHONPATH": str(Path(retail_pulse.__file__).parents[1])}
     ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    # Of 1,024, with 150 for the function itself.
+    # Of 1,024 MB, with 150 for the function itself.
     assert 20 < int(ran.stdout) < 400
 
 
@@ -178,6 +178,6 @@ def test_a_job_of_just_the_allowed_size_is_accepted_and_one_visit_or_image_more_
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))
-def test_no_body_raises_anything_else(sent: bytes) -> None:
+def test_no_body_raises_any_other_error(sent: bytes) -> None:
     with pytest.raises(InvalidRequestError):
         parse_submission(sent, LIMITS)

@@ -1,4 +1,4 @@
-"""API keys as rules: how a key looks, whom it lets in, what it allows, and that no two clients share a table key."""
+"""The rules of API keys: format, admission, scopes, and table keys that two clients never share."""
 
 import itertools
 import math
@@ -32,12 +32,12 @@ from retail_pulse.storage import items
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.READ}), NOW)
-# What docs/security.md gives to secret scanners.
+# The expression that docs/security.md gives to secret scanners.
 SCANNED = re.compile(r"\brpk_[0-9A-Za-z]{38}\b")
 
 
 class FakeKeys:
-    """Keeps keys, and counts how often it is asked."""
+    """Keys in memory, with a count of the calls."""
 
     def __init__(self, *keys: ApiKey) -> None:
         self.keys = {key.hash: key for key in keys}
@@ -63,13 +63,13 @@ def test_a_new_key_is_long_random_well_formed_and_found_by_scanners() -> None:
     assert 32 * math.log2(62) > 160
 
 
-def test_the_documents_give_scanners_the_same_expression() -> None:
+def test_the_docs_give_scanners_the_same_expression() -> None:
     page = Path(__file__).parents[2] / "docs" / "security.md"
     expression = SCANNED.pattern.removeprefix(r"\b").removesuffix(r"\b")
     assert f"`{expression}`" in page.read_text(encoding="utf-8")
 
 
-def test_a_key_with_one_wrong_or_two_swapped_characters_is_none() -> None:
+def test_a_key_with_one_wrong_or_two_swapped_characters_is_malformed() -> None:
     key = new_key()
     wrong = {key[:at] + other + key[at + 1 :] for at in range(4, len(key)) for other in "aZ0" if other != key[at]}
     swapped = {key[:at] + key[at + 1] + key[at] + key[at + 2 :] for at in range(4, len(key) - 1)} - {key}
@@ -86,7 +86,7 @@ def test_a_key_with_one_wrong_or_two_swapped_characters_is_none() -> None:
 @example("rpk_" + "٣" * 38)
 @example("a" * 1_000_000)
 @example("key\n")
-def test_any_text_at_all_is_refused_without_an_error(text: str) -> None:
+def test_any_other_text_is_refused_without_an_error(text: str) -> None:
     store = FakeKeys(KEY)
     reason, found = refusal(store, text)
     assert found is None
@@ -95,11 +95,11 @@ def test_any_text_at_all_is_refused_without_an_error(text: str) -> None:
     assert store.asked == is_well_formed(text)
 
 
-def test_a_key_lets_its_client_in() -> None:
+def test_a_key_admits_its_client() -> None:
     assert admit(FakeKeys(KEY), "a-key", NOW) == KEY
 
 
-def test_a_hash_is_no_key() -> None:
+def test_a_hash_is_not_a_key() -> None:
     assert refusal(FakeKeys(KEY), KEY.hash) == (Refusal.UNKNOWN, None)
 
 
@@ -114,7 +114,7 @@ def test_a_key_is_refused_from_its_expiry_on() -> None:
     assert refusal(FakeKeys(expiring), "a-key", NOW) == (Refusal.EXPIRED, expiring)
 
 
-def test_a_key_id_names_its_client_and_tells_nothing_of_the_key() -> None:
+def test_a_key_id_names_its_client_and_reveals_nothing_about_the_key() -> None:
     assert re.fullmatch(r"acme\.[0-9a-f]{12}", new_key_id("acme"))
     assert new_key_id("acme") != new_key_id("acme")
 
@@ -134,31 +134,31 @@ def test_a_scope_allows_itself_and_admin_allows_all(scopes: set[str], allowed: s
     assert {scope for scope in KeyScope if allows(scopes, scope)} == allowed
 
 
-def test_scopes_are_read_with_commas_between() -> None:
+def test_scopes_are_comma_separated() -> None:
     assert KeyScope.parse(" read,submit ,") == {KeyScope.READ, KeyScope.SUBMIT}
 
 
 @pytest.mark.parametrize(
     ("names", "text"), [("read,write", "scope 'write' is none of submit, read, admin"), (" ,", "a key needs a scope")]
 )
-def test_what_is_no_scope_is_named(names: str, text: str) -> None:
+def test_an_invalid_scope_is_named(names: str, text: str) -> None:
     with pytest.raises(InvalidScopeError, match=text):
         KeyScope.parse(names)
 
 
 @pytest.mark.parametrize("client", ["", "a#b", "-a", "A", "a.b", "a" * 64, "a\n", "ä", "a b"])
-def test_a_clients_name_has_nothing_that_parts_of_keys_are_joined_with(client: str) -> None:
+def test_a_clients_name_has_no_separator_of_table_keys(client: str) -> None:
     with pytest.raises(InvalidClientError):
         check_client(client)
 
 
 CLIENTS = st.from_regex(re.compile(r"[a-z0-9][a-z0-9-]{0,5}", re.ASCII), fullmatch=True)
-# Whatever else a client chooses may well hold what keys are joined with.
+# Other texts that a client chooses may contain the separators of table keys.
 CHOSEN = st.text("#1aJOBSTRE", min_size=1, max_size=8)
 
 
 @given(st.lists(CLIENTS, min_size=2, max_size=2, unique=True), CHOSEN, CHOSEN)
-def test_no_two_clients_share_a_key_of_the_table_whatever_they_choose(clients: list[str], one: str, two: str) -> None:
+def test_two_clients_never_share_a_table_key(clients: list[str], one: str, two: str) -> None:
     def keys(client: str, chosen: str) -> set[str]:
         row = VisitRow(client, 1, 0, 1, 1, chosen, "yesterday", 420, 1)
         made = (items.job_key(client, 1), items.claim_key(client, chosen), items.visit_row_key(row))
