@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
-from retail_pulse.api.router.submit_body import SubmitBody
 
 from retail_pulse import VERSION
-from retail_pulse.api.router import schemas
+from retail_pulse.api import schemas
+from retail_pulse.api.submit_body import SubmitBody
 
 DOCS = Path(__file__).parent.parent / "docs"
 FILE = DOCS / "openapi.json"

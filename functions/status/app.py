@@ -5,10 +5,10 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from retail_pulse.api.router.answers import details_answer, job_id_from, results_answer, status_answer
-from retail_pulse.api.router.router import Api, json_answer
 
-from retail_pulse.api.router import description
+from retail_pulse.api import description
+from retail_pulse.api.answers import details_answer, job_id_from, results_answer, status_answer
+from retail_pulse.api.router import Api, json_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus

@@ -124,9 +124,9 @@ def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
 
     module = load(function)
     # Lines of the package go straight to the function's own log.
-    logging.getLogger("retail_pulse.api.router.router.router").addHandler(caplog.handler)
+    logging.getLogger("retail_pulse.api.router").addHandler(caplog.handler)
     answer = module.handler(sent, context)
-    logging.getLogger("retail_pulse.api.router.router.router").removeHandler(caplog.handler)
+    logging.getLogger("retail_pulse.api.router").removeHandler(caplog.handler)
 
     text = f"API key lacks the scope {lacking}"
     body = json.loads(answer["body"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from retail_pulse.api.router import schemas
+from retail_pulse.api import schemas
 from tests.functions.conftest import Context, event
 from tests.functions.test_retrying_functions import deliver
 

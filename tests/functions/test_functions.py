@@ -9,11 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
-from retail_pulse.api.router.router import STORAGE_UNAVAILABLE
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from retail_pulse.api.router import schemas
+from retail_pulse.api import schemas
+from retail_pulse.api.router import STORAGE_UNAVAILABLE
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.storage.errors import ThrottledError
 from retail_pulse.storage.jobs_table import JobsTable
@@ -115,7 +115,7 @@ def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
     monkeypatch.setattr(JobsTable, method, refuse)
     module = load(function)
     # Lines of the package go straight to the function's own log.
-    logger = logging.getLogger("retail_pulse.api.router.router")
+    logger = logging.getLogger("retail_pulse.api.router")
     logger.addHandler(caplog.handler)
     try:
         code, answer = call(module, event(function), context)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from retail_pulse.api.router.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 
 import retail_pulse
+from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
 
 LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
@@ -142,7 +142,7 @@ def test_a_body_with_more_brackets_than_fit_into_memory_is_refused(brackets: str
 PEAK = """
 import re, resource, sys
 from pathlib import Path
-from retail_pulse.api.router.router.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

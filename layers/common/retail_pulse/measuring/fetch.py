@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, Rea
 from urllib3.exceptions import SSLError as Urllib3SSLError
 from urllib3.util import parse_url
 
+from retail_pulse import VERSION
 from retail_pulse.domain.failures import FailureCode, MeasuringError, is_transient_status
 from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.deadline import deadline, seconds_left
@@ -31,7 +32,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Some servers compress although the request does not ask for it. One layer only: each multiplies the bytes.
 _GZIP = frozenset({"gzip", "x-gzip"})
 _HEADERS = {
-    "User-Agent": "retail-pulse/0.1",
+    "User-Agent": f"retail-pulse/{VERSION}",
     "Accept": "image/*",
     # Images are compressed already.
     "Accept-Encoding": "identity",
