@@ -9,30 +9,20 @@ from pathlib import Path
 
 from benchmarks.harness.report import Table
 
-# A stack belongs to the first line that has a part of it in one of its frames. The order matters, since botocore's own
-# requests go through urllib3 too.
+# A stack belongs to the first line with a part that occurs in one of its frames. The order matters: botocore's requests
+# go through urllib3 too, and a download's size is read while its body is.
 _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("storage: writing the request (botocore)", ("botocore/serialize.py",)),
     ("storage: reading the answer (botocore)", ("botocore/parsers.py",)),
     ("storage: signing", ("botocore/signers.py", "botocore/auth.py")),
     ("storage: HTTP (botocore, urllib3)", ("botocore/httpsession.py",)),
     ("storage: the rest of the SDK", ("botocore/",)),
-    ("storage: items to and from the domain", ("retail_pulse/storage/items.py", "retail_pulse/storage/jobs_table.py")),
-    (
-        "download: size and end marks",
-        (
-            "measuring/size.py",
-            "measuring/whole.py",
-            "measuring/headers.py",
-            "measuring/jpeg.py",
-            "measuring/iso_boxes.py",
-            "measuring/tiff.py",
-        ),
-    ),
-    ("download: reading the body", ("Fetcher._read (",)),
+    ("storage: items to and from the domain", ("retail_pulse/storage/",)),
+    ("download: size and end marks", ("retail_pulse/measuring/formats/",)),
+    ("download: reading the body", ("Fetcher._measure_body (",)),
     ("download: the request and its head (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
-    ("download: the rest", ("measuring/fetch.py", "measuring/")),
-    ("threads, delays and their order", ("image_pool.py", "concurrent/futures")),
+    ("download: the rest", ("retail_pulse/measuring/",)),
+    ("threads, delays and their order", ("retail_pulse/use_cases/image_pool.py", "concurrent/futures")),
     ("validating the body (pydantic)", ("retail_pulse/api/submit_body.py",)),
     ("cutting into chunks", ("retail_pulse/domain/chunks.py",)),
     ("log and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),

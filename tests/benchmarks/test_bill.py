@@ -1,11 +1,12 @@
 """The bill's arithmetic, and one job through the deployed handlers against the stand-in."""
 
 import json
+import operator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.profiling import OTHER, sort
+from benchmarks.harness.profiling import _PARTS, OTHER, sort
 from benchmarks.sections.bill import JobsRun
 from benchmarks.sections.submit import largest_job
 from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
@@ -16,7 +17,9 @@ from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import Usage, billed_seconds, other_charges, request_charges
 from local.emulator.template import Template
+from retail_pulse.measuring import fetch
 
+COMMON = Path(__file__).parents[2] / "layers" / "common"
 PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "world" / "prices.json").read_text())
 
 
@@ -116,11 +119,12 @@ def test_a_job_that_is_as_large_as_said_fits_into_one_call() -> None:
 
 def test_samples_are_sorted_by_what_the_code_is_for() -> None:
     worker = "Thread.run (/x/threading.py:9);work (/x/retail_pulse/use_cases/image_pool.py:89)"
-    fetch = f"{worker};Fetcher.measure (/x/retail_pulse/measuring/fetch.py:90)"
+    download = f"{worker};Fetcher.measure (/x/retail_pulse/measuring/fetch.py:90)"
     stacks = [
         f"{worker} 3",
-        f"{fetch};Session.get (/x/requests/sessions.py:600);send (/x/urllib3/connection.py:1) 5",
-        f"{fetch};Fetcher._read (/x/retail_pulse/measuring/fetch.py:130);read (/x/urllib3/response.py:1) 7",
+        f"{download};Session.get (/x/requests/sessions.py:600);send (/x/urllib3/connection.py:1) 5",
+        f"{download};Fetcher._measure_body (/x/retail_pulse/measuring/fetch.py:130);read (/x/urllib3/response.py:1) 7",
+        f"{download};Fetcher._measure_body (/x/fetch.py:130);feed (/x/retail_pulse/measuring/formats/size.py:1) 2",
         "handler (/x/app.py:64);put (/x/retail_pulse/storage/jobs_table.py:9);s (/x/botocore/serialize.py:4) 11",
         "main (/x/y.py:1) 1",
     ]
@@ -128,9 +132,17 @@ def test_samples_are_sorted_by_what_the_code_is_for() -> None:
         "threads, delays and their order": 3,
         "download: the request and its head (requests, urllib3)": 5,
         "download: reading the body": 7,
+        "download: size and end marks": 2,
         "storage: writing the request (botocore)": 11,
         OTHER: 1,
     }
+
+
+def test_a_profile_names_code_that_exists() -> None:
+    ours = [part for _, parts in _PARTS for part in parts if part.startswith("retail_pulse/")]
+    assert [part for part in ours if not (COMMON / part).exists()] == []
+    methods = [part.removesuffix(" (") for _, parts in _PARTS for part in parts if part.endswith(" (")]
+    assert [name for name in methods if operator.attrgetter(name)(fetch).__qualname__ != name] == []
 
 
 def test_functions_get_what_the_template_says() -> None:
