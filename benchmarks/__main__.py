@@ -1,8 +1,8 @@
-"""Measure the figures that are to be held: ``make bench``, ``make bench QUICK=1``, ``make bench ONLY=cold_start``.
+"""Measure figures and compare them with their bounds: ``make bench [QUICK=1] [ONLY=cold_start]``.
 
-Prints every section, and at the end a line a figure: met or not. A thorough run also renews results.json, and from it
-the tables and plots of docs/performance.md and docs/scaling.md. The exit status is 1 when a figure is not met, 2 when
-something failed.
+Prints every section, and at the end one line per figure: met or not. Without QUICK, it also writes results.json, and
+from it the tables and plots of docs/performance.md and docs/scaling.md. The exit status is 1 if a figure is not met,
+and 2 if a section failed.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Section, Settings
 from benchmarks.harness.running import pace_now, run_isolated
 
-# In the order of the page. Each is a module of this package with ``measure(settings) -> Section``.
+# In the order of the page. Each is a module of `benchmarks.sections` with ``measure(settings) -> Section``.
 MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill", "quotas")
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
@@ -41,7 +41,7 @@ def _print(console: Console, section: Section) -> None:
         console.print(printed)
 
 
-def _keep(measurements: Mapping[str, Measurement]) -> None:
+def _store(measurements: Mapping[str, Measurement]) -> None:
     kept = record.load() | dict(measurements)
     record.save(kept)
     for measurement in measurements.values():
@@ -52,9 +52,9 @@ def _keep(measurements: Mapping[str, Measurement]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print and keep; return the exit status."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under three minutes, noisier; the docs stay as they are")
+    parser.add_argument("--quick", action="store_true", help="under three minutes, noisier; the docs do not change")
     parser.add_argument("--only", choices=MODULES, metavar="NAME", help=f"one of {', '.join(MODULES)}")
     chosen = parser.parse_args(arguments)
     command = " ".join(["make bench", *(["QUICK=1"] * chosen.quick), *([f"ONLY={chosen.only}"] if chosen.only else [])])
@@ -68,13 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
             run = Run.here(command, pace_now())
             console.print(f"{run.machine}, {run.python}, load {run.load:.1f}, pace {page.number(run.pace)}")
             measurements[name] = Measurement(run_isolated(name, Settings(chosen.quick, run.pace)), run)
-        except Exception:  # noqa: BLE001 - the others are measured all the same
+        except Exception:  # noqa: BLE001 - the other sections are still measured
             traceback.print_exc()
             failed.append(name)
         else:
             _print(console, measurements[name].section)
             if not chosen.quick:
-                _keep({name: measurements[name]})
+                _store({name: measurements[name]})
         console.print(f"took {time.monotonic() - begin:.0f} s")
 
     console.rule("[bold]figures", align="left")

@@ -1,1 +1,1 @@
-"""How the benchmarks measure: pace, memory, profiles, and what is kept, printed and drawn."""
+"""How the benchmarks measure, store, print and draw: pace, memory, profiles, pages and plots."""

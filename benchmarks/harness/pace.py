@@ -1,7 +1,7 @@
-"""Measures the pace: how fast this machine's processor is now, compared to the machine where absolute figures were set.
+"""Measures the pace: how fast this machine is now, compared to the machine where absolute figures were set.
 
-Shared processors run at half their pace for hours. Ratios within one run do not depend on the pace. Times, and numbers
-of images per second, do.
+Shared processors can run at half speed for hours. Ratios within one run do not depend on the pace. Times and images per
+second do.
 """
 
 import statistics
@@ -12,7 +12,7 @@ import requests
 from benchmarks.world.served_images import served_images, urls
 
 IMAGE_BYTES = 100_000
-# The processor time of `requests.get(...).content` for such an image on that machine, in milliseconds.
+# The CPU time of `requests.get(...).content` for such an image on that machine, in milliseconds.
 REFERENCE_MS = 1.17
 _IMAGES = 40
 _ROUNDS = 7
@@ -24,7 +24,7 @@ def plain_download(url: str) -> bytes:
 
 
 def measure_pace() -> float:
-    """Return the pace: 0.5 if everything takes twice the processor time that it took where the figures were set."""
+    """Return the pace: 0.5 if everything takes twice the CPU time that it took where the figures were set."""
     with served_images(IMAGE_BYTES, 0) as base:
         images = urls(base, _IMAGES)
         taken = []

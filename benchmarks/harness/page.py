@@ -1,4 +1,4 @@
-"""Writes the measured parts of the docs from results.json, between two marks. The rest is written by hand."""
+"""Writes the measured parts of the docs from results.json, between two marks. The rest is hand-written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,11 @@ PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
 END = "<!-- end of what was measured -->"
 _PACE = (
-    "Shared processors do not keep one pace: on these machines the same code took up to twice as long from one day to "
-    "the next. Ratios compare runs in turns, so the pace does not change them. For processor times, the last column "
-    "has the value at the pace of the machine where the figures were set. To know the pace, every section begins with "
-    f"plain downloads (`requests.get`, 100 KB), which took {REFERENCE_MS} ms of processor time on that machine. The "
-    "last line of a section has this machine's pace, where 1 is as fast. Whether a figure is met is decided by the "
-    "measured value."
+    "Ratios compare runs in turns, so they hold on any machine. CPU times do not: on shared processors the same code "
+    "took up to twice as long from one day to the next. The last column has the value at the pace of the machine where "
+    "the figures were set, on which a plain download (`requests.get`, 100 KB) took "
+    f"{REFERENCE_MS} ms of CPU time. Every section begins with such downloads; its last line has the pace of its "
+    "machine, where 1 is as fast. The measured value decides whether a figure is met."
 )
 # Sections on another page than docs/performance.md, by module name.
 _ELSEWHERE = {"quotas": SCALING}
@@ -50,7 +49,7 @@ def measured(figure: Figure) -> str:
 
 
 def at_pace(figure: Figure) -> str:
-    """Return the value at the pace of the machine where the figures were set, or an empty text."""
+    """Return the value at the pace of the machine where the figures were set, or an empty string."""
     return "" if figure.at_pace is None else f"{number(figure.at_pace)} {figure.unit}".rstrip()
 
 
@@ -60,7 +59,7 @@ def bound(figure: Figure) -> str:
 
 
 def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[str]) -> str:
-    """Return the text of a page with the measurements.
+    """Return a page with the measurements.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Profiles the processor time of a process with py-spy, by purpose of the code."""
+"""Profiles the CPU time of a process with py-spy, by the purpose of the code."""
 
 import subprocess
 import sys
@@ -13,23 +13,23 @@ from benchmarks.harness.report import Table
 # go through urllib3 too, and a download's size is read while its body is.
 _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("storage: writing the request (botocore)", ("botocore/serialize.py",)),
-    ("storage: reading the answer (botocore)", ("botocore/parsers.py",)),
+    ("storage: reading the response (botocore)", ("botocore/parsers.py",)),
     ("storage: signing", ("botocore/signers.py", "botocore/auth.py")),
     ("storage: HTTP (botocore, urllib3)", ("botocore/httpsession.py",)),
-    ("storage: the rest of the SDK", ("botocore/",)),
+    ("storage: other code of the SDK", ("botocore/",)),
     ("storage: items to and from the domain", ("retail_pulse/storage/",)),
     ("download: size and end marks", ("retail_pulse/measuring/formats/",)),
     ("download: reading the body", ("Fetcher._measure_body (",)),
-    ("download: the request and its head (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
-    ("download: the rest", ("retail_pulse/measuring/",)),
-    ("threads, delays and their order", ("retail_pulse/use_cases/image_pool.py", "concurrent/futures")),
+    ("download: request and response headers (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
+    ("download: other", ("retail_pulse/measuring/",)),
+    ("threads and delays", ("retail_pulse/use_cases/image_pool.py", "concurrent/futures")),
     ("validating the body (pydantic)", ("retail_pulse/api/submit_body.py",)),
     ("cutting into chunks", ("retail_pulse/domain/chunks.py",)),
-    ("log and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
+    ("logs and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
     ("use case", ("retail_pulse/",)),
 )
 OTHER = "everything else"
-NO_PROFILE = "There is no profile: py-spy is not allowed to read other processes here."
+NO_PROFILE = "There is no profile, because py-spy is not allowed to read other processes here."
 
 
 def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] | None:
@@ -68,12 +68,12 @@ def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] |
 
 
 def profile(title: str, samples: Counter[str]) -> Table:
-    """Return the share of each purpose, largest first."""
+    """Return a table with the share of each purpose, largest first."""
     total = samples.total()
     rows = [[name, f"{number / total:.0%}"] for name, number in samples.most_common()]
     return Table(
-        f"Where {title} processor time goes (py-spy, {total:,} samples of the interpreter, without the "
-        "system's part of sending and receiving)",
+        f"Where the CPU time of {title} goes (py-spy, {total:,} samples of the interpreter, without the "
+        "kernel's part of sending and receiving)",
         ["part", "share"],
         rows,
     )

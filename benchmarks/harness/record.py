@@ -1,4 +1,4 @@
-"""Stores what `make bench` measured in results.json, from which docs/performance.md is written."""
+"""Stores what `make bench` measured in results.json, from which the pages are written."""
 
 import json
 import os

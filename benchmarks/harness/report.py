@@ -1,7 +1,7 @@
 """The result of a benchmark: figures with their bounds, tables and plots.
 
 Every module that ``make bench`` runs has a function ``measure(settings) -> Section``.
-`benchmarks.__main__` lists these modules, prints their sections and writes them into docs/performance.md.
+`benchmarks.__main__` lists these modules, prints their sections and writes them into the pages.
 """
 
 import statistics
@@ -39,7 +39,7 @@ class Figure:
     at_least
         Whether the bound is a minimum.
     at_pace
-        The value at the pace of the machine where the figures were set, None if it does not depend on processor time.
+        The value at the pace of the machine where the figures were set, None if it does not depend on CPU time.
         The bound applies to the measured value.
     """
 
@@ -79,7 +79,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The result of one module. ``text`` says how it was measured, in sentences for docs/performance.md."""
+    """The result of one module. ``text`` says how it was measured, in Markdown."""
 
     title: str
     text: str

@@ -15,7 +15,7 @@ def pace_now() -> float:
 
 
 def run_isolated(name: str, settings: Settings) -> Section:
-    """Measure with one module. A new process is free of what other modules left in memory or in threads."""
+    """Run one module in a new process, free of the memory and threads of other modules."""
     with _process() as pool:
         return pool.submit(_measure, name, settings).result()
 

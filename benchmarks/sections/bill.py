@@ -137,9 +137,9 @@ def _text(run: JobsRun, prices: Prices) -> str:
         "bring fewer at a time: a full run has a table of batch sizes. Prices are list prices of "
         f"{prices.region} ({prices.as_of}, benchmarks/world/prices.json) without free tiers. "
         "Every request to the queue is priced as one to a fair queue.\n\n"
-        f"Lambda's time: a full batch took {full_seconds:.2f} s here, including {full_cpu:.2f} s of processor time "
+        f"Lambda's time: a full batch took {full_seconds:.2f} s here, including {full_cpu:.2f} s of CPU time "
         f"({cpu / run.usage.images * 1000:.2f} ms per image over all batches). {memory} MB get {share:.2f} of a "
-        f"processor, so the bill is for the wall time plus {1 / share - 1:.2f} times the processor time. This is an "
+        f"processor, so the bill is for the wall time plus {1 / share - 1:.2f} times the CPU time. This is an "
         "upper bound: it assumes that nothing else happens while the function waits for its share. It also assumes "
         "that Lambda's processor is as fast as this machine's, and leaves out cold starts."
     )

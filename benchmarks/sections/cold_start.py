@@ -1,4 +1,4 @@
-"""What the import of each handler costs, beside `boto3.client("dynamodb")` alone."""
+"""Measures the CPU time of importing each handler, next to that of `boto3.client("dynamodb")`."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from retail_pulse.runtime import settings as models
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("authorize", "submit", "process", "status", "reprocess")
-# No file of the machine's configuration, and no look for credentials elsewhere.
+# Keeps the SDK from reading the machine's configuration and from searching for credentials.
 _AWS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -30,7 +30,7 @@ _TEXTS = {int: "1", float: "1", str: "x"}
 
 
 def environment(function: str) -> dict[str, str]:
-    """Return variables with which a function can be imported, whatever their values; nothing of this process's."""
+    """Return environment variables with which a function can be imported. None comes from this process."""
     model = getattr(models, f"{function.capitalize()}Settings")
     kinds = get_type_hints(model)
     variables = {field.name.upper(): _TEXTS.get(kinds[field.name], "") for field in fields(model)}
@@ -38,7 +38,7 @@ def environment(function: str) -> dict[str, str]:
 
 
 def run(code: str, function: str | None = None, *options: str) -> str:
-    """Run code in a fresh interpreter, where `app` is the handler of a function; return what it prints."""
+    """Run code in a new interpreter where `app` is the handler of a function, and return its output."""
     folders = [ROOT / "layers" / "common", *([ROOT / "functions" / function] if function else [])]
     variables = _AWS if function is None else environment(function)
     path = os.pathsep.join(map(str, folders))
@@ -61,12 +61,12 @@ def _modules(code: str, function: str | None) -> int:
 
 
 def _without_bytecode(folder: Path) -> tuple[str, ...]:
-    """Return the options of an interpreter that finds the bytecode of its own library, and no other.
+    """Return options of an interpreter that finds bytecode of the standard library only.
 
     Parameters
     ----------
     folder
-        An empty folder, where that bytecode is kept.
+        An empty folder for that bytecode.
     """
     cache = ("-X", f"pycache_prefix={folder}")
     for name in FUNCTIONS:
@@ -77,10 +77,10 @@ def _without_bytecode(folder: Path) -> tuple[str, ...]:
 
 
 def measure(settings: Settings) -> Section:
-    """Import every handler in fresh interpreters, with bytecode at hand and without."""
+    """Import every handler in new interpreters, with bytecode and without."""
     imports: dict[str, tuple[str, str | None]] = {'`boto3.client("dynamodb")`': (_BASELINE, None)}
     imports |= {name: ("import app", name) for name in FUNCTIONS}
-    modules = {name: _modules(*what) for name, what in imports.items()}  # this also writes what bytecode is missing
+    modules = {name: _modules(*what) for name, what in imports.items()}  # also writes missing bytecode
     with tempfile.TemporaryDirectory() as folder:
         options = _without_bytecode(Path(folder))
         shipped = {name: partial(_milliseconds, *what) for name, what in imports.items()}
@@ -99,10 +99,10 @@ def measure(settings: Settings) -> Section:
     ]
     return Section(
         "Cold start",
-        "Processor time to import each handler, which makes its clients and reads its settings, in a fresh interpreter "
-        "and without the interpreter's own start: medians of runs in turns. Nothing is bounded here; what a handler "
-        "may import is a test, tests/functions/test_imports.py. *Without bytecode* is what a cold start would cost "
-        "where packages are shipped as sources alone; docs/operations.md says how they are shipped.",
+        "CPU time of importing each handler, which creates its clients and reads its settings, in a new interpreter "
+        "and without the interpreter's own start: medians of runs in turns. There is no bound; "
+        "tests/functions/test_imports.py checks what a handler imports. *Without bytecode* is what a cold start would "
+        "take if only the packages' sources were shipped; docs/operations.md says how they are shipped.",
         tables=[
             Table("Import of each handler", ("what", "import", "against boto3", "without bytecode", "modules"), rows)
         ],

@@ -1,4 +1,4 @@
-"""The processor time of an image: streamed and measured from its header, against downloaded whole and opened."""
+"""Compares CPU times of an image: streamed and measured from its header, or downloaded as a whole and opened."""
 
 import io
 import ipaddress
@@ -13,34 +13,34 @@ from benchmarks.world.served_images import served_images, urls
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 
-# What a download may cost here: more than any of these takes.
+# More than any download takes here.
 LIMITS = FetchLimits(5, 20, 60, 20_000_000, 100_000, 3)
 LOOPBACK = CallPolicy([ipaddress.ip_network("127.0.0.0/8")], [range(1, 65536)])
 
 _BOUNDS = {100_000: 0.90, 1_000_000: 0.40, 8_000_000: 0.30}
-# Images of each turn: enough of the small ones that the clock can tell them.
+# Images per turn: enough small ones for the resolution of the clock.
 _IMAGES = {100_000: 60, 1_000_000: 24, 8_000_000: 8}
 _NAMES = {100_000: "100 KB", 1_000_000: "1 MB", 8_000_000: "8 MB"}
 
 
 def measure(settings: Settings) -> Section:
-    """Measure three sizes."""
+    """Measure images of three sizes."""
     figures, rows = [], []
     for size, bound in _BOUNDS.items():
         ours, plain = _compare(size, 5 if settings.quick else 15)
         name = _NAMES[size]
         figures.append(
-            Figure(f"CPU of an image of {name} against requests.get(...).content + Pillow", ours / plain, bound)
+            Figure(f"CPU time per image of {name}, against requests.get(...).content + Pillow", ours / plain, bound)
         )
         rows.append([name, f"{ours * 1000:.2f}", f"{plain * 1000:.2f}", f"{ours / plain:.2f}", f"{bound:.2f}"])
     columns = ("image", "measured (ms)", "requests.get + Pillow (ms)", "ratio", "at most")
     return Section(
-        "A download",
-        "JPEG, PNG and WebP from a server on 127.0.0.1 in a process of its own; the processor time of the client "
-        "alone, in turns, medians. The worker keeps its connections, streams and reads the header; the other calls "
-        "`requests.get`, takes `.content` and opens it with Pillow, which decodes nothing either.",
+        "Downloads",
+        "JPEG, PNG and WebP from a server on 127.0.0.1 in its own process. Medians of the client's CPU time, in turns. "
+        "The worker keeps its connections, streams, and reads size and end marks. The other client calls "
+        "`requests.get`, takes `.content` and opens it with Pillow, which does not decode pixels either.",
         figures,
-        [Table("Processor time of an image", columns, rows)],
+        [Table("CPU time per image", columns, rows)],
     )
 
 
@@ -56,7 +56,7 @@ def _compare(size: int, rounds: int) -> tuple[float, float]:
         for url in images[:4]:
             measured = fetcher.measure(url)
             if (measured.width, measured.height) != _plain(url):
-                raise ValueError(f"two sizes of {url}")
+                raise ValueError(f"the fetcher and Pillow disagree on the size of {url}")
         cases = {"ours": _timed(fetcher.measure, images), "plain": _timed(_plain, images)}
         taken = interleaved(cases, rounds)
     return taken["ours"], taken["plain"]

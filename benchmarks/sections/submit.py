@@ -48,13 +48,13 @@ def measure(settings: Settings) -> Section:
             Figure(f"slowest answer to a submit of {_IMAGES:,} images to a throttled table",
                    max(seconds for _, seconds, _ in throttled.values()), 25, "s"),
         ],
-        tables=[_by_rate(throttled), *([profile("submit's", samples)] if samples else [])],
+        tables=[_by_rate(throttled), *([profile("submit", samples)] if samples else [])],
         plots=[
             Plot(
                 "submit-by-job-size", "Submit in one call", "images per job", "ms",
                 {
                     "wall time": [(float(size), wall * 1000) for size, (wall, _) in curve.items()],
-                    "processor time": [(float(size), cpu * 1000) for size, (_, cpu) in curve.items()],
+                    "CPU time": [(float(size), cpu * 1000) for size, (_, cpu) in curve.items()],
                 },
             )
         ],
@@ -68,7 +68,7 @@ def _text(body_bytes: int, calls: Sequence[Invocation]) -> str:
         f"({ANSWER_SECONDS * 1000:.0f} ms per answer). {_IMAGES:,} images in visits of 4, URLs of 70 bytes, a body of "
         f"{body_bytes / 1e6:.1f} MB. Chunks are written in batches of 25, up to sixteen batches at once. Once the job "
         f"is committed, its pointers are sent in the same way. Wall time of the {len(calls)} calls: {_spread(calls)}. "
-        f"One call takes {cpu * 1000:.0f} ms of processor time in one interpreter. The rest is waiting for AWS, or for "
+        f"One call takes {cpu * 1000:.0f} ms of CPU time in one interpreter. The rest is waiting for AWS, or for "
         "a processor when the machine has other work.\n\n"
         f"The largest job that fits into one call (6 MB, with the body's quotes escaped) has {largest_job():,} such "
         "images. A client sends more as several jobs. If the table does not accept the writes within 12 s, submit "
@@ -85,7 +85,7 @@ def _figures(calls: Sequence[Invocation], validation: float, pace: float) -> lis
             at_pace=(wall - cpu * (1 - pace)) * 1000,
         ),
         Figure(
-            "processor time of validating a body of 5 MB, median", validation * 1000, 100, "ms",
+            "CPU time of validating a body of 5 MB, median", validation * 1000, 100, "ms",
             at_pace=validation * 1000 * pace,
         ),
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def _timed(functions: Functions, size: int, rounds: int) -> tuple[float, float]:
 
 
 def _medians(calls: Sequence[Invocation]) -> tuple[float, float]:
-    """Return the medians of wall time and processor time, in seconds."""
+    """Return the medians of wall time and CPU time, in seconds."""
     return statistics.median(call.seconds for call in calls), statistics.median(call.cpu_seconds for call in calls)
 
 

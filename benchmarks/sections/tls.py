@@ -1,4 +1,4 @@
-"""Measures the processor time of the first request to a new TLS host: one shared context against plain requests."""
+"""Measures the CPU time of the first request to a new TLS host: one shared context against plain requests."""
 
 import time
 from collections.abc import Callable
@@ -24,10 +24,10 @@ def measure(settings: Settings) -> Section:
     return Section(
         "A new host over TLS",
         f"{len(HOSTS)} hosts with certificates of an authority that is in one bundle with those of certifi. Both "
-        "clients verify. Medians of the client's processor time, in turns. `requests.get` reads the bundle for every "
+        "clients verify. Medians of the client's CPU time, in turns. `requests.get` reads the bundle for every "
         "host.",
-        [Figure("CPU of a first request to a new TLS host against plain requests", ratio, _BOUND)],
-        [Table("Processor time of a first request", ("measured (ms)", "requests.get (ms)", "ratio"), [row])],
+        [Figure("CPU time of the first request to a new TLS host, against plain requests", ratio, _BOUND)],
+        [Table("CPU time of the first request", ("measured (ms)", "requests.get (ms)", "ratio"), [row])],
     )
 
 

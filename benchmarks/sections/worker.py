@@ -1,4 +1,4 @@
-"""The worker loop: how long 1,000 images take, what they cost a processor, and how that scales."""
+"""Measures the worker loop: wall time and CPU time of 1,000 images, and how both scale."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,8 @@ _NO_DELAY = {"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}
 _PROFILE_SECONDS = 10
 # Ten chunks of 50.
 _BATCH_IMAGES = 500
-# What a line of 20 Mbit/s brings.
-_LINE_BYTES_A_SECOND = 2_500_000
+# 20 Mbit/s.
+_LINE_BYTES_PER_SECOND = 2_500_000
 
 
 def measure(settings: Settings) -> Section:
@@ -64,35 +64,35 @@ def _memory() -> int:
 
 def _how(threads: int) -> str:
     return (
-        f"Jobs of {_IMAGES:,} images of {_IMAGE_BYTES / 1000:.0f} KB (JPEG, PNG, WebP) from a server on this machine "
-        f"that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS, with the delays as "
-        f"configured (their mean is {_delay_seconds():g} s), through the deployed handler with {threads} threads, "
-        "warm, in a process of its own; storage is the stand-in for AWS. Wall and processor time are those of the "
-        "handler's calls, the SQS batches of one job added up; processor time counts every thread of the process, and "
-        "the system's part of it. Points of the plots are the best of two jobs: the ones the machine disturbed least."
+        f"Jobs of {_IMAGES:,} images of {_IMAGE_BYTES / 1000:.0f} KB (JPEG, PNG, WebP) come from a server on this "
+        f"machine that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS. The delays "
+        f"are the configured ones (their mean is {_delay_seconds():g} s). The deployed handler runs warm, with "
+        f"{threads} threads, in its own process; storage is the stand-in for AWS. Times are those of the handler's "
+        "calls, added up over the SQS batches of a job. CPU time includes all threads and the kernel's part. Points "
+        "of the plots are the better of two jobs, the one that the machine disturbed less; by job size, there is one."
     )
 
 
 def _why(threads: int, cpu_seconds: float, peak: int) -> str:
     share, batch = _memory() / MEGABYTES_PER_PROCESSOR, cpu_seconds * _BATCH_IMAGES
     return (
-        f"Why these values. A batch of {_BATCH_IMAGES} images takes {batch:.2f} s of a processor here. "
-        f"{_memory()} MB are {share:.2f} of one, so that it takes {batch / share:.1f} s there; beside it, "
-        f"{threads} threads wait {_BATCH_IMAGES / threads * _DOWNLOAD_SECONDS:.1f} s for its downloads. "
-        "What Lambda bills for that is in the "
-        "plot by threads, as an upper bound: fewer threads wait longer, more of them get into each other's way. Where "
-        "servers take a second instead of a tenth, waiting is the most of it, and half as many threads would cost "
-        "twice as much. Delays hold no thread, so a job is faster than the bound, which has every thread sleep through "
-        "its image's delay. Large chunks are cheaper in every respect, since a call of the SDK costs about a "
-        "millisecond: 50 images are what the saving expression has room for. The batch is the largest that SQS gives "
-        "without waiting for more messages. Less memory is cheaper, as the bill shows, and slower; the process had "
-        f"{peak / 1e6:.0f} MB at most here, submit and status in it, and {_memory()} MB leave room for formats of "
-        "which more is kept."
+        f"**Why these values.** A batch of {_BATCH_IMAGES} images takes {batch:.2f} s of CPU time here. "
+        f"{_memory()} MB get {share:.2f} of a processor, so the same work takes {batch / share:.1f} s on Lambda. In "
+        f"addition, {threads} threads wait {_BATCH_IMAGES / threads * _DOWNLOAD_SECONDS:.1f} s for the batch's "
+        "downloads. The plot by threads has what Lambda bills for that, as an upper bound: fewer threads wait longer, "
+        "and more threads get in each other's way. If servers take a second instead of a tenth, most of the time is "
+        "waiting, and half as many threads would cost twice as much. Delays hold no thread, so a job takes less time "
+        "than with threads that sleep through the delays of their images.\n\n"
+        "Large chunks are cheaper in every respect, because one call of the SDK takes about a millisecond. A chunk has "
+        "at most 50 images, because the expression that saves it has no room for more. The batch is the largest that "
+        "SQS delivers without waiting for more messages. Less memory is cheaper, as the bill shows, and slower. The "
+        f"process, which also ran submit and status, had at most {peak / 1e6:.0f} MB here. {_memory()} MB leave room "
+        "for formats of which a reader keeps more."
     )
 
 
 def _curves() -> list[Plot]:
-    """Return how the worker's time depends on what can be chosen, and on what clients send."""
+    """Return plots of the worker's time by what can be configured, and by what clients send."""
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
         by_threads = {
             count: _jobs(base, _IMAGES, 2, {"ProcessThreads": str(count)}) for count in (25, 50, 100, 200, 400)
@@ -106,22 +106,24 @@ def _curves() -> list[Plot]:
         by_job = {size: _jobs(base, size, 1, _NO_DELAY) for size in (100, 1000, 10_000, 60_000)}
     threads = {
         "wall time": _curve(by_threads, _seconds),
-        "processor time": _curve(by_threads, _cpu),
+        "CPU time": _curve(by_threads, _cpu),
         f"billed at {_memory()} MB, at most": _curve(by_threads, _billed),
     }
     of_jobs = [(float(size), 1000 * _cpu(jobs[0]) / size) for size, jobs in by_job.items()]
-    what, unit = "Processor time of an image, by ", "ms an image"
+    what, unit = "CPU time per image, by ", "ms per image"
     return [
         Plot("worker-threads", "A job of 1,000 images, by threads", "threads", "seconds", threads, log_x=True),
-        Plot("worker-image-size", f"{what}its size", "bytes", unit, {"the loop": _per_image(by_size)}, log_x=True),
-        Plot("worker-chunk-size", f"{what}the chunk's size", "images", unit, {"the loop": _per_image(by_chunk)}),
-        Plot("worker-job-size", f"{what}the job's size (5 KB)", "images", unit, {"the loop": of_jobs}, log_x=True),
+        Plot("worker-image-size", f"{what}image size", "bytes", unit, {"worker loop": _per_image(by_size)}, log_x=True),
+        Plot("worker-chunk-size", f"{what}chunk size", "images", unit, {"worker loop": _per_image(by_chunk)}),
+        Plot(
+            "worker-job-size", f"{what}job size (images of 5 KB)", "images", unit, {"worker loop": of_jobs}, log_x=True
+        ),
     ]
 
 
 def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Table:
-    """Return what the same job takes from servers as those of the internet, beside the ones without TLS."""
-    line = Line(_DOWNLOAD_SECONDS, _LINE_BYTES_A_SECOND)
+    """Compare the same job from servers like those of the internet with one from a server without TLS."""
+    line = Line(_DOWNLOAD_SECONDS, _LINE_BYTES_PER_SECOND)
     with internet(pictures(_IMAGE_BYTES), line) as bases:
         far = _jobs(bases, _IMAGES, 2 if settings.quick else 5)
     prices = Prices.load()
@@ -135,15 +137,13 @@ def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Tabl
             f"{prices.cost('lambda_arm_gb_second', billed):.4f}",
         ]
 
+    bandwidth = f"{_LINE_BYTES_PER_SECOND / 1e6:g} MB/s per connection"
     return Table(
-        f"A job of {_IMAGES:,} images by where they come from",
-        ["from", "wall time", "processor time an image", "USD of process's time a million images, at most"],
+        f"A job of {_IMAGES:,} images, by where they come from",
+        ["from", "wall time", "CPU time per image", "USD per million images for process's time, at most"],
         [
             row("one server without TLS, any bandwidth", near),
-            row(
-                f"{len(HOSTS)} hosts over TLS 1.3, {_LINE_BYTES_A_SECOND / 1e6:g} MB/s a connection, connections kept",
-                far,
-            ),
+            row(f"{len(HOSTS)} hosts over TLS 1.3, {bandwidth}, connections kept", far),
         ],
     )
 
@@ -151,7 +151,7 @@ def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Tabl
 def _jobs(
     base: str | Sequence[str], images: int, rounds: int, parameters: Mapping[str, str] | None = None
 ) -> Sequence[Sequence[Invocation]]:
-    """Return the process function's invocations of some jobs, after one that warms it up."""
+    """Run jobs after a warm-up, and return the process function's invocations of each."""
     body = job_body(urls(base, images), _STORES)
     with AwsStandIn() as aws, Functions(aws.url, parameters) as functions:
         _process(aws, functions, job_body(urls(base, min(images, 200)), _STORES))
@@ -163,7 +163,7 @@ def _process(aws: AwsStandIn, functions: Functions, body: str) -> list[Invocatio
     invocations = functions.process(aws.messages())
     status = functions.status(job_id).body["status"]
     if status != "completed":
-        raise RuntimeError(f"a clean job has ended as {status}")
+        raise RuntimeError(f"a job of good images ended as {status}")
     return invocations
 
 
@@ -182,7 +182,7 @@ def _billed(job: Sequence[Invocation]) -> float:
 def _curve(
     jobs: Mapping[int, Sequence[Sequence[Invocation]]], of: Callable[[Sequence[Invocation]], float]
 ) -> list[tuple[float, float]]:
-    """Return the best job of each, by what was varied: the best is the one that the machine disturbed least."""
+    """Return the lowest value of each setting's jobs: the one that the machine disturbed least."""
     return [(float(value), min(of(job) for job in several)) for value, several in jobs.items()]
 
 
@@ -191,7 +191,7 @@ def _per_image(jobs: Mapping[int, Sequence[Sequence[Invocation]]]) -> list[tuple
 
 
 def _profile(settings: Settings) -> tuple[Table | None, int]:
-    """Return where the processor time of images goes, or None where py-spy may not look, and the peak of memory."""
+    """Return where CPU time goes, None if py-spy is not allowed to read the process, and the peak of memory."""
     with (
         served_images(_IMAGE_BYTES, 0.02) as base,
         AwsStandIn() as aws,
@@ -206,4 +206,4 @@ def _profile(settings: Settings) -> tuple[Table | None, int]:
 
         samples = sampled(functions.pid, run, _PROFILE_SECONDS if not settings.quick else 5)
         peak = functions.peak_bytes()
-    return profile("the worker's", samples) if samples else None, peak
+    return profile("the worker", samples) if samples else None, peak

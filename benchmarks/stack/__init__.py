@@ -1,1 +1,1 @@
-"""Measurements on the embedded stack, by commands of their own."""
+"""Measurements of the embedded stack, by separate commands."""

@@ -1,6 +1,6 @@
-"""What the embedded stack bears: ``python -m benchmarks.stack.embedded_stack`` measures and prints it.
+"""Measures the embedded stack under load and prints a table: ``python -m benchmarks.stack.embedded_stack``.
 
-The same loads run as tests in tests/stack, which look at the outcomes; the figures are for the documentation.
+tests/stack puts the same loads on the stack and checks their outcomes. The figures are for docs/measurements.md.
 """
 
 import statistics
@@ -24,25 +24,25 @@ from local.stack.process import StackProcess
 _T = TypeVar("_T")
 STORES = ("S00339218", "S01408764")
 IMAGE_BYTES = 100_000
-# A job on a busy machine; far beyond what is promised, so that only what hangs runs into it.
+# Far more than a job takes on a busy machine, so only a job that hangs reaches it.
 END_SECONDS = 120.0
 _FORMATS = (Format.JPEG, Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP, Format.GIF)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One job that has ended.
+    """A job that has ended.
 
     Attributes
     ----------
     status
-        As the API says it.
+        As the API returns it.
     images
-        How many rows its results have.
+        How many images its results have.
     wrong
-        The URLs that were not measured as their files are.
+        URLs whose image was measured wrongly, or not at all.
     seconds
-        From the submission to the end.
+        From its submission to its end.
     """
 
     status: str
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Many submissions at once: how many answers of each status code, how each job ended, and the peak of memory."""
+    """Many submissions at once: responses by status code, jobs by final status, times, and the peak of memory."""
 
     codes: dict[int, int]
     statuses: dict[str, int]
@@ -65,7 +65,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class LargeJob:
-    """A job of very many images: how it was accepted, and status answers of it and of a job of two, taken in turns."""
+    """A job of very many images: its submission, and its median status time next to that of a job of two images."""
 
     code: int
     accepted_seconds: float
@@ -75,7 +75,7 @@ class LargeJob:
 
 
 def add_images(server: ImageServer, count: int, size: int = IMAGE_BYTES) -> dict[str, int]:
-    """Serve images of some bytes, each of other dimensions; return the perimeters by URL."""
+    """Serve images of different dimensions and at least so many bytes, and return their perimeters by URL."""
     perimeters = {}
     for number in range(count):
         kind = _FORMATS[number % len(_FORMATS)]
@@ -85,10 +85,10 @@ def add_images(server: ImageServer, count: int, size: int = IMAGE_BYTES) -> dict
     return perimeters
 
 
-def run_job(client: ApiClient, perimeters: Mapping[str, int], images_a_visit: int = 4) -> Outcome:
-    """Submit every image once and compare what was measured."""
+def run_job(client: ApiClient, perimeters: Mapping[str, int], images_per_visit: int = 4) -> Outcome:
+    """Submit every image once, and compare the results with the images."""
     urls = list(perimeters)
-    parts = [urls[start : start + images_a_visit] for start in range(0, len(urls), images_a_visit)]
+    parts = [urls[start : start + images_per_visit] for start in range(0, len(urls), images_per_visit)]
     begin = time.monotonic()
     job = client.submit(*((STORES[number % 2], part) for number, part in enumerate(parts)))
     status = client.wait(job, END_SECONDS)["status"]
@@ -99,7 +99,7 @@ def run_job(client: ApiClient, perimeters: Mapping[str, int], images_a_visit: in
 
 
 def run_burst(stack: StackProcess, urls: list[str], count: int) -> Burst:
-    """Submit many jobs of the same images at once and wait for all of them."""
+    """Submit many jobs of the same images at once, and wait until all have ended."""
     together = threading.Barrier(count)
 
     def submit(client: ApiClient) -> tuple[int, int | None]:
@@ -127,8 +127,8 @@ def run_burst(stack: StackProcess, urls: list[str], count: int) -> Burst:
     )
 
 
-def submit_large_job(client: ApiClient, url: str, count: int, sweeps: int = 20) -> LargeJob:
-    """Submit a job of very many images and ask for its status, in turns with that of a job of two."""
+def submit_large_job(client: ApiClient, url: str, count: int, requests: int = 20) -> LargeJob:
+    """Submit a job of very many images, and request its status in turns with that of a job of two images."""
     body = submission(*((STORES[0], [f"{url}?{visit}.{image}" for image in range(4)]) for visit in range(count // 4)))
     begin = time.monotonic()
     answer = client.post("/api/submit", body)
@@ -137,12 +137,12 @@ def submit_large_job(client: ApiClient, url: str, count: int, sweeps: int = 20) 
     small = client.submit((STORES[0], [f"{url}?1", f"{url}?2"]))
     times: dict[int, list[float]] = {large: [], small: []}
     status = ""
-    for _ in range(sweeps):
+    for _ in range(requests):
         for job in (large, small):
             begin = time.monotonic()
-            seen = client.get("/api/status", jobid=job)
+            response = client.get("/api/status", jobid=job)
             times[job].append(time.monotonic() - begin)
-            status = seen.json()["status"] if job == large else status
+            status = response.json()["status"] if job == large else status
     medians = {job: statistics.median(values) for job, values in times.items()}
     return LargeJob(answer.status_code, accepted, medians[large], medians[small], status)
 
@@ -152,7 +152,7 @@ def _counted(values: list[_T]) -> dict[_T, int]:
 
 
 def main() -> int:
-    """Measure everything and print a table."""
+    """Measure everything, print a table and return the exit status."""
     table = Table("what", "figure", title="The embedded stack")
     for column in table.columns:
         column.no_wrap = True
@@ -171,7 +171,7 @@ def main() -> int:
         row("200 submissions at once", f"{burst.codes} in {burst.accepted_seconds:.1f} s")
         row("  all of them ended", f"{burst.statuses} after {burst.seconds:.1f} s")
         row(
-            "  most memory of the whole stack",
+            "  peak of memory of the whole stack",
             f"{burst.peak_bytes / 2**20:.0f} MB in {burst.peak_processes} processes",
         )
         large = submit_large_job(client, next(iter(perimeters)), 20_000)

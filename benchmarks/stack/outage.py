@@ -19,7 +19,7 @@ from local.stack.process import StackProcess
 
 _STORE = "S00339218"
 _IMAGES = 10
-# Waits double, and each is random between 0 and its bound, so the last one may be several times the outage.
+# Waits double and are random, so the last one can be several times as long as the outage.
 _END_SECONDS = 900.0
 
 
@@ -74,7 +74,7 @@ def measure(stack: StackProcess, seconds: float, jobs: int) -> Outage:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stack.outage", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120, help="time the server is down (default: 120)")
     parser.add_argument("--jobs", type=int, default=20, help=f"jobs of {2 * _IMAGES} images (default: 20)")

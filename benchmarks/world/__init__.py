@@ -1,1 +1,1 @@
-"""What the functions meet while they are measured: a stand-in for AWS, image servers, prices."""
+"""What surrounds the functions while they are measured: a stand-in for AWS, image servers, prices."""

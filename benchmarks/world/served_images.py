@@ -1,4 +1,4 @@
-"""Images on 127.0.0.1, in a process of their own, so that serving them is not counted as downloading them."""
+"""Serves images on 127.0.0.1 in a separate process, so that serving does not count as downloading."""
 
 import math
 import multiprocessing
@@ -14,19 +14,19 @@ _FORMATS = (Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP)
 
 @contextmanager
 def served_images(size: int, wait: float) -> Iterator[str]:
-    """Serve four images, three formats among them.
+    """Serve four images in three formats.
 
     Parameters
     ----------
     size
-        Bytes that each of them has at least.
+        Minimum size of each image, in bytes.
     wait
-        Seconds before the first byte of each answer, as a server far away takes.
+        Seconds before the first byte of each response, as from a distant server.
 
     Yields
     ------
     str
-        Base URL; `urls` makes any number of URLs of it.
+        The base URL, of which `urls` makes any number of URLs.
     """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
@@ -41,8 +41,8 @@ def served_images(size: int, wait: float) -> Iterator[str]:
 
 
 def pictures(size: int) -> list[bytes]:
-    """Make four images, three formats among them, each of at least so many bytes."""
-    # Enough pixels for their noise to fill the file: a smaller picture would be padded with a long header.
+    """Return four images in three formats, each of at least so many bytes."""
+    # Enough pixels of noise to fill the file. A smaller image would be padded with a long header.
     side = max(480, math.isqrt(2 * size))
     return [
         make_image(kind, side + number, side, bytes_at_least=size, seed=number) for number, kind in enumerate(_FORMATS)
@@ -61,9 +61,9 @@ def _serve(parent: Connection, size: int, wait: float) -> None:
 
 
 def urls(base: str | Sequence[str], count: int, length: int = 70) -> list[str]:
-    """Return different URLs of one length, of several bases in turn.
+    """Return different URLs of the same length, from several bases in turn.
 
-    The query, which the servers leave alone, tells them apart.
+    They differ in their queries, which the servers ignore.
     """
     bases = [base] if isinstance(base, str) else base
     return [

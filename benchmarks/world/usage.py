@@ -23,7 +23,7 @@ def billed_seconds(invocation: Invocation, megabytes: int) -> float:
     """Return the maximum time that Lambda would bill for an invocation.
 
     The invocation ran here with a full processor; on Lambda it gets a share of one. The bound assumes that nothing else
-    happens while it waits for the processor, so its stretched processor time is added to all other waiting.
+    happens while it waits for the processor, so its stretched CPU time is added to all other waiting.
 
     Parameters
     ----------

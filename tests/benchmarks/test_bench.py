@@ -1,4 +1,4 @@
-"""`make bench` around the measuring: what is kept, how the page is written, and what the command says."""
+"""`make bench` without the measuring: what it stores, writes and prints."""
 
 import importlib
 import inspect
@@ -30,7 +30,7 @@ EMPTY = f"# Performance\n\nBefore.\n\n{BEGIN}\n\nstale\n\n{END}\n\nAfter.\n"
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Have `make bench` measure two modules, of which `broken` fails, and keep what comes of it in a folder."""
+    """Return where `make bench` stores the results of two modules, of which `broken` fails."""
 
     def run_isolated(name: str, settings: Settings) -> Section:
         if name == "broken":
@@ -42,43 +42,43 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(command, "pace_now", lambda: 0.5)
     kept: dict[str, Measurement] = {}
 
-    def keep(measurements: Mapping[str, Measurement]) -> None:
+    def store(measurements: Mapping[str, Measurement]) -> None:
         kept.update(measurements)
         record.save(kept, tmp_path / "results.json")
 
-    monkeypatch.setattr(command, "_keep", keep)
+    monkeypatch.setattr(command, "_store", store)
     return tmp_path / "results.json"
 
 
-def test_every_module_that_is_listed_measures_with_settings() -> None:
+def test_every_listed_module_has_a_measure_function() -> None:
     for name in command.MODULES:
         measure = importlib.import_module(f"benchmarks.sections.{name}").measure
         assert list(inspect.signature(measure).parameters) == ["settings"], name
 
 
-def test_every_module_that_measures_is_listed() -> None:
+def test_every_module_with_a_measure_function_is_listed() -> None:
     files = (Path(command.__file__).parent / "sections").glob("*.py")
     measuring = {file.stem for file in files if "\ndef measure(settings: Settings)" in file.read_text("utf-8")}
     assert measuring == set(command.MODULES)
 
 
-def test_the_pace_is_half_where_a_plain_download_takes_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pace_is_half_if_a_plain_download_takes_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     downloads: list[str] = []
     monkeypatch.setattr(pace, "plain_download", downloads.append)
     monkeypatch.setattr("time.process_time", lambda: len(downloads) * 2 * pace.REFERENCE_MS / 1000)
     assert pace.measure_pace() == pytest.approx(0.5)
 
 
-def test_every_module_has_its_section_on_the_pages() -> None:
+def test_every_module_has_results() -> None:
     assert record.load().keys() == set(command.MODULES)
 
 
 def test_the_profile_of_the_worker_is_on_its_page() -> None:
     tables = record.load()["worker"].section.tables
-    assert any(table.title.startswith("Where the worker's processor time goes") for table in tables)
+    assert any(table.title.startswith("Where the CPU time of the worker goes") for table in tables)
 
 
-def test_what_was_measured_reads_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_results_are_read_as_they_were_stored(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     record.save({"worker": Measurement(SECTION, RUN)}, path)
     kept = record.load(path)
@@ -89,21 +89,21 @@ def test_what_was_measured_reads_back_as_it_was_kept(tmp_path: Path) -> None:
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
 
 
-def test_nothing_is_known_before_the_first_run(tmp_path: Path) -> None:
+def test_there_are_no_results_before_the_first_run(tmp_path: Path) -> None:
     assert record.load(tmp_path / "results.json") == {}
 
 
-def test_the_pages_are_those_that_the_results_write() -> None:
+def test_the_pages_are_written_from_the_results() -> None:
     for path, text in page.written(record.load(), command.MODULES).items():
-        assert path.read_text(encoding="utf-8") == text, "run `make bench`, or undo what was edited by hand"
+        assert path.read_text(encoding="utf-8") == text, "run `make bench`, or undo edits by hand"
 
 
-def test_the_page_shows_the_plots_that_lie_beside_it() -> None:
+def test_every_plot_of_the_folder_is_shown() -> None:
     shown = {f"{plot.name}.svg" for kept in record.load().values() for plot in kept.section.plots}
     assert shown == {path.name for path in page.PLOTS.glob("*")}
 
 
-def test_a_page_keeps_what_is_written_by_hand() -> None:
+def test_the_hand_written_parts_of_a_page_stay() -> None:
     text = update(EMPTY, {"worker": Measurement(SECTION, RUN)}, ["worker"])
 
     assert text.startswith("# Performance\n\nBefore.\n")
@@ -112,7 +112,7 @@ def test_a_page_keeps_what_is_written_by_hand() -> None:
     assert update(text, {"worker": Measurement(SECTION, RUN)}, ["worker"]) == text
 
 
-def test_a_page_says_which_figures_are_met_and_where_they_are_from() -> None:
+def test_a_page_shows_which_figures_are_met_and_how_they_were_measured() -> None:
     text = update(EMPTY, {"worker": Measurement(SECTION, RUN)}, ["worker"])
 
     assert "| wall time against the ideal | 1.12 | at most 1.25 | met |  |" in text
@@ -125,7 +125,7 @@ def test_a_page_says_which_figures_are_met_and_where_they_are_from() -> None:
     )
 
 
-def test_sections_follow_the_order_of_the_modules_whenever_they_were_measured() -> None:
+def test_sections_are_in_the_order_of_the_modules() -> None:
     kept = {name: Measurement(Section(f"About {name}", "."), RUN) for name in ("second", "first")}
     text = update(EMPTY, kept, ["first", "unmeasured", "second"])
     assert text.index("## About first") < text.index("## About second")
@@ -140,24 +140,24 @@ def test_a_page_without_its_marks_is_refused(missing: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(1234.5, "1,234"), (100, "100"), (99.95, "100"), (1.0, "1"), (0.04567, "0.0457"), (0, "0")]
 )
-def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert number(value) == text
 
 
-def test_equal_points_make_equal_plots(tmp_path: Path) -> None:
+def test_equal_points_give_equal_files(tmp_path: Path) -> None:
     first, second = (plots.draw(CURVE, tmp_path / name).read_bytes() for name in ("one", "two"))
     assert first == second
     assert b"<dc:date>" not in first
 
 
-def test_a_logarithmic_axis_names_what_was_measured(tmp_path: Path) -> None:
+def test_a_logarithmic_axis_is_labelled_with_the_measured_values(tmp_path: Path) -> None:
     large = Plot("size", "By size", "bytes", "ms", {"ours": [(5000, 1.0), (1_000_000, 2.0)]}, log_x=True)
     drawn = plots.draw(large, tmp_path).read_text("utf-8")
     assert ">5,000<" in drawn
     assert ">1,000,000<" in drawn
 
 
-def test_the_command_ends_with_a_line_a_figure_and_keeps_the_results(
+def test_the_command_prints_one_line_per_figure_and_stores_the_results(
     measured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["--only", "worker"]) == 1
@@ -168,7 +168,7 @@ def test_the_command_ends_with_a_line_a_figure_and_keeps_the_results(
     assert record.load(measured)["worker"].run.command == "make bench ONLY=worker"
 
 
-def test_a_module_that_fails_is_named_and_the_others_are_measured(
+def test_a_failed_module_is_named_and_the_others_are_still_measured(
     measured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main([]) == 2
@@ -178,6 +178,6 @@ def test_a_module_that_fails_is_named_and_the_others_are_measured(
     assert list(record.load(measured)) == ["worker"]
 
 
-def test_a_quick_run_keeps_nothing(measured: Path) -> None:
+def test_a_quick_run_stores_nothing(measured: Path) -> None:
     command.main(["--quick", "--only", "worker"])
     assert not measured.exists()

@@ -1,4 +1,4 @@
-"""The bill's arithmetic, and one job through the deployed handlers against the stand-in."""
+"""The arithmetic of the bill and the profile, and one job through the deployed handlers."""
 
 import json
 import operator
@@ -34,7 +34,7 @@ def test_every_price_has_its_source_at_aws() -> None:
 
 
 @pytest.mark.parametrize(("megabytes", "seconds"), [(1769, 1.0), (3008, 1.0), (884.5, 1.5), (442.25, 2.5)])
-def test_a_share_of_a_processor_stretches_the_time_on_it(megabytes: int, seconds: float) -> None:
+def test_a_share_of_a_processor_stretches_cpu_time(megabytes: int, seconds: float) -> None:
     assert billed_seconds(invocation("process", 1.0, 0.5), megabytes) == seconds
 
 
@@ -68,7 +68,7 @@ def test_the_bill_adds_up() -> None:
     assert (others["storage, per month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
 
 
-def test_a_run_at_another_pace_has_other_times_of_a_processor_and_waits_as_long() -> None:
+def test_another_pace_changes_cpu_time_and_not_waiting() -> None:
     counts = CallCounts(dynamodb={}, sqs={}, stored={}, max_at_once=0)
     calls = [invocation("process", 1.0, 0.4)]
     run = JobsRun(Usage.of(100, counts, calls, {"process": 384}), counts, calls)
@@ -111,13 +111,13 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
     }
 
 
-def test_a_job_that_is_as_large_as_said_fits_into_one_call() -> None:
+def test_the_largest_job_fits_into_one_call() -> None:
     images = largest_job()
     event = json.dumps({"body": job_body(urls("https://images.example.com", images), ["S00339218"])})
     assert 0.99 < len(event) / (6 * 1024 * 1024) < 1
 
 
-def test_samples_are_sorted_by_what_the_code_is_for() -> None:
+def test_samples_are_sorted_by_the_purpose_of_the_code() -> None:
     worker = "Thread.run (/x/threading.py:9);work (/x/retail_pulse/use_cases/image_pool.py:89)"
     download = f"{worker};Fetcher.measure (/x/retail_pulse/measuring/fetch.py:90)"
     stacks = [
@@ -129,8 +129,8 @@ def test_samples_are_sorted_by_what_the_code_is_for() -> None:
         "main (/x/y.py:1) 1",
     ]
     assert sort(stacks) == {
-        "threads, delays and their order": 3,
-        "download: the request and its head (requests, urllib3)": 5,
+        "threads and delays": 3,
+        "download: request and response headers (requests, urllib3)": 5,
         "download: reading the body": 7,
         "download: size and end marks": 2,
         "storage: writing the request (botocore)": 11,
@@ -145,6 +145,6 @@ def test_a_profile_names_code_that_exists() -> None:
     assert [name for name in methods if operator.attrgetter(name)(fetch).__qualname__ != name] == []
 
 
-def test_functions_get_what_the_template_says() -> None:
+def test_memory_comes_from_the_template() -> None:
     assert Template(parameters={"ProcessMemoryMegabytes": "768"}).memory_megabytes("ProcessFunction") == 768
     assert Template().memory_megabytes("SubmitFunction") == 1024

@@ -1,4 +1,4 @@
-"""The arithmetic of load against quota, on counts that are made up here."""
+"""The arithmetic of loads and quotas, on invented counts."""
 
 import pytest
 
@@ -12,16 +12,16 @@ COUNTED = Counted(
 )  # fmt: skip
 
 
-def test_every_quota_has_a_load_and_every_load_a_quota() -> None:
+def test_quotas_and_loads_have_the_same_names() -> None:
     assert COUNTED.loads(1).keys() == quotas._DATA["quotas"].keys()
 
 
-def test_every_quota_and_every_growth_names_its_page_at_aws() -> None:
+def test_every_quota_names_its_page_at_aws() -> None:
     entries = [*quotas._DATA["quotas"].values(), *quotas._DATA["growth"].values(), quotas._DATA["call_bytes"]]
     assert all(entry["source"].startswith("https://docs.aws.amazon.com/") for entry in entries)
 
 
-def test_loads_are_those_of_a_second() -> None:
+def test_loads_are_per_second() -> None:
     loads = COUNTED.loads(1000)
     assert loads["table_writes"] == 500
     assert (loads["mapping"], loads["concurrency"]) == pytest.approx((5, 6))
@@ -29,11 +29,11 @@ def test_loads_are_those_of_a_second() -> None:
     assert loads["in_flight"] == pytest.approx(50)
 
 
-def test_the_schedule_is_called_as_often_whatever_the_load() -> None:
+def test_the_schedule_does_not_depend_on_the_load() -> None:
     assert COUNTED.loads(1)["schedule"] == COUNTED.loads(10**6)["schedule"]
 
 
-def test_what_breaks_is_named_the_most_exceeded_first() -> None:
+def test_exceeded_quotas_are_named_most_exceeded_first() -> None:
     assert first_to_break(COUNTED.loads(1000)) == []
     broken = first_to_break(COUNTED.loads(100_000))
     assert [name.partition(",")[0] for name in broken] == [
@@ -43,6 +43,6 @@ def test_what_breaks_is_named_the_most_exceeded_first() -> None:
     ]
 
 
-def test_a_quota_that_is_exceeded_stands_out() -> None:
+def test_an_exceeded_quota_is_bold() -> None:
     assert headroom(1000, 500) == "2×"
     assert headroom(1000, 4000) == "**0.25×**"

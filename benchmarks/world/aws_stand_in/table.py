@@ -60,7 +60,7 @@ class Throttle:
     _at: float = field(default_factory=time.monotonic)
 
     def take(self, units: int) -> bool:
-        """Take units and return True, or return False if none are left."""
+        """Spend units and return True, or return False if none are left."""
         if self.units_per_second is None:
             return True
         now = time.monotonic()
