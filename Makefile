@@ -71,7 +71,7 @@ faults: setup  ## Run jobs with injected faults and print a table [RUNS=5] [SEED
 fuzz: setup  ## Send random requests to the API and random bytes to the measuring code [CASES=10000] [SEED=1]
 	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -m fuzz --show-capture=no
 
-bench: setup  ## Measure the performance figures and write docs/performance.md [QUICK=1] [ONLY=cold_start]
+bench: setup  ## Measure the performance figures and write them into docs [QUICK=1] [ONLY=cold_start]
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 check: setup  ## Run linters, type checks and template rules, and compare generated files with their sources

@@ -1,8 +1,8 @@
 """Measure figures and compare them with their bounds: ``make bench [QUICK=1] [ONLY=cold_start]``.
 
 Prints every section, and at the end one line per figure: met or not. Without QUICK, it also writes results.json, and
-from it the tables and plots of docs/performance.md and docs/scaling.md. The exit status is 1 if a figure is not met,
-and 2 if a section failed.
+from it the tables and plots of docs/performance.md, docs/measurements.md and docs/scaling.md. The exit status is 1 if a
+figure is not met, and 2 if a section failed.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Section, Settings
 from benchmarks.harness.running import pace_now, run_isolated
 
-# In the order of the page. Each is a module of `benchmarks.sections` with ``measure(settings) -> Section``.
-MODULES = ("downloads", "tls", "resident", "corpus", "cold_start", "submit", "worker", "bill", "quotas")
+# In the order of the pages. Each is a module of `benchmarks.sections` with ``measure(settings) -> Section``.
+MODULES = ("bill", "worker", "submit", "downloads", "tls", "resident", "corpus", "cold_start", "quotas")
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 

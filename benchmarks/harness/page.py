@@ -1,13 +1,15 @@
 """Writes the measured parts of the docs from results.json, between two marks. The rest is hand-written."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.harness.pace import REFERENCE_MS
-from benchmarks.harness.record import ROOT, Measurement
-from benchmarks.harness.report import Figure, Table
+from benchmarks.harness.record import ROOT, Measurement, Run
+from benchmarks.harness.report import Figure, Section, Table
 
-PAGE = ROOT / "docs" / "performance.md"
+PERFORMANCE = ROOT / "docs" / "performance.md"
+MEASUREMENTS = ROOT / "docs" / "measurements.md"
 SCALING = ROOT / "docs" / "scaling.md"
 PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
@@ -19,8 +21,8 @@ _PACE = (
     f"{REFERENCE_MS} ms of CPU time. Every section begins with such downloads; its last line has the pace of its "
     "machine, where 1 is as fast. The measured value decides whether a figure is met."
 )
-# Sections on another page than docs/performance.md, by module name.
-_ELSEWHERE = {"quotas": SCALING}
+# Sections that a page has for itself, by module name.
+_OWN_PAGE = {"quotas": SCALING}
 
 
 class PageError(ValueError):
@@ -58,17 +60,21 @@ def bound(figure: Figure) -> str:
     return f"{'at least' if figure.at_least else 'at most'} {number(figure.bound)} {figure.unit}".rstrip()
 
 
-def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[str]) -> str:
-    """Return a page with the measurements.
+def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, str]:
+    """Return the text of each page with the measurements.
 
-    Parameters
-    ----------
-    text
-        The current page.
-    measurements
-        By module name.
-    order
-        Module names in the order of their sections.
+    Raises
+    ------
+    PageError
+        A page lacks the marks.
+    """
+    return {
+        page: update(page.read_text(encoding="utf-8"), parts) for page, parts in contents(measurements, order).items()
+    }
+
+
+def update(text: str, parts: Sequence[str]) -> str:
+    """Return the text of a page with these parts between its marks.
 
     Raises
     ------
@@ -79,53 +85,79 @@ def update(text: str, measurements: Mapping[str, Measurement], order: Iterable[s
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise PageError(f"the page lacks the line {BEGIN!r} or {END!r}")
-    known = [measurements[name] for name in order if name in measurements]
-    return before + "\n\n".join([BEGIN, *_summary(known), *_sections(known), END]) + after
+    return before + "\n\n".join([BEGIN, *parts, END]) + after
 
 
-def _summary(measurements: Sequence[Measurement]) -> Iterator[str]:
-    figures = [figure for measurement in measurements for figure in measurement.section.figures]
-    if figures:
-        rows = [(figure.what, measured(figure), bound(figure), verdict(figure), at_pace(figure)) for figure in figures]
+def contents(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, list[str]]:
+    """Return the measured parts of each page: all figures, and each section on one or two pages.
+
+    Parameters
+    ----------
+    measurements
+        By module name.
+    order
+        Module names in the order of their sections.
+    """
+    known = {name: measurements[name] for name in order if name in measurements}
+    parts: dict[Path, list[str]] = {PERFORMANCE: list(_figures(known)), MEASUREMENTS: [], SCALING: []}
+    for name, measurement in known.items():
+        for page, section in _by_page(name, measurement.section).items():
+            parts[page] += _section(section, measurement.run)
+    return parts
+
+
+def _by_page(name: str, section: Section) -> dict[Path, Section]:
+    """Return a section's part on each page. If there are two, each links to the other."""
+    if name in _OWN_PAGE:
+        return {_OWN_PAGE[name]: section}
+    details = [table for table in section.tables if table.detail]
+    others = [table for table in section.tables if not table.detail]
+    if not details:
+        return {PERFORMANCE: section}
+    if not (others or section.plots):
+        return {MEASUREMENTS: section}
+    more = f"[More tables]({MEASUREMENTS.name}#{_anchor(section)})"
+    how = f"[How this was measured]({PERFORMANCE.name}#{_anchor(section)})"
+    return {
+        PERFORMANCE: replace(section, text=f"{section.text}\n\n{more}", tables=others),
+        MEASUREMENTS: replace(section, text=how, tables=details, plots=[]),
+    }
+
+
+def _anchor(section: Section) -> str:
+    return section.title.lower().replace(" ", "-")
+
+
+def _figures(measurements: Mapping[str, Measurement]) -> Iterator[str]:
+    rows = []
+    for name, measurement in measurements.items():
+        section = measurement.section
+        page = next(iter(_by_page(name, section)))
+        link = f"[{name}]({'' if page == PERFORMANCE else page.name}#{_anchor(section)})"
+        rows += [
+            (figure.what, measured(figure), bound(figure), verdict(figure), at_pace(figure), link)
+            for figure in section.figures
+        ]
+    if rows:
         yield "## The figures"
+        yield _table(Table("", ("what", "measured", "bound", "", "at the reference's pace", "section"), rows))
         yield _PACE
-        yield _table(Table("", ("what", "measured", "bound", "", "at the reference's pace"), rows))
 
 
-def _sections(measurements: Iterable[Measurement]) -> Iterator[str]:
-    for measurement in measurements:
-        section, run = measurement.section, measurement.run
-        yield f"## {section.title}"
-        yield section.text
-        for table in section.tables:
-            yield f"**{table.title}**"
-            yield _table(table)
-        for plot in section.plots:
-            yield f"![{plot.title}]({PLOTS.relative_to(PAGE.parent).as_posix()}/{plot.name}.svg)"
-        yield (
-            f"<sub>`{run.command}` on the code of {run.commit_date}: {run.machine}, {run.python}, "
-            f"load {run.load:.1f} at the start, pace {number(run.pace)}.</sub>"
-        )
+def _section(section: Section, run: Run) -> Iterator[str]:
+    yield f"## {section.title}"
+    yield section.text
+    for table in section.tables:
+        yield f"**{table.title}**"
+        yield _table(table)
+    for plot in section.plots:
+        yield f"![{plot.title}]({PLOTS.name}/{plot.name}.svg)"
+    yield (
+        f"<sub>`{run.command}` on the code of {run.commit_date}: {run.machine}, {run.python}, "
+        f"load {run.load:.1f} at the start, pace {number(run.pace)}.</sub>"
+    )
 
 
 def _table(table: Table) -> str:
     rows = [table.columns, ["---"] * len(table.columns), *table.rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-
-
-def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, str]:
-    """Return the text of each page with the measurements.
-
-    Raises
-    ------
-    PageError
-        A page lacks the marks.
-    """
-    return {
-        page: update(
-            page.read_text(encoding="utf-8"),
-            measurements,
-            [name for name in order if _ELSEWHERE.get(name, PAGE) == page],
-        )
-        for page in (PAGE, SCALING)
-    }

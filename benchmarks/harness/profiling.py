@@ -76,6 +76,7 @@ def profile(title: str, samples: Counter[str]) -> Table:
         "kernel's part of sending and receiving)",
         ["part", "share"],
         rows,
+        detail=True,
     )
 
 

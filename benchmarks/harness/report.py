@@ -58,11 +58,12 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of texts with one heading per column."""
+    """A table of texts with one heading per column. Details are for docs/measurements.md only."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True)

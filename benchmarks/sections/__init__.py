@@ -1,1 +1,1 @@
-"""The sections of docs/performance.md and docs/scaling.md, one module for each."""
+"""The sections of docs/performance.md, docs/measurements.md and docs/scaling.md, one module for each."""

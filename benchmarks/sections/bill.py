@@ -189,6 +189,7 @@ def _counted(run: JobsRun, prices: Prices) -> Table:
         f"Counted for {run.usage.images:,} images in jobs of 1,000",
         ["call and item", "calls", "items, messages", "write units", "read units", "USD per million images"],
         rows,
+        detail=True,
     )
 
 
@@ -202,6 +203,7 @@ def _by_batch(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
         "USD per million clean images in jobs of 1,000, by the maximum number of messages per batch",
         ["messages", "request charges", "Lambda's part", "SQS's part"],
         rows,
+        detail=True,
     )
 
 

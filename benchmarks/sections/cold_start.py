@@ -104,6 +104,11 @@ def measure(settings: Settings) -> Section:
         "tests/functions/test_imports.py checks what a handler imports. *Without bytecode* is what a cold start would "
         "take if only the packages' sources were shipped; docs/operations.md says how they are shipped.",
         tables=[
-            Table("Import of each handler", ("what", "import", "against boto3", "without bytecode", "modules"), rows)
+            Table(
+                "Import of each handler",
+                ("what", "import", "against boto3", "without bytecode", "modules"),
+                rows,
+                detail=True,
+            )
         ],
     )

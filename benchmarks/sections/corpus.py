@@ -26,7 +26,7 @@ def measure(settings: Settings) -> Section:
             Figure(f"truncated files missed, of {all_cut:,}", all_missed, 0),
             Figure(f"false alarms, of {2 * len(rows)} complete files", all_false, 0),
         ],
-        [Table("The corpus", ("file", "cuts", "missed", "false alarms"), rows)],
+        [Table("The corpus", ("file", "cuts", "missed", "false alarms"), rows, detail=True)],
     )
 
 

@@ -40,7 +40,7 @@ def measure(settings: Settings) -> Section:
         "The worker keeps its connections, streams, and reads size and end marks. The other client calls "
         "`requests.get`, takes `.content` and opens it with Pillow, which does not decode pixels either.",
         figures,
-        [Table("CPU time per image", columns, rows)],
+        [Table("CPU time per image", columns, rows, detail=True)],
     )
 
 

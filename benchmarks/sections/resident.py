@@ -46,7 +46,7 @@ def measure(settings: Settings) -> Section:
             ),
             Figure(f"resident memory, {_AT_ONCE} of the worst bomb at once", max(worst.values()), _BOUND_MB, "MB"),
         ],
-        [Table("Memory above the idle worker", ("file", "MB"), rows)],
+        [Table("Memory above the idle worker", ("file", "MB"), rows, detail=True)],
     )
 
 

@@ -80,7 +80,8 @@ def _figures(calls: Sequence[Invocation], validation: float, pace: float) -> lis
     wall, cpu = _medians(calls)
     return [
         Figure(
-            f"submit of {_IMAGES:,} images in one call, AWS answering in 5 ms, median", wall * 1000, 300, "ms",
+            f"wall time of a submit of {_IMAGES:,} images in one call, AWS answering in 5 ms, median",
+            wall * 1000, 300, "ms",
             # Only one thread runs at a time, so the rest of the wall time is waiting.
             at_pace=(wall - cpu * (1 - pace)) * 1000,
         ),

@@ -27,7 +27,7 @@ def measure(settings: Settings) -> Section:
         "clients verify. Medians of the client's CPU time, in turns. `requests.get` reads the bundle for every "
         "host.",
         [Figure("CPU time of the first request to a new TLS host, against plain requests", ratio, _BOUND)],
-        [Table("CPU time of the first request", ("measured (ms)", "requests.get (ms)", "ratio"), [row])],
+        [Table("CPU time of the first request", ("measured (ms)", "requests.get (ms)", "ratio"), [row], detail=True)],
     )
 
 

@@ -3,29 +3,37 @@
 import importlib
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.harness import pace, page, plots, record
-from benchmarks.harness.page import BEGIN, END, PageError, number, update
+from benchmarks.harness.page import BEGIN, END, MEASUREMENTS, PERFORMANCE, SCALING, PageError, contents, number, update
 from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 
 RUN = Run("make bench", "2 × a processor", "CPython 3.13.0", "2026-11-25", 0.25, 0.5)
-CURVE = Plot("threads", "Images a second", "threads", "1/s", {"100 KB": [(1, 10.0), (2, 19.5)]}, log_x=True)
+CURVE = Plot("threads", "Images per second", "threads", "1/s", {"100 KB": [(1, 10.0), (2, 19.5)]}, log_x=True)
 SECTION = Section(
     "The worker",
     "A thousand images.",
     [
         Figure("wall time against the ideal", 1.125, 1.25),
-        Figure("images a second of processor", 940, 1000, "1/s", at_least=True, at_pace=1880),
+        Figure("images per second of CPU time", 940, 1000, "1/s", at_least=True, at_pace=1880),
     ],
     [Table("By threads", ("threads", "a|b"), [("1", "10")])],
     [CURVE],
 )
+DETAIL = Table("Each call", ("call", "times"), [("PutItem", "1")], detail=True)
 EMPTY = f"# Performance\n\nBefore.\n\n{BEGIN}\n\nstale\n\n{END}\n\nAfter.\n"
+
+
+def page_of(page: Path, **sections: Section) -> str:
+    """Return the measured parts of a page."""
+    kept = {name: Measurement(section, RUN) for name, section in sections.items()}
+    return "\n\n".join(contents(kept, list(kept))[page])
 
 
 @pytest.fixture
@@ -104,21 +112,22 @@ def test_every_plot_of_the_folder_is_shown() -> None:
 
 
 def test_the_hand_written_parts_of_a_page_stay() -> None:
-    text = update(EMPTY, {"worker": Measurement(SECTION, RUN)}, ["worker"])
+    text = update(EMPTY, ["new"])
 
-    assert text.startswith("# Performance\n\nBefore.\n")
-    assert text.endswith("\n\nAfter.\n")
-    assert "stale" not in text
-    assert update(text, {"worker": Measurement(SECTION, RUN)}, ["worker"]) == text
+    assert text == f"# Performance\n\nBefore.\n\n{BEGIN}\n\nnew\n\n{END}\n\nAfter.\n"
+    assert update(text, ["new"]) == text
 
 
 def test_a_page_shows_which_figures_are_met_and_how_they_were_measured() -> None:
-    text = update(EMPTY, {"worker": Measurement(SECTION, RUN)}, ["worker"])
+    text = page_of(PERFORMANCE, worker=SECTION)
 
-    assert "| wall time against the ideal | 1.12 | at most 1.25 | met |  |" in text
-    assert "| images a second of processor | 940 1/s | at least 1,000 1/s | not met | 1,880 1/s |" in text
+    assert "| wall time against the ideal | 1.12 | at most 1.25 | met |  | [worker](#the-worker) |" in text
+    assert (
+        "| images per second of CPU time | 940 1/s | at least 1,000 1/s | not met | 1,880 1/s | [worker](#the-worker) |"
+        in text
+    )
     assert "| threads | a\\|b |\n| --- | --- |\n| 1 | 10 |" in text
-    assert "![Images a second](plots/threads.svg)" in text
+    assert "![Images per second](plots/threads.svg)" in text
     assert (
         "`make bench` on the code of 2026-11-25: 2 × a processor, CPython 3.13.0, load 0.2 at the start, pace 0.5."
         in text
@@ -127,14 +136,48 @@ def test_a_page_shows_which_figures_are_met_and_how_they_were_measured() -> None
 
 def test_sections_are_in_the_order_of_the_modules() -> None:
     kept = {name: Measurement(Section(f"About {name}", "."), RUN) for name in ("second", "first")}
-    text = update(EMPTY, kept, ["first", "unmeasured", "second"])
+    text = "\n\n".join(contents(kept, ["first", "unmeasured", "second"])[PERFORMANCE])
     assert text.index("## About first") < text.index("## About second")
+
+
+def test_details_are_on_a_page_of_their_own_and_the_two_parts_are_linked() -> None:
+    both = replace(SECTION, tables=[*SECTION.tables, DETAIL])
+    first, second = (page_of(page, worker=both) for page in (PERFORMANCE, MEASUREMENTS))
+
+    assert ("**By threads**" in first, "**Each call**" in first) == (True, False)
+    assert ("**By threads**" in second, "**Each call**" in second) == (False, True)
+    assert ("A thousand images." in second, "plots/threads.svg" in second) == (False, False)
+    assert "(measurements.md#the-worker)" in first
+    assert "## The worker\n\n[How this was measured](performance.md#the-worker)" in second
+    assert second.endswith("pace 0.5.</sub>")
+
+
+def test_a_section_of_details_is_not_divided_and_its_figures_link_to_it() -> None:
+    details = replace(SECTION, tables=[DETAIL], plots=[])
+    first, second = (page_of(page, worker=details) for page in (PERFORMANCE, MEASUREMENTS))
+
+    assert "| met |  | [worker](measurements.md#the-worker) |" in first
+    assert "## The worker" not in first
+    assert "## The worker\n\nA thousand images.\n\n**Each call**" in second
+
+
+def test_the_quotas_have_a_page_for_themselves() -> None:
+    assert "## The worker" in page_of(SCALING, quotas=SECTION)
+    assert "## The worker" not in page_of(PERFORMANCE, quotas=SECTION)
+
+
+def test_every_table_and_text_is_on_one_page() -> None:
+    kept = record.load()
+    written = "\n".join(part for parts in contents(kept, command.MODULES).values() for part in parts)
+    sections = [measurement.section for measurement in kept.values()]
+    titles = [f"**{table.title}**" for section in sections for table in section.tables]
+    assert [text for text in [*titles, *(section.text for section in sections)] if written.count(text) != 1] == []
 
 
 @pytest.mark.parametrize("missing", [BEGIN, END])
 def test_a_page_without_its_marks_is_refused(missing: str) -> None:
     with pytest.raises(PageError, match="lacks the line"):
-        update(EMPTY.replace(missing, ""), {}, [])
+        update(EMPTY.replace(missing, ""), [])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +206,7 @@ def test_the_command_prints_one_line_per_figure_and_stores_the_results(
     assert command.main(["--only", "worker"]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "met      wall time against the ideal: 1.12, at most 1.25",
-        "not met  images a second of processor: 940 1/s, at least 1,000 1/s (1,880 1/s at the reference's pace)",
+        "not met  images per second of CPU time: 940 1/s, at least 1,000 1/s (1,880 1/s at the reference's pace)",
     ]
     assert record.load(measured)["worker"].run.command == "make bench ONLY=worker"
 
