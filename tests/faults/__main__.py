@@ -1,6 +1,6 @@
-"""``make faults RUNS=50 SEED=1``: runs with faults, and a table of what went wrong and what came of it.
+"""``make faults RUNS=50 SEED=1``: run jobs with injected faults, and print tables of the faults and the violations.
 
-Exits with 1 when an invariant does not hold; the table names the seeds.
+Exits with 1 if an invariant is violated, and names the seeds.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.faults.campaign import Result, runs
-from tests.faults.injection import RATES
+from tests.faults.injection import POISON_IMAGE, RATES
 from tests.faults.plan import BAD
 from tests.faults.steps import MOMENTS, STEPS
 
@@ -19,14 +19,14 @@ from tests.faults.steps import MOMENTS, STEPS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="how many seeds (default: 5)")
+    parser.add_argument("--runs", type=int, default=5, help="number of seeds (default: 5)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
-    parser.add_argument("--jobs", type=int, default=40, help="jobs of a run (default: 40)")
-    parser.add_argument("--at-once", type=int, default=1, help="runs at once, each on a stack of its own (default: 1)")
+    parser.add_argument("--jobs", type=int, default=40, help="jobs per run (default: 40)")
+    parser.add_argument("--at-once", type=int, default=1, help="runs at once, each on its own stack (default: 1)")
     options = parser.parse_args(arguments)
     share = -(-options.runs // options.at_once)
     seeds = range(options.seed, options.seed + options.runs)
-    # A run waits most of its time, for the server's stalls and the queue's delays.
+    # A run spends most of its time waiting: for stalls of the server and delays of the queue.
     with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as processes:
         parts = [
             processes.submit(runs, seeds[first : first + share], options.jobs)
@@ -37,12 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(results))
     bad = [result.seed for result in results if result.violations]
     if bad:
-        print(f"\nInvariants broken with seeds {bad}: make faults RUNS=1 SEED={bad[0]} repeats one", file=sys.stderr)
+        print(f"\nInvariants violated with seeds {bad}; repeat one: make faults RUNS=1 SEED={bad[0]}", file=sys.stderr)
     return 1 if bad else 0
 
 
 def table(results: Sequence[Result]) -> str:
-    """Write the counts of some runs as tables in Markdown."""
+    """Return the counts of some runs as Markdown tables."""
     faults: Counter[str] = Counter()
     deaths: Counter[tuple[str, str, str]] = Counter()
     runs: Counter[int] = Counter()
@@ -51,7 +51,7 @@ def table(results: Sequence[Result]) -> str:
         deaths += result.deaths
         runs += result.runs
     lines = [
-        "| runs | jobs | images | faults | deaths | orphaned chunks | jobs opened again | violations |",
+        "| runs | jobs | images | faults | deaths | orphaned chunks | jobs reopened | violations |",
         "|---|---|---|---|---|---|---|---|",
         f"| {len(results)} | {sum(result.jobs for result in results):,} | {sum(result.images for result in results):,} "
         f"| {faults.total():,} | {deaths.total():,} | {sum(result.orphans for result in results):,} "
@@ -69,7 +69,7 @@ def table(results: Sequence[Result]) -> str:
         for step in steps:
             counts = " | ".join(str(deaths[role, step, moment]) for moment in MOMENTS)
             lines.append(f"| {role} | {step} | {counts} |")
-    lines.append(f"| process | killer image | {deaths['process', 'killer image', 'before']} | |")
+    lines.append(f"| process | {POISON_IMAGE} | {deaths['process', POISON_IMAGE, 'before']} | |")
     return "\n".join(lines)
 
 

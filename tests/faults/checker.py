@@ -1,4 +1,4 @@
-"""What must hold of the whole table once everything has come to rest, whatever went wrong on the way."""
+"""The invariants of the whole table once nothing moves any more, whatever went wrong on the way."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
 from tests.fakes import FakeTable
 
-# Deaths of the workers that held a chunk, from which on an image of it may be given up.
+# After this many deaths of workers that held a chunk, an image of it may be given up.
 _DEATHS_TO_GIVE_UP = 3
 
 
 @dataclass(slots=True)
 class Contents:
-    """The table, read whole: items by what they are."""
+    """The whole table: its items by kind."""
 
     jobs: dict[tuple[str, int], Job] = field(default_factory=dict)
     chunks: dict[ChunkKey, Chunk] = field(default_factory=dict)
@@ -29,21 +29,21 @@ class Contents:
 
     @classmethod
     def of(cls, found: Iterable[Mapping[str, Any]]) -> "Contents":
-        """Sort items; one that is none of ours, or is not whole, is a violation: an update made a ghost."""
+        """Sort items by kind; an unknown or incomplete one is a violation, since only a stray update can make it."""
         contents = cls()
         for item in found:
             key = item["pk"]["S"], item["sk"]["S"]
             try:
                 contents._add(item)
             except (KeyError, ValueError) as error:
-                contents.violations.append(f"{key} is not whole: {error!r}")
+                contents.violations.append(f"{key} is incomplete or unknown: {error!r}")
             if "expires_at" not in item:
                 contents.violations.append(f"{key} never expires")
         return contents
 
     @classmethod
     def of_fake(cls, table: FakeTable) -> "Contents":
-        """Take the table in memory, with its rows as the items that they would be."""
+        """Read the table in memory; its rows become the items that DynamoDB would hold."""
         rows: dict[tuple[str, str], Mapping[str, Any]] = {}
         for row in table.rows.values():
             item = items.visit_row_item(row, 1)
@@ -63,12 +63,12 @@ class Contents:
         elif kind == "IDEMPOTENCY":
             self.claims[items.claim_from(item).idempotency_key] = items.claim_from(item).job_id
         else:
-            raise ValueError(f"kind {kind}")
+            raise ValueError(f"unknown kind {kind}")
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What may have become of an image, by the log of its server: sizes that it served, failures that it led to."""
+    """The outcomes that an image may have, by the log of its server: sizes that it served, failures that it caused."""
 
     measured: frozenset[tuple[int, int]]
     failures: frozenset[FailureCode]
@@ -76,7 +76,7 @@ class Truth:
 
     @classmethod
     def of(cls, attempts: Sequence[Outcome]) -> "Truth":
-        """Make it from what each request has come to."""
+        """Build it from the outcome of each request."""
         return cls(
             frozenset((each.width, each.height) for each in attempts if isinstance(each, Measured)),
             frozenset(each.code for each in attempts if isinstance(each, Failure)),
@@ -84,7 +84,7 @@ class Truth:
         )
 
     def allows(self, outcome: Outcome) -> bool:
-        """Tell whether an outcome is one that the server has led to."""
+        """Return whether the server caused such an outcome."""
         if isinstance(outcome, Measured):
             return (outcome.width, outcome.height) in self.measured
         return outcome.code in self.failures
@@ -97,28 +97,28 @@ def check(
     deaths_of: Mapping[str, int],
     accepted: Iterable[tuple[str, int]],
 ) -> list[str]:
-    """Check the table.
+    """Check the table against what the image server did.
 
     Parameters
     ----------
     contents
         The table.
     truth
-        By URL.
+        The outcomes that each URL may have.
     knows_store
-        Tells whether the store master has a store.
+        Returns whether the store master contains a store.
     deaths_of
-        By chunk, as ``nonce#number``: how many workers died that held it.
+        How many workers died that held a chunk, by ``nonce#number``.
     accepted
-        Clients and ids of jobs that a client was told of.
+        Client and ID of each job that was answered with 201.
 
     Returns
     -------
     list of str
-        What does not hold; empty when all is well.
+        The violations; empty if all invariants hold.
     """
     found = list(contents.violations)
-    found += [f"job {key} was accepted and is not there" for key in accepted if key not in contents.jobs]
+    found += [f"job {key} was accepted but is not in the table" for key in accepted if key not in contents.jobs]
     expected_rows: dict[tuple[str, str], int] = {}
     for job in contents.jobs.values():
         found += [f"job {job.job_id}: {violation}" for violation in _check_job(job, contents, expected_rows)]
@@ -133,34 +133,34 @@ def check(
 
 
 def _check_job(job: Job, contents: Contents, expected_rows: dict[tuple[str, str], int]) -> Iterable[str]:
-    """One job: it has ended; its sets, its status and its counts are those of its chunks."""
+    """Check that a job has ended, and that its sets, status and counts agree with its chunks."""
     if job.open or job.status is JobStatus.ONGOING or job.ended_at is None:
         yield f"has not ended: {job.status}, open={job.open}, done {sorted(job.done)} of {job.chunks}"
     chunks = [contents.chunks.get(job.key_of(number)) for number in range(job.chunks)]
-    whole = [chunk for chunk in chunks if chunk is not None]
-    if len(whole) < job.chunks:
-        yield f"has {len(whole)} of {job.chunks} chunks"
+    found = [chunk for chunk in chunks if chunk is not None]
+    if len(found) < job.chunks:
+        yield f"has {len(found)} of {job.chunks} chunks"
         return
     if job.done != frozenset(range(job.chunks)):
         yield f"done is {sorted(job.done)} of {job.chunks}"
-    if job.failed != {chunk.number for chunk in whole if chunk.has_failed}:
+    if job.failed != {chunk.number for chunk in found if chunk.has_failed}:
         yield f"failed is {sorted(job.failed)}"
-    if job.transient != {chunk.number for chunk in whole if chunk.has_transient_failure}:
+    if job.transient != {chunk.number for chunk in found if chunk.has_transient_failure}:
         yield f"transient is {sorted(job.transient)}"
-    if job.status is not (JobStatus.FAILED if any(chunk.has_failed for chunk in whole) else JobStatus.COMPLETED):
+    if job.status is not (JobStatus.FAILED if any(chunk.has_failed for chunk in found) else JobStatus.COMPLETED):
         yield f"status is {job.status}"
-    if job.images != sum(chunk.size for chunk in whole):
-        yield f"counts {job.images} images, its chunks {sum(chunk.size for chunk in whole)}"
-    for chunk in whole:
+    if job.images != sum(chunk.size for chunk in found):
+        yield f"has {job.images} images, but its chunks have {sum(chunk.size for chunk in found)}"
+    for chunk in found:
         if chunk.run > job.run:
-            yield f"chunk {chunk.number} is at run {chunk.run}, the job at {job.run}"
+            yield f"chunk {chunk.number} is at run {chunk.run}, but the job is at run {job.run}"
         if not chunk.is_done:
             yield f"chunk {chunk.number} has {len(chunk.outcomes)} outcomes of {chunk.size}"
         expected_rows.update(_rows_of(job, chunk))
 
 
 def _rows_of(job: Job, chunk: Chunk) -> Iterable[tuple[tuple[str, str], int]]:
-    """Work the rows of a chunk out, on another way than the service does: by key, what perimeter each says."""
+    """Compute the keys and perimeters of a chunk's visit rows, independently of the service's code."""
     by_part: defaultdict[int, list[Outcome | None]] = defaultdict(list)
     for image in chunk.images():
         by_part[image.visit].append(chunk.outcomes.get(image.index))
@@ -178,13 +178,13 @@ def _rows_of(job: Job, chunk: Chunk) -> Iterable[tuple[tuple[str, str], int]]:
 def _check_outcomes(
     chunk: Chunk, truth: Mapping[str, Truth], knows_store: Callable[[str], bool], deaths: int
 ) -> Iterable[str]:
-    """One chunk: the outcome of each image is one that its server has led to."""
+    """Check that the server caused the outcome of each image of a chunk."""
     for image in chunk.images():
         outcome = chunk.outcomes.get(image.index)
         if outcome is None:
-            continue  # of an orphan, or reported with its job
+            continue  # an orphaned chunk, or one that the check of its job reports
         if not _is_true(image, outcome, truth[image.url], knows_store, deaths):
-            yield f"image {image.index} ({image.url}) is {outcome}; its server says {truth[image.url]}"
+            yield f"image {image.index} ({image.url}) is {outcome}; the server allows {truth[image.url]}"
 
 
 def _is_true(image: Image, outcome: Outcome, truth: Truth, knows_store: Callable[[str], bool], deaths: int) -> bool:
@@ -196,29 +196,30 @@ def _is_true(image: Image, outcome: Outcome, truth: Truth, knows_store: Callable
 
 
 def _check_rows(contents: Contents, expected: Mapping[tuple[str, str], int]) -> Iterable[str]:
-    """The visit rows: one for each visit part whose images are all measured, and no other."""
+    """Check that exactly those visit parts have a row whose images are all measured."""
     for key in expected.keys() - contents.rows.keys():
         yield f"row {key} is missing"
     for key in contents.rows.keys() - expected.keys():
-        yield f"row {key} is of no wholly measured visit"
+        yield f"row {key} exists, but not all images of its visit part are measured"
     for key in expected.keys() & contents.rows.keys():
-        if int(contents.rows[key]["perimeter"]["N"]) != expected[key]:
-            yield f"row {key} says {contents.rows[key]['perimeter']['N']}, its images {expected[key]}"
+        perimeter = contents.rows[key]["perimeter"]["N"]
+        if int(perimeter) != expected[key]:
+            yield f"row {key} has perimeter {perimeter}, but its images add up to {expected[key]}"
 
 
 def _check_claims(contents: Contents) -> Iterable[str]:
-    """The idempotency keys: at most one job each, and that one the claim names."""
+    """Check that each idempotency key has at most one job: the one that its claim names."""
     jobs = defaultdict(list)
     for job in contents.jobs.values():
         if job.idempotency_key is not None:
             jobs[job.idempotency_key].append(job.job_id)
     for key, ids in jobs.items():
         if ids != [contents.claims.get(key)]:
-            yield f"idempotency key {key} has made jobs {ids}, its claim names {contents.claims.get(key)}"
+            yield f"idempotency key {key} created jobs {ids}, but its claim names {contents.claims.get(key)}"
 
 
 class History:
-    """How jobs were seen to go, look by look: within a run nothing moves back; what was measured stays."""
+    """Compares successive snapshots of the table: within a run nothing goes back, and measured images stay measured."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, int], Job] = {}
@@ -227,7 +228,7 @@ class History:
         self.statuses: Counter[str] = Counter()
 
     def saw_jobs(self, jobs: Iterable[Job]) -> None:
-        """Hold jobs against the last look."""
+        """Compare jobs with their previous snapshot."""
         for job in jobs:
             key = job.client, job.job_id
             before = self._last.get(key)
@@ -236,12 +237,12 @@ class History:
                 self.violations += [f"job {job.job_id} went back: {what}" for what in _went_back(before, job)]
 
     def saw_chunks(self, chunks: Mapping[ChunkKey, Chunk]) -> None:
-        """Hold measured images against the last look; no run may change one."""
+        """Compare measured images with their previous snapshot; no run may change one."""
         for key, chunk in chunks.items():
             measured = {i: outcome for i, outcome in chunk.outcomes.items() if isinstance(outcome, Measured)}
             for (seen_key, index), outcome in self._measured.items():
                 if seen_key == key and measured.get(index) != outcome:
-                    self.violations.append(f"chunk {key}: image {index} was {outcome}, is {chunk.outcomes.get(index)}")
+                    self.violations.append(f"chunk {key}: image {index} was {outcome}, now {chunk.outcomes.get(index)}")
             self._measured.update({(key, index): outcome for index, outcome in measured.items()})
 
 
@@ -252,7 +253,7 @@ def _went_back(before: Job, now: Job) -> Sequence[str]:
         return []
     back = []
     if not before.open and now.open:
-        back.append("open again in the same run")
+        back.append("reopened in the same run")
     if not before.open and now.status is not before.status:
         back.append(f"{before.status} to {now.status} after its end")
     for name in ("done", "failed", "transient"):

@@ -1,7 +1,6 @@
-"""Faults around the clients of AWS and around measuring: what goes wrong, how often, and where a worker dies.
+"""Faults around the AWS clients and around measuring: what goes wrong, how often, and where a worker dies.
 
-Nothing of it is in the functions: a worker of the tests loads a function as it is deployed, and puts these objects in
-the place of its clients.
+The functions know nothing of this: a worker loads a function as it is deployed, and replaces its clients with these.
 """
 
 import json
@@ -20,32 +19,34 @@ from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
 from tests.faults.steps import step_of
 
-# By kind: how likely one is at a request that it can hit.
+# By kind: the probability of the fault at each request that it can hit.
 RATES: Mapping[str, float] = {
     "DynamoDB throttles": 0.02,
-    "DynamoDB answers 5xx": 0.02,
-    "DynamoDB's answer is lost, the write done": 0.02,
-    "DynamoDB's answer is lost, the write repeated": 0.05,
+    "DynamoDB returns 5xx": 0.02,
+    "DynamoDB's response is lost, the write is done": 0.02,
+    "DynamoDB's response is lost, the write is repeated": 0.05,
     "UnprocessedItems": 0.15,
     "UnprocessedKeys": 0.25,
     "SQS throttles": 0.05,
-    "SQS answers 5xx": 0.05,
+    "SQS returns 5xx": 0.05,
     "SQS fails some entries": 0.10,
-    "SQS takes messages, the answer is lost": 0.10,
+    "SQS accepts messages, the response is lost": 0.10,
     "message lost": 0.08,
-    "message doubled": 0.12,
+    "message duplicated": 0.12,
     "message delayed": 0.10,
     "messages reordered": 0.30,
     "acknowledgement lost": 0.10,
     "time of the invocation short": 0.25,
     "clock skewed": 0.50,
 }
-KILLER = "/killer"
+# Begins the paths of images that kill every worker that measures them, and names those deaths.
+POISON = "/poison"
+POISON_IMAGE = "poison image"
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Where a worker dies: before or after a step, the n-th time that it comes to it."""
+    """Where a worker dies: before or after a step, the n-th time that it reaches it."""
 
     step: str
     moment: str
@@ -53,13 +54,13 @@ class Death:
 
 
 class Journal:
-    """A file of one JSON object a line, which survives the deaths of all who write it."""
+    """A file with one JSON object per line, which outlives the workers that write it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def write(self, **fields: Any) -> None:
-        """Add a line, in one write: lines of several processes do not mix."""
+        """Append a line in a single write, so that lines of several processes do not mix."""
         line = (json.dumps(fields) + "\n").encode()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -68,27 +69,27 @@ class Journal:
             os.close(descriptor)
 
     def read(self) -> list[dict[str, Any]]:
-        """Return what was written so far."""
+        """Return the lines written so far."""
         if not self._path.exists():
             return []
         return [json.loads(line) for line in self._path.read_text().splitlines()]
 
 
 class Injector:
-    """Decides which faults there are, writes them down, and ends the process where it is to die.
+    """Draws the faults, records them, and kills the process at its planned death.
 
     Parameters
     ----------
     role
-        Of this worker: the function's name.
+        The name of this worker's function.
     seed
-        Of its random numbers.
+        The seed of its random numbers.
     journal
-        Where faults and deaths are written.
+        Records faults and deaths.
     strength
-        Factor on every rate; 0 for none.
+        A factor on every rate; 0 for no faults.
     death
-        Where the process ends, None for nowhere.
+        Where the process dies; None for nowhere.
     """
 
     def __init__(self, role: str, seed: int, journal: Journal, strength: float, death: Death | None) -> None:
@@ -97,27 +98,27 @@ class Injector:
         self._journal = journal
         self._strength = strength
         self._death = death
-        self._came_by = 0
-        # What the worker has in hands, so that the checker knows whose workers died.
+        self._reached = 0
+        # The chunks that the worker is processing, so that the checker knows how many of their workers died.
         self.holds: list[str] = []
 
     def hits(self, kind: str) -> bool:
-        """Tell whether a fault of a kind happens now, and write it down."""
+        """Return whether a fault of a kind happens now, and record it."""
         if self.random.random() >= RATES[kind] * self._strength:
             return False
         self._journal.write(fault=kind)
         return True
 
     def comes_to(self, step: str, moment: str) -> None:
-        """Die here if this is the place."""
+        """Kill the process if its death is planned here."""
         if self._death is None or (self._death.step, self._death.moment) != (step, moment):
             return
-        self._came_by += 1
-        if self._came_by == self._death.occasion:
+        self._reached += 1
+        if self._reached == self._death.occasion:
             self.die(step, moment)
 
     def die(self, step: str, moment: str) -> NoReturn:
-        """End this process as the out-of-memory killer does."""
+        """Kill this process as the out-of-memory killer does."""
         self._journal.write(role=self._role, death=step, moment=moment, holds=self.holds)
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)
@@ -129,7 +130,7 @@ def _refusal(code: str, status: int) -> ClientError:
 
 
 class FaultyDynamoDB:
-    """A DynamoDB client that throttles, fails, takes batches in part, and loses answers."""
+    """A DynamoDB client that throttles, fails, accepts only a part of a batch, and loses responses."""
 
     def __init__(self, client: Any, injector: Injector) -> None:
         self._client = client
@@ -144,7 +145,7 @@ class FaultyDynamoDB:
             injector.comes_to(step, "before")
             if injector.hits("DynamoDB throttles"):
                 raise _refusal("ProvisionedThroughputExceededException", 400)
-            if injector.hits("DynamoDB answers 5xx"):
+            if injector.hits("DynamoDB returns 5xx"):
                 raise _refusal("InternalServerError", 500)
             if method == "batch_write_item" and injector.hits("UnprocessedItems"):
                 return self._write_in_part(real, request)
@@ -152,10 +153,10 @@ class FaultyDynamoDB:
                 return self._read_in_part(real, request)
             answer = real(**request)
             if step not in _READS:
-                if injector.hits("DynamoDB's answer is lost, the write done"):
+                if injector.hits("DynamoDB's response is lost, the write is done"):
                     raise ConnectionClosedError(endpoint_url="injected")
-                if injector.hits("DynamoDB's answer is lost, the write repeated"):
-                    # As the SDK does by itself. A condition that has become false is what the caller gets.
+                if injector.hits("DynamoDB's response is lost, the write is repeated"):
+                    # As the SDK does by itself. The caller sees the second result, perhaps a failed condition.
                     answer = real(**request)
             injector.comes_to(step, "after")
             return answer
@@ -164,10 +165,10 @@ class FaultyDynamoDB:
 
     def _write_in_part(self, real: Callable[..., Any], request: Any) -> Any:
         ((table, writes),) = request["RequestItems"].items()
-        taken = [write for write in writes if self._injector.random.random() < 0.5]
-        rest = [write for write in writes if write not in taken]
-        if taken:
-            real(RequestItems={table: taken})
+        accepted = [write for write in writes if self._injector.random.random() < 0.5]
+        rest = [write for write in writes if write not in accepted]
+        if accepted:
+            real(RequestItems={table: accepted})
         return {"UnprocessedItems": {table: rest} if rest else {}}
 
     def _read_in_part(self, real: Callable[..., Any], request: Any) -> Any:
@@ -186,19 +187,19 @@ _READS = frozenset({"read chunks", "read job", "find due"})
 
 
 class FaultySQS:
-    """An SQS client that throttles, fails, and loses, doubles, delays and reorders messages."""
+    """An SQS client that throttles, fails, and loses, duplicates, delays and reorders messages."""
 
     def __init__(self, client: Any, injector: Injector) -> None:
         self._client = client
         self._injector = injector
 
     def get_queue_attributes(self, **request: Any) -> Any:
-        """Count the messages, or refuse to."""
+        """Return the number of messages, or refuse to."""
         self._refuse()
         return self._client.get_queue_attributes(**request)
 
-    def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> Any:  # boto3's words
-        """Send what the faults leave of a batch; the answer says that all was taken, but for failed entries."""
+    def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> Any:  # boto3's names
+        """Send what the faults leave of a batch; the response reports only the failed entries."""
         injector = self._injector
         injector.comes_to("send", "before")
         self._refuse()
@@ -218,12 +219,12 @@ class FaultySQS:
             if injector.hits("message delayed"):
                 entry["DelaySeconds"] += injector.random.randint(1, 3)
             sent.append(entry)
-            if injector.hits("message doubled"):
+            if injector.hits("message duplicated"):
                 sent += [entry] * injector.random.randint(1, 2)
         for start in range(0, len(sent), 10):
             batch = [entry | {"Id": str(number)} for number, entry in enumerate(sent[start : start + 10])]
             self._client.send_message_batch(QueueUrl=QueueUrl, Entries=batch)
-        if injector.hits("SQS takes messages, the answer is lost"):
+        if injector.hits("SQS accepts messages, the response is lost"):
             raise ConnectionClosedError(endpoint_url="injected")
         injector.comes_to("send", "after")
         return {"Failed": [{"Id": entry["Id"]} for entry in failed]}
@@ -231,17 +232,17 @@ class FaultySQS:
     def _refuse(self) -> None:
         if self._injector.hits("SQS throttles"):
             raise _refusal("RequestThrottled", 403)
-        if self._injector.hits("SQS answers 5xx"):
+        if self._injector.hits("SQS returns 5xx"):
             raise _refusal("InternalError", 500)
 
 
 def deadly(measure: Callable[[str], Measured], injector: Injector) -> Callable[[str], Measured]:
-    """Wrap measuring: a worker may die before and after, and some images end every worker that takes them."""
+    """Wrap measuring: a worker can die before or after it, and a poison image kills every worker that measures it."""
 
     def measured(url: str) -> Measured:
         injector.comes_to("measure", "before")
-        if KILLER in url:
-            injector.die("killer image", "before")
+        if POISON in url:
+            injector.die(POISON_IMAGE, "before")
         try:
             return measure(url)
         except MeasuringError as error:

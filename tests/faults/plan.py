@@ -1,4 +1,4 @@
-"""What a run submits: jobs drawn by lot, whose image servers answer well, badly, or badly for a while."""
+"""What a run submits: randomly drawn jobs, whose images are served well, badly, or badly for a while."""
 
 import json
 import random
@@ -20,12 +20,12 @@ from local.images.server import (
     unavailable,
 )
 from retail_pulse.domain.failures import FailureCode
-from tests.faults.injection import KILLER
+from tests.faults.injection import POISON
 from tests.faults.worker import Call
 
 STORES = ("S00339218", "S01408764", "S00766993")
 UNKNOWN_STORE = "S99999999"
-# An image of each side length is made once; they differ in size, so that a changed content shows.
+# Images of different sizes, each made once, so that a change of content shows.
 _SIDES = range(20, 36)
 HEIGHT_ABOVE_WIDTH = 7
 _PICTURES = {side: make_image(Format.PNG, side, side + HEIGHT_ABOVE_WIDTH) for side in _SIDES}
@@ -33,7 +33,7 @@ _PICTURES = {side: make_image(Format.PNG, side, side + HEIGHT_ABOVE_WIDTH) for s
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one answer of an image server comes to: a picture's width, or the code of a failure."""
+    """What one response of the image server leads to: the width of a picture, or a failure code."""
 
     kind: str
     answer: Answer
@@ -57,20 +57,20 @@ BAD: dict[str, Callable[[random.Random], Served]] = {
     "image server sends byte by byte": lambda _: Served(
         "image server sends byte by byte", slow(_PICTURES[20], piece=1, pause=0.05), code=FailureCode.TIMEOUT
     ),
-    "image server answers 429": lambda dice: Served(
-        "image server answers 429",
+    "image server returns 429": lambda dice: Served(
+        "image server returns 429",
         unavailable(429, retry_after=dice.choice([None, 1])),
         code=FailureCode.HTTP_STATUS,
         status=429,
     ),
-    "image server answers 503": lambda dice: Served(
-        "image server answers 503",
+    "image server returns 503": lambda dice: Served(
+        "image server returns 503",
         unavailable(503, retry_after=dice.choice([None, 0, "Wed, 21 Oct 2015 07:28:00 GMT"])),
         code=FailureCode.HTTP_STATUS,
         status=503,
     ),
-    "content changes between tries": lambda _: Served(
-        "content changes between tries", cut_after(_PICTURES[20], 40), code=FailureCode.TRUNCATED
+    "content changes between attempts": lambda _: Served(
+        "content changes between attempts", cut_after(_PICTURES[20], 40), code=FailureCode.TRUNCATED
     ),
 }
 _HARD: Sequence[Callable[[], Served]] = (
@@ -81,14 +81,14 @@ _HARD: Sequence[Callable[[], Served]] = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run's submissions, and what each path of the image server answers in turn."""
+    """A run's submissions, and the image server's responses for each path, in order."""
 
     calls: list[Call]
     scripts: dict[str, list[Served]]
 
 
 def draw(seed: int, jobs: int, server: ImageServer) -> Plan:
-    """Draw the submissions of a run, and have the server know their images."""
+    """Draw the submissions of a run, and add their images to the server."""
     dice = random.Random(seed)
     scripts: dict[str, list[Served]] = {}
     calls = []
@@ -97,8 +97,8 @@ def draw(seed: int, jobs: int, server: ImageServer) -> Plan:
         for visit in range(dice.randint(1, 3)):
             urls = []
             for image in range(dice.randint(1, 5)):
-                # A killer takes every worker that touches it: few of them do.
-                name = KILLER if dice.random() < 0.002 else "/image"
+                # A poison image kills every worker that touches it, so there are only a few.
+                name = POISON if dice.random() < 0.002 else "/image"
                 path = f"{name}-{seed}-{number}-{visit}-{image}.png"
                 scripts[path] = _script(dice)
                 server.script(path, *(served.answer for served in scripts[path]))
@@ -111,7 +111,7 @@ def draw(seed: int, jobs: int, server: ImageServer) -> Plan:
 
 
 def _script(dice: random.Random) -> list[Served]:
-    """Draw what an image's server answers in turn; the last answer is for every later request."""
+    """Draw the responses for an image, in order; the last one is repeated."""
     kind = dice.random()
     if kind < 0.62:
         return [_good(dice.choice(_SIDES))]

@@ -1,4 +1,4 @@
-"""What the fork server imports once for all workers: the packages of the functions, and nothing that reads settings."""
+"""What the fork server imports once for all workers: the functions' packages, but nothing that reads settings."""
 
 import boto3
 import pydantic

@@ -1,14 +1,14 @@
-"""The steps of the write protocol, told by the request that takes them: where a worker may be made to die."""
+"""The steps of the write protocol, recognized by their requests to AWS: where a worker can be killed."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# By role, what the function of that name asks of AWS, and what it does between.
+# By role: the requests that the function of that name sends to AWS, and what it does between them.
 STEPS: Mapping[str, tuple[str, ...]] = {
     "submit": ("claim key", "put chunks", "put job", "read job", "send", "mark due", "reopen job"),
     "process": (
-        "read chunks", "reopen chunk", "measure", "save", "hand on", "start alone", "send", "put rows", "add", "close",
-        "acknowledge",
+        "read chunks", "reopen chunk", "measure", "save", "requeue", "claim exclusively", "send", "put rows",
+        "add", "close", "acknowledge",
     ),
     "reprocess": ("find due", "read job", "claim job", "close", "reopen job", "send", "mark due"),
 }  # fmt: skip
@@ -18,8 +18,8 @@ _UPDATES = (
     ("ADD done_chunks", "add"),
     ("DELETE done_chunks", "reopen job"),
     ("ended_at = :ended_at", "close"),
-    ("starts = :starts", "start alone"),
-    ("turn = :next", "hand on"),
+    ("starts = :starts", "claim exclusively"),
+    ("turn = :next", "requeue"),
     ("#attempts = :none", "reopen chunk"),
     ("#wait = :wait", "claim job"),
     ("#wait = :zero", "mark due"),
@@ -37,12 +37,12 @@ _OTHERS = {
 
 
 def step_of(method: str, request: Mapping[str, Any]) -> str:
-    """Return the step that a request of boto3 takes.
+    """Return the step that a boto3 request belongs to.
 
     Raises
     ------
     ValueError
-        For a request that no step makes: the table of steps has to be mended.
+        The request belongs to no known step: add it to the tables above.
     """
     if method == "update_item":
         for part, step in _UPDATES:
@@ -57,4 +57,4 @@ def step_of(method: str, request: Mapping[str, Any]) -> str:
         return "put chunks" if writes[0]["PutRequest"]["Item"]["pk"]["S"].startswith("CHUNK#") else "put rows"
     elif method in _OTHERS:
         return _OTHERS[method]
-    raise ValueError(f"{method} takes no step that is known: {request}")
+    raise ValueError(f"{method} belongs to no known step: {request}")
