@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
@@ -62,6 +63,27 @@ def test_a_job_goes_through_all_functions_to_its_measured_perimeter(
     assert (row.outcome, row.width, row.height, row.perimeter, row.format) == ("measured", 64, 48, 224, "PNG")
     _, answer = get(f"/api/jobs/{job_id}", context, status)
     assert schemas.JobDetails.model_validate(answer).images.measured == 1
+
+
+@pytest.mark.parametrize("images", [2, 5_000])
+def test_a_status_costs_one_read_whatever_the_size_of_the_job(
+    load: Load, context: Context, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    urls = ["http://127.0.0.1:9/a.png", "http://127.0.0.1:9/b.png"]
+    visits = [{"store_id": "S00339218", "image_url": urls, "visit_time": "now"}] * (images // 2)
+    sent = event("submit") | {"body": json.dumps({"count": len(visits), "visits": visits})}
+    job_id = call(load("submit"), sent, context)[1]["job_id"]
+    status = load("status")
+    calls = []
+    original = BaseClient._make_api_call
+
+    def spy(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        calls.append(operation)
+        return original(client, operation, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", spy)
+    assert get("/api/status", context, status, jobid=str(job_id))[1]["status"] == "ongoing"
+    assert calls == ["GetItem"]
 
 
 def test_a_failed_job_names_only_the_stores_that_failed(load: Load, environment: str, context: Context) -> None:
