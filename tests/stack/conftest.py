@@ -1,4 +1,4 @@
-"""The whole stack and an image server, once for all tests of this folder."""
+"""The whole stack, started once for all tests of this folder, and an image server per test."""
 
 from collections.abc import Iterator
 

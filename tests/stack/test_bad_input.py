@@ -1,4 +1,4 @@
-"""Bad input over HTTP, where what stands before the functions could change it on the way."""
+"""Bad input over HTTP, where the gateway in front of the functions could change it."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ STORE = "S00339218"
 BODY = json.dumps(submission((STORE, ["x"]))).encode()
 
 
-def test_a_body_that_cannot_be_read_is_refused_as_text_and_as_any_other_type(client: ApiClient) -> None:
+def test_an_unreadable_body_is_refused_whatever_its_content_type(client: ApiClient) -> None:
     for content_type in ("application/json", "application/x-www-form-urlencoded"):
         headers = {"content-type": content_type}
         answers = [
@@ -22,7 +22,7 @@ def test_a_body_that_cannot_be_read_is_refused_as_text_and_as_any_other_type(cli
         assert all(answer.json()["error"].startswith("body ") for answer in answers)
 
 
-def test_a_compressed_body_is_refused_by_name(client: ApiClient) -> None:
+def test_a_compressed_body_is_refused_and_the_header_named(client: ApiClient) -> None:
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = client.request("POST", "/api/submit", data=gzip.compress(BODY), headers=headers)
 
@@ -30,7 +30,7 @@ def test_a_compressed_body_is_refused_by_name(client: ApiClient) -> None:
     assert answer.json() == {"error": "header Content-Encoding is gzip; the body must not be compressed"}
 
 
-def test_a_header_that_is_no_ascii_is_refused_by_name(client: ApiClient) -> None:
+def test_a_header_that_is_not_ascii_is_refused_and_named(client: ApiClient) -> None:
     headers = {"content-type": "application/json", "idempotency-key": "é".encode().decode("latin-1")}
     answer = client.request("POST", "/api/submit", data=BODY, headers=headers)
 
@@ -38,7 +38,7 @@ def test_a_header_that_is_no_ascii_is_refused_by_name(client: ApiClient) -> None
     assert answer.json()["error"].startswith("header Idempotency-Key must be ")
 
 
-def test_a_parameter_that_comes_twice_or_is_no_ascii_is_refused_by_name(client: ApiClient) -> None:
+def test_a_parameter_that_is_repeated_or_invalid_is_refused_and_named(client: ApiClient) -> None:
     for query in ("limit=1&limit=2", "limit=", "limit=%D9%A3", "cursor=0.0&cursor=0.1", "cursor=", "cursor=%00"):
         answer = client.request("GET", f"/api/jobs/1/results?{query}")
         assert answer.status_code == 400
@@ -48,7 +48,7 @@ def test_a_parameter_that_comes_twice_or_is_no_ascii_is_refused_by_name(client: 
         assert (answer.status_code, answer.json()) == (400, {})
 
 
-def test_a_path_that_is_none_is_not_found(client: ApiClient) -> None:
+def test_an_invalid_path_is_not_found(client: ApiClient) -> None:
     for path in (
         "//api/submit",
         "/api//submit",
@@ -61,7 +61,7 @@ def test_a_path_that_is_none_is_not_found(client: ApiClient) -> None:
             assert client.request(method, path).status_code == 404
 
 
-def test_texts_that_other_systems_trip_over_come_back_as_they_were(client: ApiClient, images: ImageServer) -> None:
+def test_texts_with_control_characters_come_back_unchanged(client: ApiClient, images: ImageServer) -> None:
     texts = ["\x00", "a\x00#STORE", "\u2028", "\ufeff", "\U0010ffff", "#"]
     body = submission(*((text, [images.url("/a.jpg") + text]) for text in texts))
 

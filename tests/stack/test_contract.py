@@ -17,7 +17,7 @@ STORE, OTHER_STORE = "S00339218", "S01408764"
 
 
 def example(url: str, other_url: str) -> dict[str, Any]:
-    """The contract's own example with other URLs."""
+    """Return the contract's own example with other URLs."""
     return {
         "count": 2,
         "visits": [
@@ -28,27 +28,27 @@ def example(url: str, other_url: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/openapi.json", "/docs"])
-def test_some_routes_want_no_key(stack: StackProcess, path: str) -> None:
-    with ApiClient(stack.url, None) as nobody:
-        assert nobody.get(path).status_code == 200
+def test_some_routes_need_no_key(stack: StackProcess, path: str) -> None:
+    with ApiClient(stack.url, None) as anonymous:
+        assert anonymous.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("key", [None, "nobody-has-this-key"])
-def test_every_other_route_wants_a_key(stack: StackProcess, key: str | None) -> None:
+def test_every_other_route_needs_a_key(stack: StackProcess, key: str | None) -> None:
     with ApiClient(stack.url, key) as stranger:
         answers = [stranger.get(path) for path in ("/api/status", "/api/status/", "/api/jobs/1", "/api/jobs/1/results")]
         answers += [stranger.post(path, {}) for path in ("/api/submit", "/api/submit/")]
 
-    # In API Gateway's own words, which an HTTP API cannot change.
+    # API Gateway's own texts, which an HTTP API cannot change.
     code, text = (401, "Unauthorized") if key is None else (403, "Forbidden")
     assert [(answer.status_code, answer.json()) for answer in answers] == [(code, {"message": text})] * 6
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_job_is_accepted_goes_on_and_completes(
+def test_a_job_is_accepted_then_ongoing_and_then_completed(
     client: ApiClient, images: ImageServer, picture: bytes, slash: str
 ) -> None:
-    # GIVEN an image that takes its time
+    # GIVEN a slow image
     slow = images.script("/slow.jpg", stalled(picture, seconds=1))
     url = images.add("/quick.jpg", picture)
 
@@ -60,12 +60,12 @@ def test_a_job_is_accepted_goes_on_and_completes(
     assert isinstance(job, int)
     assert 0 <= job < 2**53
 
-    # THEN it is ongoing while that image is under way
+    # THEN it is ongoing while that image is being downloaded
     assert images.wait_for_requests(1, path="/slow.jpg", timeout=END_SECONDS)
     ongoing = client.get(f"/api/status{slash}", jobid=job)
     assert (ongoing.status_code, ongoing.json()) == (200, {"status": "ongoing", "job_id": str(job)})
 
-    # AND completed after that, with what was measured
+    # AND completed after that, with all measurements
     assert client.wait(job, END_SECONDS) == {"status": "completed", "job_id": str(job)}
     assert [(row["visit"], row["image"], row["perimeter"]) for row in client.results(job)] == [
         (0, 0, 420),
@@ -74,13 +74,13 @@ def test_a_job_is_accepted_goes_on_and_completes(
     ]
 
 
-def test_a_job_with_a_bad_image_fails_and_names_that_store_alone(
+def test_a_job_with_a_bad_image_fails_and_names_only_that_store(
     client: ApiClient, images: ImageServer, picture: bytes
 ) -> None:
     good, missing = images.add("/good.jpg", picture), images.url("/missing.jpg")
-    no_image = images.add("/text.jpg", b"this is no image")
+    text = images.add("/text.jpg", b"this is text")
 
-    job = client.submit((STORE, [good, missing]), (OTHER_STORE, [good]), (STORE, [no_image]))
+    job = client.submit((STORE, [good, missing]), (OTHER_STORE, [good]), (STORE, [text]))
     status = client.wait(job, END_SECONDS)
 
     assert status.keys() == {"status", "job_id", "error"}
@@ -89,7 +89,7 @@ def test_a_job_with_a_bad_image_fails_and_names_that_store_alone(
     assert entry.keys() == {"store_id", "error"}
     assert entry["store_id"] == STORE
     assert missing in entry["error"]
-    # The other images are measured all the same.
+    # The other images are measured anyway.
     codes = [row["error"] and row["error"]["code"] for row in client.results(job)]
     assert codes == [None, "http_status", None, "not_an_image"]
 
@@ -107,7 +107,7 @@ def test_a_job_of_an_unknown_store_is_accepted_and_fails(
     assert len(images.requests_of("/known.jpg")) == 1
 
 
-def test_results_can_be_read_while_the_job_runs(client: ApiClient, images: ImageServer, picture: bytes) -> None:
+def test_results_can_be_read_while_the_job_is_ongoing(client: ApiClient, images: ImageServer, picture: bytes) -> None:
     job = client.submit((STORE, [images.script("/slow.jpg", stalled(picture, seconds=1))]))
     assert images.wait_for_requests(1, timeout=END_SECONDS)
 
@@ -123,13 +123,13 @@ def test_results_can_be_read_while_the_job_runs(client: ApiClient, images: Image
     "query", ["", "?jobid=", "?jobid=123", "?jobid=abc", "?jobid=-1", "?jobid=1.5", f"?jobid={2**60}"]
 )
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_job_that_does_not_exist_has_no_status(client: ApiClient, slash: str, query: str) -> None:
+def test_the_status_of_an_unknown_job_is_400_and_empty(client: ApiClient, slash: str, query: str) -> None:
     answer = client.get(f"/api/status{slash}{query}")
 
     assert (answer.status_code, answer.json()) == (400, {})
 
 
-def test_nobody_sees_the_job_of_another_client(
+def test_a_client_cannot_see_another_clients_job(
     client: ApiClient, other_client: ApiClient, images: ImageServer, picture: bytes
 ) -> None:
     job = client.submit((STORE, [images.add("/a.jpg", picture)]))
@@ -164,7 +164,9 @@ VISIT = {"store_id": STORE, "image_url": ["http://127.0.0.1/a.jpg"], "visit_time
         ([], ""),
     ],
 )
-def test_a_body_that_breaks_the_contract_is_refused_with_the_place(client: ApiClient, body: Any, place: str) -> None:
+def test_a_body_that_breaks_the_contract_is_refused_and_the_place_named(
+    client: ApiClient, body: Any, place: str
+) -> None:
     answer = client.post("/api/submit", body)
 
     assert answer.status_code == 400
@@ -174,7 +176,7 @@ def test_a_body_that_breaks_the_contract_is_refused_with_the_place(client: ApiCl
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"null", b'{"count": 1'])
 @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
-def test_a_body_that_is_no_json_is_refused(client: ApiClient, body: bytes, content_type: str) -> None:
+def test_a_body_that_is_not_json_is_refused(client: ApiClient, body: bytes, content_type: str) -> None:
     answer = client.request("POST", "/api/submit", data=body, headers={"content-type": content_type})
 
     assert answer.status_code == 400
@@ -185,18 +187,18 @@ def test_a_body_that_is_no_json_is_refused(client: ApiClient, body: bytes, conte
 def test_the_content_type_does_not_matter(
     client: ApiClient, images: ImageServer, picture: bytes, content_type: str | None
 ) -> None:
-    # API Gateway hands on bodies of other types in Base64.
+    # API Gateway encodes bodies of other types in Base64.
     url = images.add("/%C3%A4.jpg", picture).replace("%C3%A4", "ä")
     body = json.dumps(submission((STORE, [url])), ensure_ascii=False).encode()
     headers = {"content-type": content_type} if content_type else {}
 
     answer = client.request("POST", "/api/submit", data=body, headers=headers)
     assert answer.status_code == 201
-    # Ended, before its server does: images that cannot be had are tried again, and the next test counts messages.
+    # The job must end before its image server does: retries would disturb the next test, which counts messages.
     assert client.wait(answer.json()["job_id"], END_SECONDS)["status"] == "completed"
 
 
-def test_a_message_that_comes_twice_changes_nothing(
+def test_a_message_that_arrives_again_changes_nothing(
     client: ApiClient, stack: StackProcess, images: ImageServer, picture: bytes
 ) -> None:
     # GIVEN a job that has ended
@@ -208,7 +210,7 @@ def test_a_message_that_comes_twice_changes_nothing(
     chunk_key = {"pk": {"S": f"CHUNK#{before['nonce']['S']}#00000"}, "sk": {"S": "CHUNK"}}
     chunk_before = table.get_item(TableName=stack.table_name, Key=chunk_key, ConsistentRead=True)["Item"]
 
-    # WHEN its pointer comes twice more
+    # WHEN its pointer arrives twice more
     pointer = Pointer(client="local", job_id=job, nonce=before["nonce"]["S"], chunk=0, run=1, scope=Scope.ALL)
     for _ in range(2):
         queue.send_message(QueueUrl=stack.queue_url, MessageBody=encode(pointer))
@@ -222,7 +224,7 @@ def test_a_message_that_comes_twice_changes_nothing(
 
 
 def _messages(queue: Any, url: str) -> int:
-    """How many messages wait or are in the hands of a worker."""
+    """Return how many messages wait, are delayed, or are being processed."""
     names = [
         "ApproximateNumberOfMessages",
         "ApproximateNumberOfMessagesNotVisible",

@@ -14,7 +14,7 @@ from tests.support.commands import running
 
 
 def demo(folder: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
-    """Start the demo, with a folder of its own for whatever is temporary."""
+    """Start the demo, with its own folder for temporary files."""
     return running("local.demo", TMPDIR=str(folder))
 
 
@@ -27,7 +27,7 @@ def test_it_shows_measured_images_and_failing_stores(tmp_path: Path) -> None:
     assert re.search(r"Some wrong: job \d+ is ongoing, 7 images", output)
     assert re.search(r"All well +\S+ 24/24 completed", output)
     assert re.search(r"Some wrong +\S+ 7/7 +failed", output)
-    # One row an image, known by its outcome.
+    # One row per image, recognized by its outcome.
     assert len(re.findall(r" measured\s*$", output, re.MULTILINE)) == 24 + 4
     assert re.search(r"shelf-06-large\.jpg +4,\d\d\d,\d\d\d +4,000 +3,000 +14,000 +measured", output)
     for code in ("unknown_store", "http_status", "not_an_image"):
@@ -44,7 +44,7 @@ def test_it_shows_measured_images_and_failing_stores(tmp_path: Path) -> None:
         pytest.param("The embedded stack is up on", signal.SIGTERM, id="SIGTERM"),
     ],
 )
-def test_an_interrupt_ends_it_and_everything_it_started(
+def test_an_interrupt_ends_the_demo_and_everything_it_started(
     tmp_path: Path, moment: str, signal_number: signal.Signals
 ) -> None:
     with demo(tmp_path) as process:
@@ -55,7 +55,7 @@ def test_an_interrupt_ends_it_and_everything_it_started(
             if moment in line:
                 break
         if signal_number == signal.SIGINT:
-            # A terminal interrupts whatever runs in it, not the demo alone.
+            # A terminal interrupts every process that runs in it, not only the demo.
             os.killpg(process.pid, signal_number)
         else:
             process.send_signal(signal_number)

@@ -1,4 +1,4 @@
-"""What stands between a client and the functions, over HTTP."""
+"""The gateway between clients and the functions, over HTTP."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ JSON = {"content-type": "application/json"}
         ("DELETE", "/api/jobs/1"),
         ("OPTIONS", "/api/submit"),
         ("POST", "/docs"),
-        # The emulator's own routes, and what would be a bucket to it.
+        # The emulator's own routes, and a path that it would take for a bucket.
         ("GET", "/_ministack/health"),
         ("POST", "/_ministack/reset"),
         ("GET", "/_localstack/health"),
@@ -32,13 +32,13 @@ JSON = {"content-type": "application/json"}
         ("PUT", "/bucket"),
     ],
 )
-def test_what_is_no_route_of_the_api_is_not_found(client: ApiClient, method: str, path: str) -> None:
+def test_any_other_path_than_the_apis_routes_is_not_found(client: ApiClient, method: str, path: str) -> None:
     answer = client.request(method, path)
 
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 
 
-def test_head_is_no_route_either(client: ApiClient) -> None:
+def test_a_head_request_is_not_found_either(client: ApiClient) -> None:
     assert client.request("HEAD", "/api/health").status_code == 404
 
 
@@ -48,7 +48,7 @@ def test_a_body_that_lambda_would_refuse_is_too_large(client: ApiClient) -> None
     assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_the_length_need_not_be_announced(client: ApiClient) -> None:
+def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(client: ApiClient) -> None:
     def pieces() -> Iterator[bytes]:
         for _ in range(7):
             yield b" " * (1024 * 1024)
@@ -56,7 +56,7 @@ def test_the_length_need_not_be_announced(client: ApiClient) -> None:
     assert client.request("POST", "/api/submit", data=pieces(), headers=JSON).status_code == 413
 
 
-def test_what_counts_is_the_length_within_the_event_of_lambda(client: ApiClient) -> None:
+def test_the_limit_applies_to_the_body_as_the_lambda_event_quotes_it(client: ApiClient) -> None:
     # Four million quotes are eight million bytes in a JSON string; four million spaces stay four.
     quotes = client.request("POST", "/api/submit", data=b'"' * 4_000_000, headers=JSON)
     spaces = client.request("POST", "/api/submit", data=b" " * 4_000_000, headers=JSON)
@@ -66,12 +66,12 @@ def test_what_counts_is_the_length_within_the_event_of_lambda(client: ApiClient)
 
 
 @pytest.mark.parametrize("host", ["shop.example", "127.0.0.1.shop.example", "shop.example:8080", ""])
-def test_a_name_that_somebody_points_to_this_machine_is_refused(client: ApiClient, host: str) -> None:
+def test_a_foreign_host_name_that_points_to_this_machine_is_refused(client: ApiClient, host: str) -> None:
     assert client.request("GET", "/api/health", headers={"host": host}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "stack.localhost", "[::1]:1", "127.0.0.1"])
-def test_the_names_of_this_machine_are_not(client: ApiClient, host: str) -> None:
+def test_the_names_of_this_machine_are_served(client: ApiClient, host: str) -> None:
     assert client.request("GET", "/api/health", headers={"host": host}).status_code == 200
 
 
@@ -86,7 +86,7 @@ def test_aws_sdks_are_served_on_the_same_port(stack: StackProcess) -> None:
     assert {function["Runtime"] for function in functions} == {"python3.13"}
 
 
-def test_what_the_template_says_reaches_the_functions_as_aws_would_hand_it_on(stack: StackProcess) -> None:
+def test_settings_of_the_template_reach_the_functions_as_on_aws(stack: StackProcess) -> None:
     functions = {
         function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]: function
         for function in stack.client("lambda").list_functions()["Functions"]
@@ -94,7 +94,7 @@ def test_what_the_template_says_reaches_the_functions_as_aws_would_hand_it_on(st
     (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     expiry = stack.client("dynamodb").describe_time_to_live(TableName=stack.table_name)["TimeToLiveDescription"]
 
-    # From a mapping by way of a parameter; from a parameter that the local stack sets.
+    # By a mapping and a parameter, and by parameters that the local stack sets.
     assert functions["submit"]["Environment"]["Variables"]["STALL_SECONDS"] == "900"
     assert functions["process"]["Environment"]["Variables"]["ALLOWED_NETWORKS"] == "127.0.0.0/8"
     assert functions["process"]["Environment"]["Variables"]["ALLOWED_PORTS"] == "1-65535"
@@ -103,7 +103,7 @@ def test_what_the_template_says_reaches_the_functions_as_aws_would_hand_it_on(st
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 
 
-def test_the_lines_of_all_functions_go_to_one_log(stack: StackProcess, client: ApiClient) -> None:
+def test_all_functions_write_to_one_log(stack: StackProcess, client: ApiClient) -> None:
     client.get("/api/status", jobid=1)
 
     log = stack.log.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Keys over HTTP on the whole stack: made, listed and revoked by the command, refused on every route."""
+"""API keys on the whole stack: created, listed and revoked by the command, refused on every route."""
 
 import json
 import re
@@ -16,13 +16,13 @@ from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tools import keys
 
 DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
-# A job of it ends at once and for good: nothing stays in the queue for the tests to come.
+# A job with this URL ends at once and is not retried, so it leaves nothing in the queue for later tests.
 NO_URL = "no-url"
 FORBIDDEN, UNAUTHORIZED = {"message": "Forbidden"}, {"message": "Unauthorized"}
 
 
 def routes(method: str | None = None, *, with_key: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield method and path of the routes of the description, with some job's id in it."""
+    """Yield the method and path of each described route, with a job's ID filled in."""
     for path, operations in DESCRIPTION["paths"].items():
         for name, operation in operations.items():
             if bool(operation.get("security", DESCRIPTION["security"])) is with_key and method in {None, name.upper()}:
@@ -30,7 +30,7 @@ def routes(method: str | None = None, *, with_key: bool = True) -> Iterator[tupl
 
 
 def answers(stack: StackProcess, key: str | None, method: str | None = None) -> list[requests.Response]:
-    """Call every route that wants a key, with and without a slash at its end."""
+    """Call every route that needs a key, with and without a trailing slash."""
     with ApiClient(stack.url, key) as caller:
         return [
             caller.request(name, path + slash, json={} if name == "POST" else None)
@@ -40,20 +40,20 @@ def answers(stack: StackProcess, key: str | None, method: str | None = None) -> 
 
 
 def command(stack: StackProcess, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command against the stack; return what it prints."""
+    """Run the command against the stack; return its output."""
     assert keys.main([*arguments, "--url", stack.url]) == 0
     return capsys.readouterr().out
 
 
 def made(output: str) -> tuple[str, str]:
-    """Read the id and the key from what the command has printed."""
+    """Return the ID and the key that the command printed."""
     found = re.match(r"API key (\S+) .*\n(rpk_\S+)\n$", output)
     assert found, output
     return found[1], found[2]
 
 
-def test_a_key_is_made_listed_used_and_revoked(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
-    # GIVEN two keys of one client, the second one of a shorter life and reach
+def test_a_key_is_created_listed_used_and_revoked(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    # GIVEN two keys of one client, the second with an expiry and a smaller scope
     key_id, key = made(command(stack, capsys, "create", "--client", "rotating"))
     second_id, second = made(
         command(stack, capsys, "create", "--client", "rotating", "--scopes", "read", "--expires-days", "30")
@@ -64,7 +64,7 @@ def test_a_key_is_made_listed_used_and_revoked(stack: StackProcess, capsys: pyte
         job = old.submit(("S00339218", [NO_URL]))
         assert [caller.get("/api/status", jobid=job).status_code for caller in (old, new)] == [200, 200]
 
-    # WHEN one that nobody has used yet is revoked, so that no answer about it is kept
+    # WHEN a key that was never used is revoked, so that no cached decision about it exists
     third_id, third = made(command(stack, capsys, "create", "--client", "rotating"))
     command(stack, capsys, "revoke", "--id", third_id)
 
@@ -79,14 +79,14 @@ def test_a_key_is_made_listed_used_and_revoked(stack: StackProcess, capsys: pyte
         second_id: ("read", "live"),
         third_id: ("read,submit", "revoked"),
     }
-    # AND neither a key nor its hash
+    # AND neither a key nor its hash appears in the list or the log
     assert not [secret for each in (key, second, third) for secret in (each, hash_key(each)) if secret in listed]
     assert not [secret for each in (key, second, third) for secret in (each, hash_key(each)) if secret in log(stack)]
     assert f'"reason":"revoked","client":"rotating","key_id":"{third_id}"' in log(stack).replace('", "', '","')
 
 
 @pytest.mark.parametrize("kind", ["none", "unknown", "mistyped", "expired", "revoked"])
-def test_a_key_that_lets_nobody_in_is_refused_on_every_route(stack: StackProcess, kind: str) -> None:
+def test_an_invalid_key_is_refused_on_every_route(stack: StackProcess, kind: str) -> None:
     table = stack.client("dynamodb")
     key: str | None = new_key()
     assert key is not None
@@ -111,14 +111,14 @@ def test_a_key_that_lets_nobody_in_is_refused_on_every_route(stack: StackProcess
 
 
 @pytest.mark.parametrize(("scope", "refused"), [(KeyScope.READ, "POST"), (KeyScope.SUBMIT, "GET")])
-def test_a_key_without_a_routes_scope_is_refused_there_and_served_elsewhere(
+def test_a_key_is_refused_only_on_routes_whose_scope_it_lacks(
     stack: StackProcess, scope: KeyScope, refused: str
 ) -> None:
     key = new_key()
     ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(key, f"only-{scope}", frozenset({scope}))
 
     assert {answer.status_code for answer in answers(stack, key, refused)} == {403}
-    # What it may do fails for other reasons alone: there is no such job, and the body is empty.
+    # What it may do fails only for other reasons: the job does not exist, and the body is empty.
     others = answers(stack, key, "GET" if refused == "POST" else "POST")
     assert {answer.status_code for answer in others} <= {200, 400, 404}
 
@@ -140,7 +140,7 @@ def test_another_clients_key_finds_no_job_on_any_route(
 
 
 @pytest.mark.parametrize("key", ["\xff\xfe", "x" * 8000, "a,b", "%00", "rpk_" + "A" * 38])
-def test_an_odd_header_is_refused_like_any_unknown_key(stack: StackProcess, key: str) -> None:
+def test_an_odd_header_is_refused_like_an_unknown_key(stack: StackProcess, key: str) -> None:
     with ApiClient(stack.url, None) as caller:
         answer = caller.request("GET", "/api/status", headers={"x-api-key": key.encode("latin-1")})
     assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
@@ -156,7 +156,7 @@ def test_an_odd_header_is_refused_like_any_unknown_key(stack: StackProcess, key:
         (["list", "--stack", "another"], "nothing was done: "),
     ],
 )
-def test_a_wrong_command_says_what_is_wrong_and_does_nothing(
+def test_a_wrong_command_reports_the_mistake_and_does_nothing(
     stack: StackProcess, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
 ) -> None:
     assert keys.main([*arguments, "--url", stack.url]) == 1
@@ -164,7 +164,7 @@ def test_a_wrong_command_says_what_is_wrong_and_does_nothing(
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "x", "3651", "1.5"])
-def test_a_key_lives_for_whole_days(capsys: pytest.CaptureFixture[str], days: str) -> None:
+def test_a_key_expires_after_whole_days(capsys: pytest.CaptureFixture[str], days: str) -> None:
     with pytest.raises(SystemExit):
         keys.main(["create", "--client", "a", f"--expires-days={days}"])
     assert "--expires-days: must be a whole number from 1 to 3650" in capsys.readouterr().err

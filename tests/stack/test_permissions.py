@@ -1,4 +1,4 @@
-"""What the policies of the functions allow, and nothing more."""
+"""The stack enforces the functions' policies: what they do not allow is refused."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_leading_keys_are_the_partition_keys_of_a_request(request_body: dict[str
     assert leading_keys(request_body, partition_key) == keys
 
 
-def test_only_the_credentials_of_the_stack_are_served(stack: StackProcess) -> None:
+def test_other_credentials_than_the_stacks_are_refused(stack: StackProcess) -> None:
     stranger = boto3.client(
         "dynamodb",
         endpoint_url=stack.endpoint_url,
@@ -70,7 +70,7 @@ def test_only_the_credentials_of_the_stack_are_served(stack: StackProcess) -> No
         stranger.list_tables()
 
 
-def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Path) -> None:
+def test_a_permission_missing_in_the_template_is_missing_on_the_stack_too(tmp_path: Path) -> None:
     # GIVEN a template whose status function may not read jobs, and whose submit function may not write chunks
     for name in ("functions", "layers", "store_master.csv"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -88,14 +88,14 @@ def test_a_permission_that_the_template_forgets_is_missed_here_too(tmp_path: Pat
         written = client.post("/api/submit", submission(("S00339218", ["http://127.0.0.1/a.jpg"])))
         log = stack.log.read_text(encoding="utf-8")
 
-    # THEN it shows as it would on AWS
+    # THEN the calls fail as on AWS
     assert (read.status_code, written.status_code) == (503, 503), json.dumps([read.text, written.text])
     assert "is not authorized to perform dynamodb:GetItem on arn:aws:dynamodb:" in log
     assert "is not authorized to perform dynamodb:BatchWriteItem on arn:aws:dynamodb:" in log
 
 
 def _statements(template: dict[str, Any], function: str, action: str) -> list[dict[str, Any]]:
-    """The statements of a function's policies that allow an action."""
+    """Return the statements of a function's policies that allow an action."""
     policies = template["Resources"][function]["Properties"]["Policies"]
     statements = [statement for policy in policies for statement in policy["Statement"]]
     found = [statement for statement in statements if action in statement["Action"]]

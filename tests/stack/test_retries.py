@@ -1,4 +1,4 @@
-"""Retries over HTTP on the real template: of images, of jobs, of submissions, and by the schedule's function."""
+"""Retries over HTTP on the real template: of images, of jobs, of submissions, and by reprocess."""
 
 import json
 from collections import Counter
@@ -14,22 +14,20 @@ from tests.support.waiting import wait_until
 STORE = "S00339218"
 
 
-def test_a_server_that_comes_back_costs_no_image_and_no_second_download(stack: StackProcess) -> None:
+def test_after_an_outage_every_image_is_measured_and_downloaded_once(stack: StackProcess) -> None:
     outage = measure(stack, seconds=3, jobs=2)
     assert outage.statuses == {"completed": 2}
     assert set(outage.up_requests) == set(outage.down_requests) == {1}
 
 
-def test_a_busy_server_is_asked_again_when_it_wants_to_be(
-    client: ApiClient, images: ImageServer, picture: bytes
-) -> None:
+def test_a_busy_server_is_retried_when_it_asks_for_it(client: ApiClient, images: ImageServer, picture: bytes) -> None:
     url = images.script("/busy.jpg", unavailable(429, retry_after=1), unavailable(503), ok(picture, "image/jpeg"))
     job = client.submit((STORE, [url]))
     assert client.wait(job, END_SECONDS)["status"] == "completed"
     assert len(images.requests_of("/busy.jpg")) == 3
 
 
-def test_a_failed_job_is_retried_at_its_clients_wish(
+def test_only_the_owner_of_a_failed_job_can_retry_it(
     client: ApiClient, other_client: ApiClient, images: ImageServer, picture: bytes
 ) -> None:
     good = images.add("/good.jpg", picture)
@@ -56,17 +54,17 @@ def test_a_submission_sent_twice_is_one_job(client: ApiClient, images: ImageServ
     assert len(images.requests) == 1
 
 
-def test_the_schedules_function_brings_back_what_the_queue_has_lost(
+def test_reprocess_sends_lost_messages_again(
     stack: StackProcess, client: ApiClient, images: ImageServer, picture: bytes
 ) -> None:
-    # GIVEN a job whose message waits for a server that asks for a minute, and a queue that is emptied then
+    # GIVEN a job whose message is delayed since its image server asked for a minute, and a queue that is then emptied
     url = images.script("/late.jpg", unavailable(503, retry_after=60), ok(picture, "image/jpeg"))
     job = client.submit((STORE, [url]))
     assert images.wait_for_requests(1, path="/late.jpg")
     sqs, table = stack.client("sqs"), stack.client("dynamodb")
     wait_until(lambda: _delayed(stack) == 1, END_SECONDS)
     sqs.purge_queue(QueueUrl=stack.queue_url)
-    # AND which has stalled for as long as the schedule waits
+    # AND the job has stalled, so that it is due
     table.update_item(
         TableName=stack.table_name,
         Key={"pk": {"S": f"JOB#local#{job}"}, "sk": {"S": "JOB"}},
@@ -78,7 +76,7 @@ def test_the_schedules_function_brings_back_what_the_queue_has_lost(
     lambdas = stack.client("lambda")
     (name,) = (f["FunctionName"] for f in lambdas.list_functions()["Functions"] if "Reprocess" in f["FunctionName"])
     answer = lambdas.invoke(FunctionName=name, Payload=(ROOT / "tests" / "events" / "reprocess.json").read_bytes())
-    # THEN the message is there again; it is the image's own time that it waits for
+    # THEN the message is in the queue again, delayed until the image may be retried
     assert json.loads(answer["Payload"].read())["sent"] == 1
     wait_until(lambda: _delayed(stack) == 1, END_SECONDS)
     assert client.get("/api/status", jobid=job).json()["status"] == "ongoing"

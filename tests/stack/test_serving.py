@@ -24,13 +24,13 @@ STORE = "S00339218"
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line when it is not expected to serve."""
+    """Run a command that is expected to fail before it serves."""
     command = [sys.executable, "-m", "local.stack.serve", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS, check=False)
 
 
 def alive(processes: set[int]) -> set[int]:
-    """Return which processes run; one that has ended and waits for its parent to notice does not."""
+    """Return the processes that still run; a zombie does not count."""
     running = set()
     for process in processes:
         try:
@@ -44,20 +44,20 @@ def alive(processes: set[int]) -> set[int]:
 
 @pytest.fixture
 def busy(images: ImageServer, picture: bytes) -> Iterator[tuple[StackProcess, set[int]]]:
-    """A stack whose workers wait for an image that never comes, and all its processes."""
+    """A stack whose worker waits for an image that never arrives, and all its processes."""
     if not Path("/proc/self/stat").exists():
         pytest.skip("processes are found in /proc")
     with StackProcess() as stack, ApiClient(stack.url, stack.api_key) as client:
         client.submit((STORE, [images.script("/never.jpg", stalled(picture))]))
         assert images.wait_for_requests(1, timeout=END_SECONDS)
         processes = tree(stack.pid)
-        # The launcher, the stack, and workers of authorize, submit, process and status.
+        # The launcher, the stack, and one worker each of authorize, submit, process and status.
         assert len(processes) >= 6
         yield stack, processes
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything_in_order(busy: tuple[StackProcess, set[int]], number: signal.Signals) -> None:
+def test_a_signal_ends_every_process_and_cleans_up(busy: tuple[StackProcess, set[int]], number: signal.Signals) -> None:
     stack, processes = busy
 
     assert stack.stop(number) == 0
@@ -67,12 +67,12 @@ def test_a_signal_ends_everything_in_order(busy: tuple[StackProcess, set[int]], 
     assert "Traceback" not in stack.output
 
 
-def test_an_interrupt_from_the_keyboard_is_for_whoever_started_the_stack(stack: StackProcess) -> None:
-    # A terminal interrupts its own session alone; the stack is then ended in order.
+def test_the_stack_runs_in_its_own_session_so_that_ctrl_c_reaches_only_its_starter(stack: StackProcess) -> None:
+    # A terminal interrupts only its own session; whoever started the stack then ends it properly.
     assert os.getsid(stack.pid) == stack.pid
 
 
-def test_nothing_is_left_when_the_launcher_is_killed(busy: tuple[StackProcess, set[int]]) -> None:
+def test_killing_the_launcher_leaves_nothing_behind(busy: tuple[StackProcess, set[int]]) -> None:
     stack, processes = busy
 
     assert stack.stop(signal.SIGKILL) == -signal.SIGKILL
@@ -80,7 +80,7 @@ def test_nothing_is_left_when_the_launcher_is_killed(busy: tuple[StackProcess, s
     wait_until(lambda: not alive(processes) and not stack.log.parent.exists(), END_SECONDS)
 
 
-def test_a_stack_that_ends_by_itself_is_told(busy: tuple[StackProcess, set[int]]) -> None:
+def test_a_stack_that_ends_unexpectedly_is_reported(busy: tuple[StackProcess, set[int]]) -> None:
     stack, processes = busy
     (inner,) = (
         process for process in processes if b"local.stack.stack" in Path(f"/proc/{process}/cmdline").read_bytes()
@@ -101,12 +101,12 @@ def test_two_stacks_run_side_by_side(
         jobs = [client.submit((STORE, [url])), other.submit((STORE, [url]))]
 
         assert client.wait(jobs[0], END_SECONDS)["status"] == other.wait(jobs[1], END_SECONDS)["status"] == "completed"
-        # Neither knows the other's.
+        # Neither knows the other's job.
         assert client.get("/api/status", jobid=jobs[1]).status_code == 400
         assert other.get("/api/status", jobid=jobs[0]).status_code == 400
 
 
-def test_a_port_in_use_is_one_line(stack: StackProcess) -> None:
+def test_a_port_in_use_is_reported_in_one_line(stack: StackProcess) -> None:
     port = stack.url.rpartition(":")[2]
 
     refused = serve("--port", port)
@@ -125,7 +125,7 @@ def test_a_port_in_use_is_one_line(stack: StackProcess) -> None:
         (["--port", "0", "--parameter", "Architecture"], "NAME=VALUE"),
     ],
 )
-def test_what_cannot_be_served_is_one_line_too(arguments: list[str], text: str) -> None:
+def test_wrong_arguments_are_reported_in_one_line(arguments: list[str], text: str) -> None:
     refused = serve(*arguments)
 
     assert (refused.returncode, refused.stdout) == (1, "")
@@ -133,12 +133,12 @@ def test_what_cannot_be_served_is_one_line_too(arguments: list[str], text: str) 
     assert text in refused.stderr
 
 
-def test_a_stack_that_cannot_start_shows_why() -> None:
+def test_a_stack_that_cannot_start_reports_the_reason() -> None:
     with pytest.raises(StackError, match="no parameter Nonsense"), StackProcess(parameters={"Nonsense": "1"}):
         pass
 
 
-def test_functions_that_do_not_start_show_why(tmp_path: Path) -> None:
+def test_a_function_that_cannot_start_is_reported_with_its_error(tmp_path: Path) -> None:
     for name in ("docs", "layers", "store_master.csv"):
         (tmp_path / name).symlink_to(ROOT / name)
     for name in ("functions", "infra"):
@@ -152,14 +152,14 @@ def test_functions_that_do_not_start_show_why(tmp_path: Path) -> None:
     assert "No module named 'nowhere_to_be_found'" in str(raised.value)
 
 
-def test_what_is_printed_can_be_pasted(stack: StackProcess) -> None:
+def test_the_printed_command_can_be_pasted_into_a_shell(stack: StackProcess) -> None:
     lines = stack.output.splitlines()
 
     assert lines[-1] == "ready"
     assert f"URL   {stack.url}" in stack.output
     assert stack.api_key in stack.output
     (command,) = (line.removeprefix("Try   ") for line in lines if line.startswith("Try"))
-    # The contract's example has images on the internet: the shell need only read the line as it is meant.
+    # The example's images are on the internet, so the shell only parses the line and does not send it.
     words = subprocess.run(["sh", "-c", command.replace("curl ", "printf '%s\\n' ", 1)], capture_output=True, text=True)
     url, *options = words.stdout.splitlines()
     assert url == f"{stack.url}/api/submit"
@@ -167,11 +167,11 @@ def test_what_is_printed_can_be_pasted(stack: StackProcess) -> None:
     assert json.loads(options[-1])["count"] == 1
 
 
-def test_the_state_is_kept_over_restarts(tmp_path: Path, images: ImageServer, picture: bytes) -> None:
+def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, picture: bytes) -> None:
     state = tmp_path / "state"
     url, slow = images.add("/a.jpg", picture), images.script("/slow.jpg", stalled(picture))
 
-    # GIVEN a stack with a key of another client, a job that has ended and one that goes on
+    # GIVEN a stack with a key of another client, a job that has ended and one that is ongoing
     with StackProcess(state_dir=state) as first:
         ApiKeysTable(first.client("dynamodb"), first.table_name).issue("other-key", "other")
         with ApiClient(first.url, "other-key") as client:
@@ -179,17 +179,17 @@ def test_the_state_is_kept_over_restarts(tmp_path: Path, images: ImageServer, pi
             assert client.wait(ended, END_SECONDS)["status"] == "completed"
             ongoing = client.submit((STORE, [url]), (STORE, [slow]))
             assert images.wait_for_requests(1, path="/slow.jpg", timeout=END_SECONDS)
-        # AND nobody else can use its state meanwhile
+        # AND a second stack that is refused its state directory meanwhile
         refused = serve("--port", "0", "--state-dir", str(state))
         assert refused.returncode == 1
         assert "another stack uses the state directory" in refused.stderr
 
-    # WHEN it ends in the middle and starts again, on another port and with another parameter
+    # WHEN it ends in the middle of a job and starts again, on another port and with another parameter
     images.add("/slow.jpg", picture)
     with StackProcess(state_dir=state, parameters={"DelayMaxSeconds": "0.2"}) as second:
         assert second.url != first.url
         with ApiClient(second.url, "other-key") as client:
-            # THEN what has ended is there, what was under way goes on at once, and there is room for more
+            # THEN the ended job is still there, the ongoing one continues at once, and new jobs are accepted
             assert client.get("/api/status", jobid=ended).json()["status"] == "completed"
             assert [row["perimeter"] for row in client.results(ended)] == [420, 420]
             assert client.wait(ongoing, END_SECONDS)["status"] == "completed"

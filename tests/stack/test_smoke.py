@@ -1,4 +1,4 @@
-"""``make smoke`` on the embedded stack; the example's images come from this machine."""
+"""``make smoke`` against the embedded stack; the example's images come from this machine."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from local.stack.process import StackProcess
 from tools import smoke
 
 
-def test_the_embedded_stack_keeps_the_contract(
+def test_the_embedded_stack_fulfills_the_contract(
     stack: StackProcess, images: ImageServer, picture: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images.add("/2.jpg", picture)
@@ -24,7 +24,7 @@ def test_the_embedded_stack_keeps_the_contract(
     assert "ok    the job's results: 420, 420, 420" in output
 
 
-def test_images_that_cannot_be_had_are_no_fault_of_the_stage(
+def test_images_that_cannot_be_downloaded_do_not_count_against_the_stage(
     stack: StackProcess, images: ImageServer, picture: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images.add("/3.jpg", picture)
@@ -38,7 +38,7 @@ def test_images_that_cannot_be_had_are_no_fault_of_the_stage(
     assert "ok    the job's results: http_status, 420, 420" in output
 
 
-def test_a_wrong_key_is_a_failure(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_key_fails_the_check(stack: StackProcess, capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.main([stack.url, "a-wrong-key"]) == 1
 
     lines = capsys.readouterr().out.splitlines()
