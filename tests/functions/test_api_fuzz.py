@@ -1,7 +1,7 @@
-"""The API against its own description: what schemathesis makes of docs/openapi.json, sent to the deployed handlers.
+"""The API against its own description: schemathesis draws requests from docs/openapi.json for the deployed handlers.
 
-FUZZ_CASES is the least number of requests, FUZZ_SEED what they are drawn from, FUZZ_SECONDS when it stops at the
-latest; `make fuzz` raises the first.
+FUZZ_CASES is the minimum number of requests, FUZZ_SEED their seed, FUZZ_SECONDS the maximum time. `make fuzz` sets the
+first two.
 """
 
 import json
@@ -46,7 +46,7 @@ def gateway(load: Callable[[str], ModuleType]) -> Gateway:
 
 @pytest.fixture
 def jobs(load: Callable[[str], ModuleType], environment: str, gateway: Gateway) -> dict[str, str]:
-    """A job of each kind, its id by its status."""
+    """The IDs of one job per status."""
     submit, process = load("submit"), load("process")
     with ImageServer() as server:
         server.add("/a.png", make_image(Format.PNG, 64, 48))
@@ -66,7 +66,7 @@ def jobs(load: Callable[[str], ModuleType], environment: str, gateway: Gateway) 
 
 
 class Quiet(WSGIRequestHandler):
-    """Requests are counted, not told."""
+    """Logs nothing; the gateway counts the requests."""
 
     def log(self, *_: object) -> None:
         pass
@@ -84,20 +84,20 @@ def url(gateway: Gateway) -> Iterator[str]:
 
 
 def described(url: str, jobs: dict[str, str], seed: int) -> Any:
-    """Return the description with what schemathesis is to make of it."""
+    """Return the description with settings for schemathesis."""
     ApiKeysTable(boto3.client("dynamodb"), TABLE).issue(KEY, CLIENT)
     settings = {
         "seed": seed,
         "base-url": url,
         "headers": {"x-api-key": KEY},
         "continue-on-failure": True,
-        # For each operation, in each of the phases that draw; the boundaries of the schemas come on top.
-        # The simplest operations have no more than that to draw.
+        # Per operation and phase that draws; the boundaries of the schemas come on top. The simplest operations have
+        # no more than 200 different cases.
         "generation": {"max-examples": min(200, -(-CASES // (3 * OPERATIONS))), "no-shrink": True},
         "checks": {
-            # An HTTP API answers 404 to a method that is none of a path's, not 405.
+            # An HTTP API returns 404 for a method that a path does not have, not 405.
             "unsupported_method": {"enabled": False},
-            # What JSON Schema cannot say: count is the number of visits, and lengths are in bytes.
+            # JSON Schema cannot express that count is the number of visits, or that lengths are in bytes.
             "positive_data_acceptance": {"enabled": False},
         },
     }
@@ -111,7 +111,7 @@ def described(url: str, jobs: dict[str, str], seed: int) -> Any:
 
 
 def meaningful(case: Any, job: str | None) -> Any:
-    """Have a case that keeps the rules get beyond them: with as many visits as it says, and of a job that is there."""
+    """Change a valid case so that it is not refused: set count to the number of visits, and use an existing job."""
     if case.meta is None or case.meta.generation.mode is GenerationMode.NEGATIVE:
         return case
     if isinstance(case.body, dict) and "visits" in case.body:
@@ -124,7 +124,7 @@ def meaningful(case: Any, job: str | None) -> Any:
 
 
 def failures(schema: Any, until: float) -> Iterator[str]:
-    """Run the examples, boundaries and drawn cases of every operation; yield what was answered wrongly, and to what."""
+    """Run the examples, boundaries and drawn cases of every operation; yield each wrong response with its request."""
     stream = from_schema(schema).execute()
     for happened in stream:
         if time.monotonic() > until:
@@ -142,22 +142,24 @@ def failures(schema: Any, until: float) -> Iterator[str]:
 
 
 @pytest.mark.fuzz
-def test_no_request_gets_an_answer_that_is_not_described(
+def test_every_response_is_described(
     url: str, jobs: dict[str, str], gateway: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     until = time.monotonic() + SECONDS
     found: list[str] = []
-    # Seed by seed, until there were enough.
+    # Seed by seed, until there were enough requests.
     for seed in count(SEED):
         found += failures(described(url, jobs, seed), until)
         if found or len(gateway.statuses) >= CASES or time.monotonic() > until:
             break
     counts = Counter(gateway.statuses)
     with capsys.disabled():
-        print(f"\nAPI, seeds from {SEED}: {counts.total()} requests; answers by status: {dict(sorted(counts.items()))}")
+        print(
+            f"\nAPI, seeds from {SEED}: {counts.total()} requests; responses by status: {dict(sorted(counts.items()))}"
+        )
 
     assert not found, "\n\n".join(found)
     assert counts.total() >= CASES
     assert max(counts) < 500
-    # It got beyond refusals.
+    # Some requests were not refused.
     assert {200, 201, 202, 400, 404, 409} <= counts.keys()

@@ -1,4 +1,4 @@
-"""The authorizer, and the scopes that handlers enforce: who is let in, and the audit line of every refusal."""
+"""The authorizer, and the scopes that handlers enforce: who is allowed in, and the audit line of every refusal."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def authorize(load: Load, context: Context, headers: dict[str, str]) -> Any:
     ],
     ids=["chosen", "made"],
 )
-def test_two_live_keys_of_one_client_are_let_in_side_by_side(
+def test_two_live_keys_of_one_client_are_both_accepted(
     load: Load, context: Context, key: str, found: dict[str, str]
 ) -> None:
     assert authorize(load, context, {"x-api-key": key}) == {"isAuthorized": True, "context": found}
@@ -65,23 +65,23 @@ def test_two_live_keys_of_one_client_are_let_in_side_by_side(
         (MADE[:-1] + ("0" if MADE[-1] != "0" else "1"), {"reason": "malformed"}),
         (" live", {"reason": "malformed"}),
         ("live,live", {"reason": "unknown"}),
-        ("nobodys", {"reason": "unknown"}),
+        ("unissued", {"reason": "unknown"}),
         ("LIVE", {"reason": "unknown"}),
         (hash_key("live"), {"reason": "unknown"}),
         ("revoked", {"reason": "revoked", "client": "me", "key_id": "me.3"}),
         ("expired", {"reason": "expired", "client": "me", "key_id": "me.4"}),
     ],
-    # A drawn key may be no test's name: workers of pytest would not agree on it.
+    # A random key must not be part of a test's name: the workers of pytest would not agree on it.
     ids=range(11),
 )
-def test_any_other_key_is_refused_and_the_audit_line_names_what_is_known_of_it(
+def test_any_other_key_is_refused_and_the_audit_line_says_why(
     load: Load, context: Context, caplog: pytest.LogCaptureFixture, key: str, audit: dict[str, str]
 ) -> None:
     assert authorize(load, context, {"x-api-key": key}) == {"isAuthorized": False}
     assert audit_lines(caplog) == [{"request": REQUEST} | audit]
 
 
-def test_no_header_at_all_is_refused(load: Load, context: Context) -> None:
+def test_a_missing_header_is_refused(load: Load, context: Context) -> None:
     assert authorize(load, context, {}) == {"isAuthorized": False}
 
 
@@ -89,12 +89,12 @@ def test_no_header_at_all_is_refused(load: Load, context: Context) -> None:
 def test_neither_a_key_nor_its_hash_reaches_the_log(
     load: Load, context: Context, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sent = [MADE, "revoked", "expired", "nobodys-very-own-key", "rpk_with-a-typing-error"]
+    sent = [MADE, "revoked", "expired", "a-key-that-was-never-issued", "rpk_with-a-typing-error"]
     for key in sent:
         authorize(load, context, {"x-api-key": key})
     logged = str([vars(record) for record in caplog.records])
     assert len(caplog.records) == len(sent)
-    # "revoked" and "expired" are also what the line says of them.
+    # "revoked" and "expired" are also the reasons in the line.
     secrets = [key for key in sent if key not in {"revoked", "expired"}] + [hash_key(key) for key in sent]
     assert not [secret for secret in secrets if secret in logged]
 
@@ -110,7 +110,7 @@ def test_neither_a_key_nor_its_hash_reaches_the_log(
         ("status", "/api/jobs/1/results", "submit", "read"),
     ],
 )
-def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
+def test_a_key_without_the_scope_gets_403_and_an_audit_line(
     load: Load,
     context: Context,
     caplog: pytest.LogCaptureFixture,
@@ -123,7 +123,7 @@ def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
     sent["requestContext"]["authorizer"]["lambda"] |= {"scopes": scopes, "client": "me", "key_id": "me.7"}
 
     module = load(function)
-    # Lines of the package go straight to the function's own log.
+    # In a function, the package's log lines do not reach the root logger, which caplog listens to.
     logging.getLogger("retail_pulse.api.router").addHandler(caplog.handler)
     answer = module.handler(sent, context)
     logging.getLogger("retail_pulse.api.router").removeHandler(caplog.handler)
@@ -136,7 +136,7 @@ def test_a_key_without_the_scope_is_a_403_with_an_audit_line(
     assert audit_lines(caplog) == [{"request": request, "reason": f"lacks the scope {lacking}"} | names]
 
 
-def test_an_admin_key_may_use_every_route(load: Load, context: Context) -> None:
+def test_an_admin_key_can_use_every_route(load: Load, context: Context) -> None:
     for function, code in (("submit", 201), ("status", 400)):
         sent = event(function)
         sent["requestContext"]["authorizer"]["lambda"]["scopes"] = "admin"
@@ -144,8 +144,8 @@ def test_an_admin_key_may_use_every_route(load: Load, context: Context) -> None:
 
 
 @pytest.mark.parametrize("client", ["", "you#1", "JOB", "a\nb"])
-def test_a_client_that_cannot_be_is_served_nothing(load: Load, context: Context, client: str) -> None:
-    # Only a fault of the authorizer could bring it here: no client is to blame.
+def test_an_invalid_client_name_from_the_authorizer_is_a_500(load: Load, context: Context, client: str) -> None:
+    # Only a bug in the authorizer could pass it on, so it is not the client's error.
     for function in ("submit", "status"):
         sent = event(function)
         sent["requestContext"]["authorizer"]["lambda"]["client"] = client

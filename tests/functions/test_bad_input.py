@@ -1,4 +1,4 @@
-"""Bad input: GIVEN an event as API Gateway makes it of what no client should send, THEN a 4xx that names the rule."""
+"""Bad input: GIVEN the event of a bad request, THEN the response is a 4xx that names the rule."""
 
 import base64
 import codecs
@@ -22,13 +22,13 @@ GOOD = json.dumps({"count": 1, "visits": [VISIT]})
 
 def ask(module: ModuleType, sent: dict[str, Any]) -> tuple[int, Any]:
     answer = module.handler(sent, Context())
-    # What Lambda hands on is JSON in UTF-8.
+    # Lambda sends the response as JSON in UTF-8.
     json.dumps(answer, ensure_ascii=False).encode()
     return answer["statusCode"], json.loads(answer["body"])
 
 
 def post(module: ModuleType, body: str | bytes, path: str = "/api/submit", **headers: str) -> tuple[int, Any]:
-    """Send a POST; bytes arrive in Base64, as all but JSON and text does."""
+    """Send a POST; bytes arrive in Base64, like every body that is neither JSON nor text."""
     sent = event("submit") | {"rawPath": path, "isBase64Encoded": isinstance(body, bytes)}
     sent["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
     sent["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -50,7 +50,7 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
     ("[" * 100_000, "body is not JSON: nested too deeply at line 1 column"),
     ('{"count":' + "1" * 100_000 + "}", "body is not JSON: number out of range at line 1 column"),
     (" " * 6_000_000, "body is not JSON: EOF while parsing a value at line 1 column 6000000"),
-    # Python's JSON, with which Lambda reads the event, makes a lone surrogate of the escape of one.
+    # Lambda parses the event with Python's json, which turns an escaped lone surrogate into a real one.
     (GOOD.replace("now", "\ud800"), "body is not JSON: invalid UTF-8 at line 1 column"),
     (GOOD.replace("now", "\\ud800"), "body is not JSON: lone surrogate at line 1 column"),
     (GOOD.replace("now", "\x00"), "body is not JSON: control character"),
@@ -66,7 +66,7 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
 ]
 
 
-def test_a_body_that_cannot_be_read_is_a_400_with_the_place_and_the_rule(load: Load) -> None:
+def test_an_unreadable_body_is_a_400_with_the_place_and_the_rule(load: Load) -> None:
     submit = load("submit")
     for body, error in UNREADABLE:
         code, answer = post(submit, body)
@@ -74,7 +74,7 @@ def test_a_body_that_cannot_be_read_is_a_400_with_the_place_and_the_rule(load: L
         assert answer["error"].startswith(error)
 
 
-def test_a_body_that_is_not_the_base64_it_is_said_to_be_is_a_400(load: Load) -> None:
+def test_invalid_base64_is_a_400(load: Load) -> None:
     submit = load("submit")
     for body in ("!!!!", "aGk", "é", "e30=\n", "\ud800"):
         sent = event("submit") | {"body": body, "isBase64Encoded": True}
@@ -90,7 +90,7 @@ def test_a_compressed_body_is_a_415(load: Load) -> None:
         assert len(answer["error"]) < 120
 
 
-def test_a_body_that_says_that_it_is_not_compressed_is_taken(load: Load) -> None:
+def test_an_identity_encoding_is_accepted(load: Load) -> None:
     submit = load("submit")
     for encoding in ("", "identity", " Identity"):
         assert post(submit, GOOD, content_encoding=encoding)[0] == 201
@@ -111,7 +111,7 @@ def test_the_content_type_does_not_matter(load: Load) -> None:
         ("MAX_JOB_IMAGES", 2, 400, "visits has 3 images in total; the limit is 2"),
     ],
 )
-def test_a_job_beyond_a_limit_of_the_stage_is_refused_with_the_limit(
+def test_a_job_beyond_a_limit_of_the_stage_is_refused_and_the_limit_named(
     load: Load, monkeypatch: pytest.MonkeyPatch, variable: str, limit: int, code: int, error: str
 ) -> None:
     body = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).ljust(231)
@@ -120,8 +120,8 @@ def test_a_job_beyond_a_limit_of_the_stage_is_refused_with_the_limit(
     assert post(load("submit"), body.encode()) == (code, {"error": error})
 
 
-def test_what_is_accepted_never_fails_later_whatever_its_characters(load: Load, environment: str) -> None:
-    # GIVEN a job of texts that other systems trip over, of a store that is known and of one that is not
+def test_an_accepted_job_never_fails_later_because_of_its_characters(load: Load, environment: str) -> None:
+    # GIVEN a job with control characters and other odd texts, for a known store and for unknown ones
     texts = [
         "\x00",
         "a\x00#STORE",
@@ -141,12 +141,12 @@ def test_what_is_accepted_never_fails_later_whatever_its_characters(load: Load, 
     assert code == 201
     job = answer["job_id"]
 
-    # WHEN it is read before and after it was processed
+    # WHEN it is read before and after it is processed
     for expected in ("pending", "failed"):
         code, answer = get(status, f"/api/jobs/{job}/results", limit="1000")
         assert code == 200
         rows = schemas.ResultList.model_validate(answer).results
-        # THEN every text is what it was
+        # THEN every text is unchanged
         assert [row.visit_time for row in rows if row.image == 0] == [visit["visit_time"] for visit in visits]
         assert [row.store_id for row in rows if row.image == 0] == [visit["store_id"] for visit in visits]
         assert {row.outcome for row in rows} == {expected}
@@ -167,7 +167,7 @@ def test_an_idempotency_key_that_breaks_the_rule_is_a_400(load: Load) -> None:
         assert post(submit, GOOD, idempotency_key=key) == (400, refusal)
 
 
-def test_any_other_is_one_key_however_it_looks(load: Load) -> None:
+def test_any_other_key_is_valid(load: Load) -> None:
     submit = load("submit")
     for key in ("x" * 255, "#", "a,b", "JOB#me#1", "'\"\\"):
         first = post(submit, GOOD, idempotency_key=key)
@@ -180,27 +180,27 @@ def test_any_other_is_one_key_however_it_looks(load: Load) -> None:
 ODD_NUMBERS = ["", " 1", "+1", "-1", "1,0", "1e3", "0x1", "1_0", "١", "１", "9" * 400, "1,1", "null", "\x00", "\ud800"]
 
 
-def test_a_status_of_what_is_no_job_is_400_and_empty_as_the_contract_has_it(load: Load) -> None:
+def test_the_status_of_an_invalid_job_id_is_400_and_empty_as_the_contract_requires(load: Load) -> None:
     status = load("status")
     for job in (*ODD_NUMBERS, "1.0", "0", "1,2", str(2**53)):
         assert get(status, "/api/status", jobid=job) == (400, {})
 
 
-def test_a_limit_that_is_none_is_a_400_that_names_it(load: Load) -> None:
+def test_an_invalid_limit_is_a_400_that_names_it(load: Load) -> None:
     status = load("status")
     for limit in (*ODD_NUMBERS, "1.0", "0", "1001"):
         code, answer = get(status, "/api/jobs/1/results", limit=limit)
         assert (code, answer["detail"]) == (400, "limit must be an integer from 1 to 1,000")
 
 
-def test_a_cursor_that_is_none_is_a_400_that_names_it(load: Load) -> None:
+def test_an_invalid_cursor_is_a_400_that_names_it(load: Load) -> None:
     status = load("status")
     for cursor in (*ODD_NUMBERS, "1", ".", "1.", ".1", "1.1.1", "1.-1", "0.0,0.0", "0.1000000"):
         code, answer = get(status, "/api/jobs/1/results", cursor=cursor)
         assert (code, answer["detail"]) == (400, "cursor is not one that this API gave out")
 
 
-def test_a_cursor_beyond_the_end_finds_nothing(load: Load) -> None:
+def test_a_cursor_beyond_the_end_returns_an_empty_page(load: Load) -> None:
     _, answer = post(load("submit"), GOOD)
     found = get(load("status"), f"/api/jobs/{answer['job_id']}/results", cursor="999999.999999")
     assert found == (200, {"results": [], "next_cursor": None})
@@ -209,7 +209,7 @@ def test_a_cursor_beyond_the_end_finds_nothing(load: Load) -> None:
 # ------------------------------------------------------------------ paths
 
 
-NO_PATHS = [
+UNKNOWN_PATHS = [
     "", "/", "//", "//api/submit", "/api//submit", "/api/submit//", "/api/./submit", "/api/x/../submit",
     "/api/submit/x", "/api/%2e/submit", "/api%2Fsubmit", "/API/submit", "/api/submit\n", "/api/submit\x00",
     "/api/submit;x=1", "/api/ü", "/api/\ud800", "/api/" + "x" * 8000, "/api/jobs//retry", "/api/jobs/1/retry/x",
@@ -217,9 +217,9 @@ NO_PATHS = [
 ]  # fmt: skip
 
 
-def test_a_path_that_is_none_is_a_404_that_repeats_it_printably(load: Load) -> None:
+def test_an_unknown_path_is_a_404_that_names_it_in_printable_characters(load: Load) -> None:
     submit, status = load("submit"), load("status")
-    for code, answer in (ask for path in NO_PATHS for ask in (post(submit, GOOD, path), get(status, path))):
+    for code, answer in (ask for path in UNKNOWN_PATHS for ask in (post(submit, GOOD, path), get(status, path))):
         problem = schemas.Problem.model_validate(answer)
         assert code == problem.status == 404
         assert re.fullmatch("(POST|GET) .* is not a route of this API|no such job", problem.detail)
@@ -227,7 +227,7 @@ def test_a_path_that_is_none_is_a_404_that_repeats_it_printably(load: Load) -> N
         assert len(problem.detail) < 250
 
 
-def test_a_job_in_a_path_that_is_none_is_a_404(load: Load) -> None:
+def test_an_invalid_job_id_in_a_path_is_a_404(load: Load) -> None:
     submit, status = load("submit"), load("status")
     for job in (*filter(None, ODD_NUMBERS), "%31", "1%2F2", "a.b", "{x}", "<x>", "1\n"):
         answers = [get(status, f"/api/jobs/{job}"), get(status, f"/api/jobs/{job}/results")]

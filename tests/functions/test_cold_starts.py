@@ -1,4 +1,4 @@
-"""What a cold start leaves behind, and what an invocation then makes no more."""
+"""What a cold start prepares, and what an invocation therefore does not create again."""
 
 import gc
 import json
@@ -17,13 +17,13 @@ from tests.functions.test_functions import messages
 Load = Callable[[str], ModuleType]
 
 
-def test_the_collector_seldom_walks_over_a_large_body(load: Load) -> None:
+def test_the_garbage_collector_rarely_walks_a_large_body(load: Load) -> None:
     load("submit")
     assert gc.get_threshold()[0] >= 100_000
     assert gc.get_freeze_count() > 1000
 
 
-def test_an_invocation_makes_neither_a_client_nor_an_adapter_nor_a_second_connection(
+def test_an_invocation_creates_no_client_no_adapter_and_no_second_connection(
     load: Load, environment: str, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit, process = load("submit"), load("process")
@@ -39,7 +39,7 @@ def test_an_invocation_makes_neither_a_client_nor_an_adapter_nor_a_second_connec
             assert process.handler(sent, context) == {"batchItemFailures": []}
 
     def fail(*_: object, **__: object) -> None:
-        raise AssertionError("made in an invocation")
+        raise AssertionError("created in an invocation")
 
     with ImageServer() as server:
         server.add("/a.png", make_image(Format.PNG, 64, 48))

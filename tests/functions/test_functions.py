@@ -1,4 +1,4 @@
-"""The four handlers: GIVEN a recorded event, WHEN the handler is called, THEN this is what AWS gets."""
+"""The handlers: GIVEN a recorded event, WHEN the handler is called, THEN this is what it returns to AWS."""
 
 import base64
 import json
@@ -39,9 +39,7 @@ def messages(url: str) -> dict[str, Any]:
     return {"Records": [record | {"messageId": m["MessageId"], "body": m["Body"]} for m in found]}
 
 
-def test_a_job_goes_through_all_functions_to_its_measured_perimeter(
-    load: Load, environment: str, context: Context
-) -> None:
+def test_a_job_passes_through_all_functions_and_is_measured(load: Load, environment: str, context: Context) -> None:
     submit, process, status = load("submit"), load("process"), load("status")
     with ImageServer() as server:
         server.add("/a.png", make_image(Format.PNG, 64, 48))
@@ -97,12 +95,12 @@ def test_a_failed_job_names_only_the_stores_that_failed(load: Load, environment:
 
 
 @pytest.mark.parametrize("path", ["/api/submit", "/api/submit/"])
-def test_a_wrong_body_is_a_400_with_and_without_a_slash(load: Load, context: Context, path: str) -> None:
+def test_a_wrong_body_is_a_400_with_and_without_a_trailing_slash(load: Load, context: Context, path: str) -> None:
     sent = event("submit") | {"body": '{"count":1,"visits":[{"store_id":"S"}]}', "rawPath": path}
     assert call(load("submit"), sent, context) == (400, {"error": "visits[0].image_url is missing"})
 
 
-def test_an_absent_body_is_a_400(load: Load, context: Context) -> None:
+def test_a_missing_body_is_a_400(load: Load, context: Context) -> None:
     sent = event("submit")
     del sent["body"]
     assert call(load("submit"), sent, context)[0] == 400
@@ -122,7 +120,7 @@ def test_a_key_without_the_scope_is_a_403(load: Load, context: Context) -> None:
 
 @pytest.mark.parametrize("kind", [StorageUnavailableError, ThrottledError])
 @pytest.mark.parametrize(("function", "method"), [("submit", "put_chunks"), ("status", "job")])
-def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
+def test_unavailable_storage_is_a_503_whose_reason_is_only_in_the_log(
     kind: type[StorageUnavailableError],
     function: str,
     method: str,
@@ -136,7 +134,7 @@ def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
 
     monkeypatch.setattr(JobsTable, method, refuse)
     module = load(function)
-    # Lines of the package go straight to the function's own log.
+    # In a function, the package's log lines do not reach the root logger, which caplog listens to.
     logger = logging.getLogger("retail_pulse.api.router")
     logger.addHandler(caplog.handler)
     try:
@@ -149,7 +147,7 @@ def test_storage_that_does_not_answer_is_a_503_whose_reason_the_log_alone_has(
     assert record.__dict__["request"] == event(function)["requestContext"]["requestId"]
 
 
-def test_an_unexpected_error_is_a_500_that_tells_nothing(
+def test_an_unexpected_error_is_a_500_that_reveals_nothing(
     load: Load, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -162,7 +160,7 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(
 @pytest.mark.parametrize(
     "query", [{}, {"jobid": ""}, {"jobid": "x"}, {"jobid": "1"}, {"jobid": "-1"}, {"jobid": "9" * 30}, {"jobid": "٣"}]
 )
-def test_a_status_of_no_job_is_400_and_empty(load: Load, context: Context, query: dict[str, str]) -> None:
+def test_the_status_of_an_unknown_job_is_400_and_empty(load: Load, context: Context, query: dict[str, str]) -> None:
     assert get("/api/status", context, load("status"), **query) == (400, {})
 
 
@@ -179,7 +177,9 @@ def test_a_status_of_no_job_is_400_and_empty(load: Load, context: Context, query
         ("/api/nothing", {}, 404),
     ],
 )
-def test_other_refusals_are_problems(load: Load, context: Context, path: str, query: dict[str, str], code: int) -> None:
+def test_refusals_outside_the_contract_are_problem_documents(
+    load: Load, context: Context, path: str, query: dict[str, str], code: int
+) -> None:
     found, answer = get(path, context, load("status"), **query)
     assert found == code == schemas.Problem.model_validate(answer).status
 
@@ -190,24 +190,24 @@ def test_health_needs_no_client(load: Load, context: Context) -> None:
     assert call(load("status"), sent, context) == (200, {"status": "ok"})
 
 
-def test_the_description_is_served_and_the_page_holds_it(load: Load, context: Context) -> None:
+def test_the_description_is_served_as_json_and_as_a_page(load: Load, context: Context) -> None:
     status = load("status")
     code, answer = get("/openapi.json", context, status)
     assert (code, answer["openapi"]) == (200, "3.1.0")
     page = status.handler(event("status") | {"rawPath": "/docs"}, context)
     assert page["headers"]["Content-Type"] == "text/html"
-    # Its route lets few requests through.
+    # Its route is throttled to one request per second.
     assert page["headers"]["Cache-Control"] == "public, max-age=3600"
     assert "Submit a job" in page["body"]
 
 
-def test_a_message_that_is_no_pointer_is_left_to_the_redrive_policy(load: Load, context: Context) -> None:
+def test_a_message_that_is_not_a_pointer_is_left_to_the_redrive_policy(load: Load, context: Context) -> None:
     sent = event("process")
     failures = [{"itemIdentifier": sent["Records"][0]["messageId"]}]
     assert load("process").handler(sent, context) == {"batchItemFailures": failures}
 
 
-def test_with_little_time_left_no_image_is_begun(load: Load, environment: str, context: Context) -> None:
+def test_no_image_is_started_when_little_time_is_left(load: Load, environment: str, context: Context) -> None:
     _, answer = call(load("submit"), event("submit"), context)
     context.milliseconds = 5_000
     assert load("process").handler(messages(environment), context) == {"batchItemFailures": []}

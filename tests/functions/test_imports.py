@@ -1,4 +1,4 @@
-"""What each handler imports at its cold start: a new package, or a heavy part of one, has to be written down here."""
+"""What each handler imports at its cold start: a new package, or a heavy part of one, must be listed here."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.sections.cold_start import FUNCTIONS, run
 
-# Parts of packages, and of Python's library, that cost more than most and serve few.
+# Expensive modules of packages and of Python's library, which few handlers need.
 HEAVY = (
     "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.event_handler.openapi.models",
     "aws_lambda_powertools.event_handler.openapi.swagger_ui", "aws_lambda_powertools.utilities.batch",
@@ -15,9 +15,9 @@ HEAVY = (
     "retail_pulse.api.schemas", "retail_pulse.api.submit_body", "retail_pulse.domain.chunks",
     "retail_pulse.measuring.fetch", "unittest", "xml.etree",
 )  # fmt: skip
-# Not third-party packages, or what a wheel registers of itself beside its package.
+# Not third-party packages; or modules that a wheel registers in addition to its package.
 NO_PACKAGES = {"app", "retail_pulse", "cython_runtime"}
-_LOOK = f"""
+_SCRIPT = f"""
 import json, sys
 before = set(sys.modules)
 import app
@@ -27,7 +27,7 @@ packages = {{name for name in packages if not name.startswith("_")}}
 print(json.dumps([sorted(packages), sorted(new & set({HEAVY!r}))]))
 """
 
-# What boto3 and Powertools bring along; a handler has no choice.
+# What boto3 and Powertools import in any case.
 AWS = {
     "aws_lambda_powertools", "boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six",
     "typing_extensions", "urllib3",
@@ -56,6 +56,6 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_handler_imports_what_is_written_down_and_no_more(function: str) -> None:
-    packages, heavy = (set(found) for found in json.loads(run(_LOOK, function)))
+def test_a_handler_imports_exactly_what_is_listed(function: str) -> None:
+    packages, heavy = (set(found) for found in json.loads(run(_SCRIPT, function)))
     assert (packages, heavy) == ALLOWED[function]

@@ -1,6 +1,6 @@
-"""Nothing of one client shows to another: every route is tried with another client's ids, cursors and names.
+"""Clients are isolated: every route is called with another client's IDs, cursors and idempotency keys.
 
-The routes are those of docs/openapi.json: a new one without an attempt here fails.
+The routes are those of docs/openapi.json; a new one without a test here fails.
 """
 
 import json
@@ -22,8 +22,8 @@ Answer = tuple[int, Any]
 OWNER, STRANGER = "owner", "stranger"
 NAME = "order-1"
 DESCRIPTION = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
-# An id that no client has a job of.
-NOBODYS = "9007199254740991"
+# A valid ID without a job.
+UNUSED = "9007199254740991"
 
 
 class Clients:
@@ -78,19 +78,19 @@ def retry(clients: Clients, job: str) -> Answer:
     return clients.call(STRANGER, "POST", f"/api/jobs/{job}/retry")
 
 
-# Of every route that takes a job's id: an attempt to have another client's job by it.
+# For each route with a job's ID: an attempt to reach another client's job with it.
 BY_JOB: dict[str, Callable[[Clients, str], Answer]] = {
     "GET /api/status": status,
     "GET /api/jobs/{job_id}": details,
     "GET /api/jobs/{job_id}/results": results,
     "POST /api/jobs/{job_id}/retry": retry,
 }
-# Routes that take no job's id, each with a test of its own below.
-OTHERS = {"POST /api/submit": "test_an_idempotency_key_is_its_clients_own"}
+# Routes without a job's ID, each with its own test below.
+OTHERS = {"POST /api/submit": "test_an_idempotency_key_belongs_to_its_client"}
 
 
 def routes(*, with_key: bool) -> set[str]:
-    """Return the routes of the description that want a key, or that want none."""
+    """Return the described routes that need a key, or those that do not."""
     return {
         f"{method.upper()} {path}"
         for path, operations in DESCRIPTION["paths"].items()
@@ -109,12 +109,12 @@ def items() -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: str(item["pk"]))
 
 
-def test_every_route_that_wants_a_key_is_tried() -> None:
+def test_every_route_that_needs_a_key_is_called() -> None:
     assert routes(with_key=True) == {*BY_JOB, *OTHERS}
     assert all(name in globals() for name in OTHERS.values())
 
 
-def test_routes_without_a_key_take_nothing_that_could_be_a_clients() -> None:
+def test_routes_without_a_key_have_no_parameters() -> None:
     for route in routes(with_key=False):
         method, path = route.split()
         assert not DESCRIPTION["paths"][path][method.lower()].get("parameters")
@@ -122,19 +122,19 @@ def test_routes_without_a_key_take_nothing_that_could_be_a_clients() -> None:
 
 
 @pytest.mark.parametrize("route", BY_JOB)
-def test_another_clients_job_is_as_if_there_were_none(clients: Clients, route: str) -> None:
+def test_another_clients_job_looks_like_a_job_that_does_not_exist(clients: Clients, route: str) -> None:
     before = items()
     code, answer = BY_JOB[route](clients, clients.job)
 
-    # The answer is the very one about a job that nobody has: not even that there is one can be told from it.
+    # The response is the same as for an ID without a job, so it does not even reveal that the job exists.
     assert (code, answer) in ((400, {}), (404, answer))
-    nobodys = json.loads(json.dumps(BY_JOB[route](clients, NOBODYS)).replace(NOBODYS, clients.job))
-    assert [code, answer] == nobodys
+    unknown = json.loads(json.dumps(BY_JOB[route](clients, UNUSED)).replace(UNUSED, clients.job))
+    assert [code, answer] == unknown
     assert items() == before
 
 
 @pytest.mark.parametrize("route", BY_JOB)
-def test_no_way_of_writing_an_id_leads_to_another_client(clients: Clients, route: str) -> None:
+def test_no_spelling_of_an_id_reaches_another_clients_job(clients: Clients, route: str) -> None:
     job = clients.job
     tricks = [
         f"{OWNER}#{job}",
@@ -150,38 +150,38 @@ def test_no_way_of_writing_an_id_leads_to_another_client(clients: Clients, route
     assert {BY_JOB[route](clients, trick)[0] for trick in [*tricks, f"0{job}", f"{job}.0"]} <= {400, 404}
 
 
-def test_an_idempotency_key_is_its_clients_own(clients: Clients) -> None:
-    # GIVEN the name that another client gave to its submission
+def test_an_idempotency_key_belongs_to_its_client(clients: Clients) -> None:
+    # GIVEN a submission with the idempotency key of another client's submission
     other_body = body("http://127.0.0.1:9/b.jpg")
     code, answer = clients.call(STRANGER, "POST", "/api/submit", body=other_body, name=NAME)
 
-    # THEN it says nothing of that submission, and gives a job of one's own
+    # THEN the response reveals nothing of that submission, and names a new job
     assert code == 201
     job = str(answer["job_id"])
     assert clients.call(STRANGER, "GET", "/api/status", jobid=job)[0] == 200
     assert clients.call(OWNER, "GET", "/api/status", jobid=job) == (400, {})
-    # AND the other client's submission is still found under it, as before
+    # AND the other client still gets its own job for that key
     again = clients.call(OWNER, "POST", "/api/submit", body=body("http://127.0.0.1:9/a.jpg"), name=NAME)
     assert again == (201, {"job_id": int(clients.job)})
     assert clients.call(OWNER, "POST", "/api/submit", body=other_body, name=NAME)[0] == 422
 
 
-def test_no_idempotency_key_can_be_made_to_look_like_anothers(clients: Clients) -> None:
+def test_no_idempotency_key_can_imitate_another_clients(clients: Clients) -> None:
     for name in (f"{OWNER}#{NAME}", f"#{NAME}", f"{NAME}#IDEMPOTENCY"):
         code, answer = clients.call(STRANGER, "POST", "/api/submit", body=body("http://127.0.0.1:9/b.jpg"), name=name)
         assert (code, str(answer["job_id"]) != clients.job) == (201, True)
 
 
-def test_a_cursor_is_a_position_and_with_anothers_there_are_only_rows_of_ones_own(clients: Clients) -> None:
+def test_another_clients_cursor_returns_no_rows_of_that_client(clients: Clients) -> None:
     _, answer = clients.call(STRANGER, "POST", "/api/submit", body=body("http://127.0.0.1:9/mine.jpg"))
     own = f"/api/jobs/{answer['job_id']}/results"
 
-    # It holds nothing but two numbers.
+    # A cursor is a position: only two numbers.
     assert re.fullmatch(r"[0-9]+\.[0-9]+", clients.cursor)
     code, page = clients.call(STRANGER, "GET", own, cursor=clients.cursor)
     assert code == 200
     assert [row["url"] for row in page["results"]] == ["http://127.0.0.1:9/mine.jpg"]
-    # Beyond the job's end there is nothing, whatever other jobs hold there.
+    # Beyond the job's end there are no rows, whatever other jobs have there.
     assert clients.call(STRANGER, "GET", own, cursor="7.0") == (200, {"results": [], "next_cursor": None})
 
 

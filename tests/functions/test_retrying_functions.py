@@ -1,4 +1,4 @@
-"""Idempotency keys, the retry route and the schedule: what the handlers answer to the events that AWS sends."""
+"""Idempotency keys, the retry route and the schedule: how the handlers respond to the events that AWS sends."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def post(
 
 
 def deliver(process: ModuleType, url: str, context: Context) -> int:
-    """Hand over what is in the queue, acknowledge what was processed, and return how many messages there were."""
+    """Process the messages in the queue, delete them, and return how many there were."""
     sqs = boto3.client("sqs")
     found = sqs.receive_message(
         QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
@@ -73,7 +73,9 @@ def is_problem(answer: Any, status: int, text: str) -> bool:
 # ------------------------------------------------------------------ Idempotency-Key
 
 
-def test_the_same_key_and_body_is_the_same_job_and_one_message(load: Load, environment: str, context: Context) -> None:
+def test_the_same_key_and_body_return_the_same_job_and_send_one_message(
+    load: Load, environment: str, context: Context
+) -> None:
     submit = load("submit")
     first, second = post(submit, context, name="order-1"), post(submit, context, name="order-1")
     assert first[0] == second[0] == 201
@@ -90,7 +92,7 @@ def test_the_same_key_with_another_body_is_a_422(load: Load, context: Context) -
     assert "another body" in answer["error"]
 
 
-def test_a_key_is_its_clients_own(load: Load, context: Context) -> None:
+def test_a_key_belongs_to_its_client(load: Load, context: Context) -> None:
     submit = load("submit")
     mine = post(submit, context, name="order-1")
     yours = post(submit, context, name="order-1", body=job_body("http://127.0.0.1:9/2.png"), client="you")
@@ -99,12 +101,12 @@ def test_a_key_is_its_clients_own(load: Load, context: Context) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "with space", "ä", "x" * 256])
-def test_a_key_that_is_none_is_a_400_that_names_the_header(load: Load, context: Context, key: str) -> None:
+def test_an_invalid_key_is_a_400_that_names_the_header(load: Load, context: Context, key: str) -> None:
     code, answer = post(load("submit"), context, name=key)
     assert (code, answer) == (400, {"error": "header Idempotency-Key must be 1 to 255 visible ASCII characters"})
 
 
-def test_a_wrong_body_takes_no_key(load: Load, context: Context) -> None:
+def test_a_wrong_body_does_not_use_up_its_key(load: Load, context: Context) -> None:
     submit = load("submit")
     assert post(submit, context, body="{}", name="order-1")[0] == 400
     assert post(submit, context, name="order-1")[0] == 201
@@ -113,7 +115,7 @@ def test_a_wrong_body_takes_no_key(load: Load, context: Context) -> None:
 # ------------------------------------------------------------------ POST /api/jobs/{job_id}/retry
 
 
-def test_a_retry_measures_what_had_failed(load: Load, environment: str, context: Context) -> None:
+def test_a_retry_measures_only_failed_images(load: Load, environment: str, context: Context) -> None:
     submit, process, status = load("submit"), load("process"), load("status")
     with ImageServer() as server:
         server.add("/good.png", make_image(Format.PNG, 64, 48))
@@ -130,7 +132,7 @@ def test_a_retry_measures_what_had_failed(load: Load, environment: str, context:
         assert (answer["job_id"], answer["run"]) == (str(job_id), 2)
         schemas.Reopened.model_validate(answer)
         deliver(process, environment, context)
-        # Sorted: the images of a chunk are downloaded at the same time, in no order.
+        # Sorted, since the images of a chunk are downloaded concurrently.
         assert sorted(request.path for request in server.requests) == ["/good.png", "/late.png", "/late.png"]
     sent = event("status") | {"rawPath": "/api/status", "queryStringParameters": {"jobid": str(job_id)}}
     assert json.loads(status.handler(sent, context)["body"])["status"] == "completed"
@@ -139,7 +141,9 @@ def test_a_retry_measures_what_had_failed(load: Load, environment: str, context:
     assert is_problem(answer, 409, "no failed image")
 
 
-def test_nobody_else_may_retry_a_job(load: Load, environment: str, context: Context) -> None:
+def test_only_its_client_can_retry_a_job_and_only_with_the_scope(
+    load: Load, environment: str, context: Context
+) -> None:
     submit = load("submit")
     job_id = post(submit, context)[1]["job_id"]
     deliver(load("process"), environment, context)
@@ -152,7 +156,7 @@ def test_nobody_else_may_retry_a_job(load: Load, environment: str, context: Cont
 
 
 @pytest.mark.parametrize("job_id", ["1", "x", "-1", "9" * 30])
-def test_a_retry_of_no_job_is_a_404(load: Load, context: Context, job_id: str) -> None:
+def test_a_retry_of_an_unknown_job_is_a_404(load: Load, context: Context, job_id: str) -> None:
     code, answer = post(load("submit"), context, f"/api/jobs/{job_id}/retry")
     assert (code, is_problem(answer, 404, "")) == (404, True)
 
@@ -161,14 +165,16 @@ def test_a_retry_of_no_job_is_a_404(load: Load, context: Context, job_id: str) -
 
 
 def make_due(job_id: int) -> None:
-    """Have a job be due since 1970."""
+    """Make a job due since 1970."""
     table = JobsTable(boto3.client("dynamodb"), TABLE)
     job = table.job("me", job_id)
     assert job is not None
     table.mark_due(job, 0)
 
 
-def test_the_schedule_sends_what_was_lost_and_the_job_ends(load: Load, environment: str, context: Context) -> None:
+def test_the_schedule_sends_lost_messages_again_and_the_job_ends(
+    load: Load, environment: str, context: Context
+) -> None:
     submit, process, reprocess = load("submit"), load("process"), load("reprocess")
     job_id = post(submit, context)[1]["job_id"]
     boto3.client("sqs").purge_queue(QueueUrl=environment)
@@ -180,14 +186,14 @@ def test_the_schedule_sends_what_was_lost_and_the_job_ends(load: Load, environme
     assert reprocess.handler(event("reprocess"), context)["swept"] == 0
 
 
-def test_a_schedule_without_time_says_that_it_is_unfinished(load: Load, context: Context) -> None:
+def test_a_sweep_without_time_left_reports_that_it_is_unfinished(load: Load, context: Context) -> None:
     make_due(post(load("submit"), context)[1]["job_id"])
     context.milliseconds = 10_000
     counts = load("reprocess").handler(event("reprocess"), context)
     assert (counts["swept"], counts["unfinished"]) == (0, True)
 
 
-def test_how_often_a_message_was_delivered_reaches_the_worker(
+def test_the_receive_count_of_a_message_reaches_the_use_case(
     load: Load, environment: str, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(load("submit"), context)
