@@ -1,4 +1,4 @@
-"""What the demo submits, and what it calls a difference."""
+"""What the demo submits, and what it reports as a difference."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,10 +48,10 @@ def server() -> Iterator[ImageServer]:
 
 
 class TestDifferences:
-    def test_a_job_that_went_as_it_had_to_has_none(self) -> None:
+    def test_a_job_that_ended_as_expected_has_none(self) -> None:
         assert differences(JOB, ENDED) == []
 
-    def test_the_job_expected_knows_its_end(self) -> None:
+    def test_a_planned_job_knows_its_expected_end(self) -> None:
         assert (JOB.status, JOB.failing_stores) == ("failed", ["S2"])
         well = Job("All well", JOB.visits[:1])
         assert (well.status, well.failing_stores) == ("completed", [])
@@ -98,7 +98,7 @@ class TestPlan:
         assert len(good.rows) == 24
         assert len(good.visits) == 8
 
-    def test_everything_that_goes_wrong_is_in_the_job_that_fails(self, server: ImageServer) -> None:
+    def test_every_kind_of_failure_is_in_the_job_that_fails(self, server: ImageServer) -> None:
         stores = StoreMaster.load()
         _, bad = plan(self.SAMPLES, server, stores)
         codes = {row["code"]: row["store_id"] for row in bad.rows if row["code"]}
@@ -113,20 +113,20 @@ class TestPlan:
         assert requests.get(urls["http_status"], timeout=10).status_code == 404
         assert requests.get(urls["not_an_image"], timeout=10).text.startswith("<!doctype html>")
 
-    def test_a_store_master_with_a_single_store_will_do(self, server: ImageServer) -> None:
+    def test_a_store_master_with_a_single_store_is_enough(self, server: ImageServer) -> None:
         stores = StoreMaster.parse("AreaCode,StoreName,StoreID\n7,One,S99999999\n", "stores.csv")
         good, bad = plan(self.SAMPLES, server, stores)
         assert len(good.rows) == 24
         assert bad.failing_stores == ["S99999998", "S99999999"]
 
-    def test_a_store_master_without_stores_will_not(self, server: ImageServer) -> None:
+    def test_a_store_master_without_stores_is_an_error(self, server: ImageServer) -> None:
         with pytest.raises(StoreMasterError, match="no stores"):
             plan(self.SAMPLES, server, StoreMaster.parse("AreaCode,StoreName,StoreID\n", "stores.csv"))
 
 
 class TestTables:
     @pytest.mark.parametrize("width", [80, 120])
-    def test_they_hold_the_measures_and_the_failures(self, width: int) -> None:
+    def test_they_show_the_measurements_and_the_failures(self, width: int) -> None:
         output = StringIO()
         console = Console(width=width, file=output)
         console.print(results_table(JOB, ENDED, width))

@@ -1,4 +1,4 @@
-"""What is deployed: archives, and what is read from the template."""
+"""What is deployed: the archives, and what is read from the template."""
 
 import io
 import zipfile
@@ -16,7 +16,7 @@ def names(content: bytes) -> list[str]:
         return archive.namelist()
 
 
-def test_a_layer_holds_the_package_and_the_store_master_that_it_links_to() -> None:
+def test_a_layer_contains_the_package_and_the_store_master_that_it_links_to() -> None:
     content = layer_bundle(ROOT / "layers" / "common").content
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -41,7 +41,7 @@ def test_the_same_content_makes_the_same_archive(tmp_path: Path) -> None:
     assert function_bundle(tmp_path / "two" / "same").key != first.key
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         function_bundle(tmp_path / "nowhere")
 

@@ -1,4 +1,4 @@
-"""The gateway in front of an emulator that the test plays."""
+"""The gateway, in front of a fake emulator."""
 
 import asyncio
 import json
@@ -10,24 +10,24 @@ from local.emulator.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scop
 
 
 class Emulator:
-    """Keeps what it is sent and answers the same to all."""
+    """Records the requests and sends the same response to each."""
 
     def __init__(self, body: bytes = b"ok", status: int = 200) -> None:
         self.scopes: list[Scope] = []
-        self.under_way = 0
-        self.most_under_way = 0
+        self.active = 0
+        self.max_active = 0
         self._body = body
         self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        # Lets every other request come as far as it can.
+        self.active += 1
+        self.max_active = max(self.max_active, self.active)
+        # Let every other request get as far as it can.
         for _ in range(50):
             await asyncio.sleep(0)
         await receive()
-        self.under_way -= 1
+        self.active -= 1
         await send({"type": "http.response.start", "status": self._status, "headers": []})
         await send({"type": "http.response.body", "body": self._body})
 
@@ -57,7 +57,7 @@ async def call(
     return sent[0]["status"], sent[1]["body"]
 
 
-def test_a_request_goes_to_the_route_table_of_the_api() -> None:
+def test_a_request_goes_to_the_routes_of_the_api() -> None:
     emulator = Emulator()
 
     async def run() -> tuple[int, bytes]:
@@ -73,7 +73,7 @@ def test_a_request_goes_to_the_route_table_of_the_api() -> None:
 @pytest.mark.parametrize(
     "headers", [{"x_amz_target": "DynamoDB_20120810.GetItem"}, {"authorization": "AWS4-HMAC-SHA256 Credential=a/b"}]
 )
-def test_a_signed_request_goes_to_the_emulator_as_it_is(headers: dict[str, str]) -> None:
+def test_a_signed_request_goes_to_the_emulator_unchanged(headers: dict[str, str]) -> None:
     emulator = Emulator()
 
     assert asyncio.run(call(Gateway(emulator), "/", **headers)) == (200, b"ok")
@@ -81,7 +81,7 @@ def test_a_signed_request_goes_to_the_emulator_as_it_is(headers: dict[str, str])
 
 
 @pytest.mark.parametrize("headers", [{}, {"x_amz_target": "DynamoDB_20120810.GetItem"}])
-def test_neither_kind_is_served_under_a_strange_name(headers: dict[str, str]) -> None:
+def test_no_request_is_served_under_a_foreign_host_name(headers: dict[str, str]) -> None:
     emulator = Emulator()
 
     assert asyncio.run(call(Gateway(emulator), host="shop.example", **headers))[0] == 403
@@ -89,8 +89,8 @@ def test_neither_kind_is_served_under_a_strange_name(headers: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_a_signature_in_a_url_opens_nothing_of_the_emulator(method: str) -> None:
-    # Any page may call any URL: the browser sends it, and only keeps the answer from the page.
+def test_a_signature_in_a_url_does_not_reach_the_emulators_own_routes(method: str) -> None:
+    # Any web page may call any URL: the browser sends the request, and only hides the response from the page.
     emulator = Emulator(status=404)
 
     async def run() -> int:
@@ -128,14 +128,14 @@ def test_a_web_page_is_refused_by_the_emulator_even_with_signed_headers(
     "path",
     ["/_ministack/reset", "/_ministack/lambda-code/1/2/f", "/_localstack/health", "/_aws/execute-api/x/$default/"],
 )
-def test_what_the_emulator_adds_to_aws_is_refused_to_everybody(path: str) -> None:
+def test_routes_that_the_emulator_adds_to_aws_are_always_refused(path: str) -> None:
     emulator = Emulator()
 
     assert asyncio.run(call(Gateway(emulator), path, "POST", x_amz_target="SQS.SendMessage"))[0] == 403
     assert not emulator.scopes
 
 
-def test_before_the_deployment_and_after_the_end_the_api_is_unavailable() -> None:
+def test_the_api_is_unavailable_before_the_deployment_and_after_the_end() -> None:
     emulator = Emulator()
 
     async def run() -> list[int]:
@@ -149,7 +149,7 @@ def test_before_the_deployment_and_after_the_end_the_api_is_unavailable() -> Non
     assert asyncio.run(run()) == [503, 200, 503]
 
 
-def test_only_four_requests_are_let_in_at_once() -> None:
+def test_at_most_four_requests_are_served_at_once() -> None:
     emulator = Emulator()
 
     async def run() -> list[tuple[int, bytes]]:
@@ -158,11 +158,11 @@ def test_only_four_requests_are_let_in_at_once() -> None:
         return await asyncio.gather(*(call(gateway) for _ in range(100)))
 
     assert asyncio.run(run()) == [(200, b"ok")] * 100
-    assert emulator.most_under_way == 4
+    assert emulator.max_active == 4
 
 
-def test_signed_requests_do_not_wait_for_them() -> None:
-    # The functions' own calls are signed: one that waited for its own function's slot would wait for ever.
+def test_signed_requests_do_not_wait_for_those_four() -> None:
+    # The functions' own calls are signed: a call that waited for its function's slot would wait for ever.
     emulator = Emulator()
 
     async def run() -> None:
@@ -170,10 +170,10 @@ def test_signed_requests_do_not_wait_for_them() -> None:
         await asyncio.gather(*(call(gateway, x_amz_target="DynamoDB_20120810.GetItem") for _ in range(20)))
 
     asyncio.run(run())
-    assert emulator.most_under_way == 20
+    assert emulator.max_active == 20
 
 
-def test_a_function_that_fails_shows_nothing_of_it() -> None:
+def test_a_failing_function_reveals_nothing() -> None:
     async def run() -> tuple[int, bytes]:
         gateway = Gateway(Emulator(b'{"errorMessage": "secret", "errorType": "KeyError"}', 502))
         gateway.open("abc")
@@ -183,7 +183,7 @@ def test_a_function_that_fails_shows_nothing_of_it() -> None:
     assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
 
 
-def test_an_answer_that_lambda_would_not_hand_on_is_an_error() -> None:
+def test_a_response_that_is_too_large_for_lambda_is_an_error() -> None:
     async def run() -> tuple[int, bytes]:
         gateway = Gateway(Emulator(b'"' * (LAMBDA_BYTES // 2)))
         gateway.open("abc")

@@ -80,20 +80,20 @@ def get(url: str) -> requests.Response:
 
 
 class TestActions:
-    def test_bytes_are_sent_as_they_are_up_to_the_end(self, server: ImageServer) -> None:
+    def test_bytes_are_sent_unchanged_until_the_end(self, server: ImageServer) -> None:
         assert played(server, b"no ", Pause(0.001), b"HTTP", Repeat(BODY, 300), End(), b"x") == b"no HTTP" + BODY * 300
 
     def test_a_connection_is_reset(self, server: ImageServer) -> None:
         with pytest.raises(ConnectionResetError):
             played(server, End(reset=True))
 
-    def test_a_pause_comes_after_what_was_sent_before_it(self, server: ImageServer) -> None:
+    def test_a_pause_holds_back_nothing_that_comes_before_it(self, server: ImageServer) -> None:
         server.script("/a", [BODY, Pause()])
         with connection(server, asked()) as client:
             assert client.recv(len(BODY), socket.MSG_WAITALL) == BODY
             assert is_silent(client)
 
-    def test_an_event_is_waited_for(self, server: ImageServer) -> None:
+    def test_the_answer_continues_when_the_event_has_happened(self, server: ImageServer) -> None:
         event = threading.Event()
         server.script("/a", [WaitFor(event), b"now", End()])
         with connection(server, asked()) as client:
@@ -116,7 +116,7 @@ class TestNamedAnswers:
             (slow(BODY, piece=1000, pause=0.001), 200, "application/octet-stream", BODY),
         ],
     )
-    def test_a_whole_answer_keeps_the_connection(
+    def test_a_complete_answer_keeps_the_connection_open(
         self, server: ImageServer, answer: Answer, status: int, content_type: str, body: bytes
     ) -> None:
         url = server.script("/a", answer)
@@ -131,7 +131,7 @@ class TestNamedAnswers:
         sent = get(server.script("/a", unavailable(429, retry_after=7)))
         assert (sent.status_code, sent.headers["Retry-After"]) == (429, "7")
 
-    def test_what_is_cut_slow_or_held_back(self) -> None:
+    def test_cut_slow_and_held_answers(self) -> None:
         event = threading.Event()
         assert stalled(BODY) == [Pause(), *ok(BODY)]
         assert held(BODY, event) == [WaitFor(event), *ok(BODY)]
@@ -154,24 +154,24 @@ class TestServing:
             assert get(server.url("/gr%C3%B6%C3%9Fe%201.jpg?size=1")).content == BODY
             assert get(server.url("/missing.jpg")).status_code == 404
 
-    def test_a_query_goes_before_its_path(self, server: ImageServer) -> None:
+    def test_a_script_for_a_query_takes_precedence_over_its_path(self, server: ImageServer) -> None:
         server.add("/a.jpg", b"any")
         assert get(server.add("/a.jpg?n=1", b"first")).content == b"first"
         assert get(server.url("/a.jpg?n=2")).content == b"any"
 
-    def test_answers_come_in_turn_and_the_last_one_stays(self, server: ImageServer) -> None:
+    def test_answers_are_sent_in_order_and_the_last_one_is_repeated(self, server: ImageServer) -> None:
         url = server.script("/a", unavailable(), ok(b"one"), ok(b"two"))
         assert [get(url).content for _ in range(4)] == [b"", b"one", b"two", b"two"]
         assert get(server.script("/a", ok(b"three"))).content == b"three"
         with pytest.raises(ValueError, match="needs an answer"):
             server.script("/a")
 
-    def test_requests_sent_at_once_are_answered_in_turn_and_a_head_without_its_body(self, server: ImageServer) -> None:
+    def test_pipelined_requests_are_answered_in_order_and_head_without_a_body(self, server: ImageServer) -> None:
         server.script("/a", ok(b"one"), stalled(BODY, seconds=0.001), ok(b"three"))
         with connection(server, asked(), asked(method="HEAD"), asked(LAST)) as client:
             assert read_to_end(client) == head(3) + b"one" + head(len(BODY)) + head(5) + b"three"
 
-    def test_a_client_of_http_1_0_has_its_connection_closed(self, server: ImageServer) -> None:
+    def test_an_http_1_0_connection_is_closed_after_the_answer(self, server: ImageServer) -> None:
         server.add("/a", BODY)
         with connection(server, asked(version="HTTP/1.0")) as client:
             assert read_to_end(client).endswith(BODY)
@@ -179,11 +179,11 @@ class TestServing:
     def test_other_methods_are_refused(self, server: ImageServer) -> None:
         assert requests.post(server.add("/a.jpg", BODY), data=BODY, timeout=10).status_code == 405
 
-    def test_a_greeting_comes_before_any_request(self) -> None:
+    def test_a_greeting_is_sent_before_any_request(self) -> None:
         with ImageServer(greeting=[b"220 mail ESMTP\r\n"]) as server, connection(server) as client:
             assert client.recv(100) == b"220 mail ESMTP\r\n"
 
-    def test_another_address_over_tls(self, tmp_path: Path) -> None:
+    def test_tls_on_another_address(self, tmp_path: Path) -> None:
         authority = trustme.CA()
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.2").configure_cert(tls)
@@ -194,7 +194,7 @@ class TestServing:
             assert requests.get(url, verify=str(tmp_path / "ca.pem"), timeout=10).content == BODY
 
 
-def test_the_log_holds_what_was_asked(server: ImageServer) -> None:
+def test_the_log_contains_the_requests(server: ImageServer) -> None:
     assert not server.wait_for_requests(1, timeout=0)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(server.wait_for_requests, 2, path="/a")
@@ -219,7 +219,7 @@ class TestEnding:
             pytest.param([], id="idle"),
         ],
     )
-    def test_it_ends_with_all_its_threads_and_no_answer_continues(self, answer: Answer) -> None:
+    def test_all_its_threads_end_and_no_answer_continues(self, answer: Answer) -> None:
         threads = threading.active_count()
         with contextlib.ExitStack() as clients:
             with ImageServer() as server:
@@ -235,7 +235,7 @@ class TestEnding:
 
 class TestManyClients:
     def test_250_connections_at_once(self, server: ImageServer) -> None:
-        """GIVEN 250 clients WHEN all have asked before any is answered THEN all are answered."""
+        """GIVEN 250 clients WHEN all send a request before any is answered THEN all are answered."""
         event = threading.Event()
         server.script("/a", held(BODY, event))
         with contextlib.ExitStack() as stack:

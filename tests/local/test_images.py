@@ -1,4 +1,4 @@
-"""The image files that the demo and the tests are made of: whole, of the size asked for, the same every time."""
+"""The image files of the demo and the tests: complete, of the requested size, and the same every time."""
 
 import hashlib
 import struct
@@ -40,7 +40,7 @@ every_format = pytest.mark.parametrize("kind", [kind for kind in Format if can_m
 
 
 def opened(content: bytes) -> Image.Image:
-    """Decode every pixel of every frame; Pillow raises when something is missing."""
+    """Decode every pixel of every frame; Pillow raises an error if something is missing."""
     image = Image.open(BytesIO(content))
     for frame in range(getattr(image, "n_frames", 1)):
         image.seek(frame)
@@ -52,7 +52,9 @@ def opened(content: bytes) -> Image.Image:
 class TestEveryVariant:
     @every_variant
     @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 200), (200, 3), (257, 129)])
-    def test_it_decodes_whole_in_its_size(self, kind: Format, options: dict[str, Any], width: int, height: int) -> None:
+    def test_it_decodes_completely_and_has_its_size(
+        self, kind: Format, options: dict[str, Any], width: int, height: int
+    ) -> None:
         if kind is Format.AVIF and options.get("frames"):
             width, height = max(width, 16), max(height, 16)
         content = make_image(kind, width, height, **options)
@@ -63,12 +65,12 @@ class TestEveryVariant:
 
     @every_variant
     @pytest.mark.parametrize("size", [3_000, 70_001, 300_000])
-    def test_it_is_as_long_as_asked_for_and_not_much_longer(
+    def test_it_is_as_long_as_requested_and_not_much_longer(
         self, kind: Format, options: dict[str, Any], size: int
     ) -> None:
         content = make_image(kind, 300, 200, bytes_at_least=size, **options)
         assert len(content) >= size
-        # Noise comes in whole rows, and a picture without any has a size too.
+        # Noise is added in whole rows, and even a picture without noise has some size.
         assert len(content) <= max(len(make_image(kind, 300, 200, **options)), 1.25 * size) + 8000
         image = opened(content)
         assert (image.format, image.size) == (kind, (300, 200))
@@ -81,14 +83,14 @@ class TestEveryVariant:
         assert opened(content).size == (side, side)
 
     @every_variant
-    def test_the_seed_decides(self, kind: Format, options: dict[str, Any]) -> None:
+    def test_the_seed_determines_the_content(self, kind: Format, options: dict[str, Any]) -> None:
         first, again, other = (make_image(kind, 40, 30, bytes_at_least=5000, seed=s, **options) for s in (1, 1, 2))
         assert first == again
         assert first != other
 
 
 class TestVariants:
-    def test_a_format_may_be_given_by_its_name(self) -> None:
+    def test_a_format_can_be_given_by_its_name(self) -> None:
         assert make_image("PNG", 40, 30) == make_image(Format.PNG, 40, 30)
         with pytest.raises(ValueError, match="XCF"):
             make_image("XCF", 40, 30)
@@ -103,7 +105,7 @@ class TestVariants:
     def test_an_orientation(self, kind: Format, orientation: int) -> None:
         assert opened(make_image(kind, 40, 30, orientation=orientation)).getexif()[0x0112] == orientation
 
-    def test_a_video_behind_a_jpeg(self) -> None:
+    def test_a_video_after_a_jpeg(self) -> None:
         content = make_image(Format.JPEG, 40, 30, trailer=5000)
         assert content[-5000:] == video(5000)
         assert content[:-5000].endswith(b"\xff\xd9")
@@ -131,7 +133,7 @@ class TestVariants:
         assert struct.unpack("<I", content[4:8])[0] + 8 == len(content)
 
     @pytest.mark.parametrize("size", [0, 20_000, 20_001])
-    def test_the_ends_of_a_tiff_where_its_directory_stands(self, size: int) -> None:
+    def test_the_directory_of_a_tiff_is_at_its_beginning_or_its_end(self, size: int) -> None:
         first = make_image(Format.TIFF, 41, 31, bytes_at_least=size, directory_first=True)
         last = make_image(Format.TIFF, 41, 31, bytes_at_least=size)
         assert struct.unpack("<I", first[4:8])[0] == 8
@@ -139,11 +141,11 @@ class TestVariants:
         assert place % 2 == 0
         assert place > len(last) - 200
 
-    def test_a_bmp_says_how_long_it_is(self) -> None:
+    def test_a_bmp_contains_its_length(self) -> None:
         content = make_image(Format.BMP, 41, 31, bytes_at_least=20_000)
         assert struct.unpack("<I", content[2:6])[0] == len(content) >= 20_000
 
-    def test_the_size_of_a_jpeg_stands_at_its_beginning_however_long_it_is(self) -> None:
+    def test_a_long_jpeg_has_its_size_near_its_beginning(self) -> None:
         content = make_image(Format.JPEG, 8, 9, bytes_at_least=10**6)
         frame = content.index(b"\xff\xc0")
         assert frame < 1000
@@ -160,13 +162,13 @@ class TestVariants:
             (Format.BMP, {"directory_first": True}),
         ],
     )
-    def test_what_a_format_does_not_have_is_refused(self, kind: Format, options: dict[str, Any]) -> None:
+    def test_a_variant_that_a_format_does_not_have_is_refused(self, kind: Format, options: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=f"a {kind} has no variant '{next(iter(options))}'"):
             make_image(kind, 8, 8, **options)
 
 
 class TestTheAlbum:
-    def test_it_holds_what_it_says(self, tmp_path: Path) -> None:
+    def test_its_files_are_as_described(self, tmp_path: Path) -> None:
         samples = make_album(tmp_path)
         assert sorted(path.name for path in tmp_path.iterdir()) == [sample.name for sample in samples]
         for sample in samples:
@@ -175,7 +177,7 @@ class TestTheAlbum:
             image = opened(content)
             assert (image.format, image.size) == (sample.format, (sample.width, sample.height))
 
-    def test_it_has_every_format_of_the_contract_from_10_kb_to_some_mb(self, tmp_path: Path) -> None:
+    def test_it_has_every_format_of_the_contract_from_10_kb_to_4_mb(self, tmp_path: Path) -> None:
         samples = make_album(tmp_path)
         formats = {sample.format for sample in samples}
         assert formats == {Format.JPEG, Format.PNG, Format.WEBP, Format.GIF, Format.BMP, Format.TIFF}
@@ -192,5 +194,5 @@ class TestTheAlbum:
 
         assert digest("one", 0) == digest("two", 0) != digest("three", 1)
 
-    def test_the_perimeter_is_that_of_the_contract(self) -> None:
+    def test_the_perimeter_is_computed_as_in_the_contract(self) -> None:
         assert Sample("a.jpg", 1280, 720, Format.JPEG, 1).perimeter == 4000

@@ -1,4 +1,4 @@
-"""What `make sam-local` is made of, as far as it needs no Docker; tests/sam has the whole."""
+"""The parts of `make sam-local` that need no Docker; tests/sam tests the whole."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 
 
 class FakeQueue:
-    """A queue of two messages that remembers what was deleted."""
+    """A queue of two messages that records what is deleted."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
@@ -45,12 +45,12 @@ class FakeQueue:
 
 
 def put_program(folder: Path, name: str, script: str) -> None:
-    """Write a program that stands for the real one, to be found by PATH."""
+    """Write a program that is found on PATH in place of the real one."""
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
 
 
-def test_all_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_missing_programs_are_named_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(needs.MissingError) as caught:
         needs.check()
@@ -59,7 +59,7 @@ def test_all_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatc
     assert all(name in text for name in ("SAM CLI", "python3.13", "make", "Docker"))
 
 
-def test_a_python_that_does_not_run_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_python_that_cannot_run_counts_as_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     put_program(tmp_path, "python3.13", "exit 127")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(needs.MissingError, match=r"python3\.13"):
@@ -68,7 +68,7 @@ def test_a_python_that_does_not_run_is_missing(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.fixture
 def settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a machine of somebody who works with AWS may have, each of which would lead elsewhere."""
+    """Set variables that a developer's machine may have; any of them would lead to other resources."""
     for name in ("PROFILE", "SESSION_TOKEN", "CONFIG_FILE", "REGION", "ENDPOINT_URL", "ENDPOINT_URL_DYNAMODB"):
         monkeypatch.setenv(f"AWS_{name}", "of-the-host")
     monkeypatch.setenv("PYTHONPATH", "of-the-host")
@@ -84,7 +84,7 @@ def test_no_setting_of_the_host_reaches_sam(monkeypatch: pytest.MonkeyPatch) -> 
     assert [name for name, value in variables.items() if value == "of-the-host"] == []
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert variables["AWS_DEFAULT_REGION"] == "us-east-1"
-    # What SAM needs of the host stays.
+    # SAM still gets what it needs from the host.
     assert variables["DOCKER_HOST"] == "unix:///kept"
     assert "PATH" in variables
     assert "AWS_ENDPOINT_URL" not in environment()
@@ -102,7 +102,7 @@ def test_no_setting_of_the_host_reaches_a_build(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.usefixtures("settings_of_the_host")
 def test_no_setting_of_the_host_reaches_the_clients_of_the_stack() -> None:
-    # In a process of its own: this one has clients already, made without those settings.
+    # In a separate process: this one may have created clients before those settings.
     script = "from local.emulator.clients import client; made = client('sqs', 'http://127.0.0.1:1').meta; "
     script += "print(made.region_name, made.endpoint_url)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -111,7 +111,7 @@ def test_no_setting_of_the_host_reaches_the_clients_of_the_stack() -> None:
 
 @contextmanager
 def command(folder: Path, port: int, sam: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run `python -m local.sam` in a session of its own, where programs of a folder stand for what it needs."""
+    """Run `python -m local.sam` in its own session, with stand-ins for the programs that it needs."""
     for name in ("docker", "python3.13"):
         put_program(folder, name, "exit 0")
     put_program(folder, "sam", sam)
@@ -119,7 +119,7 @@ def command(folder: Path, port: int, sam: str) -> Iterator["subprocess.Popen[str
         yield process
 
 
-def test_a_port_in_use_is_one_line_and_nothing_is_built(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line_and_nothing_is_built(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with command(tmp_path, port, "exit 0") as process:
@@ -129,32 +129,32 @@ def test_a_port_in_use_is_one_line_and_nothing_is_built(tmp_path: Path) -> None:
     assert len(output.splitlines()) == 1
 
 
-def test_a_stage_takes_no_other_program_for_sam() -> None:
+def test_a_stage_does_not_mistake_another_program_for_sam() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         stage = SamLocalStage(port=taken.getsockname()[1])
         with pytest.raises(PortError, match="in use"), stage:
             pass
 
 
-def test_ctrl_c_while_sam_builds_is_no_error(tmp_path: Path) -> None:
+def test_ctrl_c_while_sam_builds_is_not_an_error(tmp_path: Path) -> None:
     building = tmp_path / "building"
     with command(tmp_path, 0, f"""[ "$1" != build ] || {{ touch '{building}'; sleep 60; }}""") as process:
         wait_until(building.exists, 30)
-        # A terminal interrupts whatever runs in it: also `sam build`, which then fails.
+        # A terminal interrupts every process that runs in it: also `sam build`, which then fails.
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert output.splitlines() == [f"Building for {ARCHITECTURE} (sam build)"]
 
 
-def test_a_build_that_fails_is_an_error_that_says_why(tmp_path: Path) -> None:
+def test_a_failed_build_is_reported_with_its_output(tmp_path: Path) -> None:
     with command(tmp_path, 0, """[ "$1" != build ] || { echo no such wheel; exit 1; }""") as process:
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert output.endswith("local.sam: sam build failed:\nno such wheel\n\n")
 
 
-def test_the_poller_deletes_what_process_has_not_refused() -> None:
+def test_the_poller_deletes_the_messages_that_process_does_not_report() -> None:
     queue = FakeQueue()
     events = []
 
@@ -167,18 +167,18 @@ def test_the_poller_deletes_what_process_has_not_refused() -> None:
     assert queue.deleted == ["handle-b"]
 
 
-def test_the_poller_deletes_nothing_when_process_has_failed() -> None:
+def test_the_poller_deletes_nothing_when_process_fails() -> None:
     queue = FakeQueue()
-    # `sam local` answers 200 with this where AWS would say that the function has failed.
+    # `sam local` returns 200 with this body where AWS would report a failed function.
     with pytest.raises(InvocationError, match="Boom"):
         QueuePoller(queue, "url", lambda *_: {"errorMessage": "Boom", "errorType": "Boom"}).poll()
     assert queue.deleted == []
 
 
-def test_a_relay_passes_requests_on_under_the_same_port() -> None:
+def test_a_relay_forwards_requests_on_the_same_port() -> None:
     with ImageServer() as server:
         server.add("/a", b"hello")
-        # 127.0.0.2 stands for the bridge: an address of this machine on which the server does not listen.
+        # 127.0.0.2 represents the bridge: an address of this machine on which the server does not listen.
         with Relay(server.port, "127.0.0.2"), socket.create_connection(("127.0.0.2", server.port)) as connection:
             connection.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             answer = b""
@@ -187,18 +187,20 @@ def test_a_relay_passes_requests_on_under_the_same_port() -> None:
     assert answer.endswith(b"\r\n\r\nhello")
 
 
-def test_a_relay_that_has_no_such_address_does_nothing() -> None:
-    # An address for documentation (RFC 5737): no machine has it.
+def test_a_relay_without_such_an_address_does_nothing() -> None:
+    # An address for documentation (RFC 5737), which no machine has.
     with Relay(1, "192.0.2.1") as relay:
         assert relay.url.endswith(":1")
 
 
-def test_a_relay_whose_port_is_taken_is_an_error() -> None:
+def test_a_relay_whose_port_is_in_use_is_an_error() -> None:
     with socket.create_server(("127.0.0.2", 0)) as taken, pytest.raises(OSError, match="in use"):
         Relay(taken.getsockname()[1], "127.0.0.2")
 
 
-def test_each_function_is_given_what_its_template_declares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_function_gets_the_variables_that_the_template_declares_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     resources = {
         name: {
             "Type": "AWS::Serverless::Function",

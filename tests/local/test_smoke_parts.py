@@ -1,4 +1,4 @@
-"""What the smoke check says of a stage that is none, and of a command that is wrong."""
+"""What the smoke check reports about a server that is not a stage, and about wrong arguments."""
 
 import json
 
@@ -17,12 +17,12 @@ def test_a_missing_url_or_key_is_explained(arguments: list[str], capsys: pytest.
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://127.0.0.1", "http://", "abc"])
-def test_what_is_no_url_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_url_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.main([url, "key"]) == 2
     assert repr(url) in capsys.readouterr().err
 
 
-def test_a_server_that_is_no_stage_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_is_not_a_stage_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
     with ImageServer() as server:
         assert smoke.main([server.url(), "key"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -31,7 +31,7 @@ def test_a_server_that_is_no_stage_fails_every_check(capsys: pytest.CaptureFixtu
     assert all(line.startswith("FAIL  ") for line in lines[:-1])
 
 
-def test_a_server_that_is_not_there_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_does_not_respond_fails_every_check(capsys: pytest.CaptureFixture[str]) -> None:
     with ImageServer() as server:
         url = server.url()
     assert smoke.main([url, "key"]) == 1
@@ -43,29 +43,29 @@ def answer(body: object) -> Answer:
 
 
 class TestTheFormOfAStatus:
-    def look(self, *answers: Answer, seconds: float = 10.0) -> str:
-        """Let a job that the contract's words describe end as these answers say."""
+    def check(self, *answers: Answer, seconds: float = 10.0) -> str:
+        """Return what the check reports about a job with these statuses."""
         with ImageServer() as server:
             server.script("/api/status", *answers)
-            check = smoke.Smoke(server.url(), "key", seconds=seconds)
-            check._job_id = 123
-            return check.end()
+            checked = smoke.Smoke(server.url(), "key", seconds=seconds)
+            checked._job_id = 123
+            return checked.end()
 
-    def test_a_job_may_complete(self) -> None:
-        seen = self.look(
+    def test_a_job_can_complete(self) -> None:
+        report = self.check(
             answer({"status": "ongoing", "job_id": "123"}), answer({"status": "completed", "job_id": "123"})
         )
-        assert seen.startswith("completed within ")
+        assert report.startswith("completed within ")
 
-    def test_a_job_may_fail_and_says_why(self) -> None:
+    def test_a_job_can_fail_and_the_report_says_why(self) -> None:
         error = [{"store_id": "S00339218", "error": "dns_failed: no address"}]
-        seen = self.look(answer({"status": "failed", "job_id": "123", "error": error}))
-        assert seen.startswith("failed within ")
-        assert "S00339218: dns_failed: no address" in seen
+        report = self.check(answer({"status": "failed", "job_id": "123", "error": error}))
+        assert report.startswith("failed within ")
+        assert "S00339218: dns_failed: no address" in report
 
-    def test_a_job_may_not_go_on_for_ever(self) -> None:
+    def test_a_job_must_not_be_ongoing_for_ever(self) -> None:
         with pytest.raises(smoke.CheckError, match="ongoing after 0 s"):
-            self.look(answer({"status": "ongoing", "job_id": "123"}), seconds=0)
+            self.check(answer({"status": "ongoing", "job_id": "123"}), seconds=0)
 
     @pytest.mark.parametrize(
         "body",
@@ -81,11 +81,11 @@ class TestTheFormOfAStatus:
             {"status": "failed", "job_id": "123", "error": [{"store_id": "S1"}]},
         ],
     )
-    def test_another_form_is_a_mistake(self, body: object) -> None:
+    def test_any_other_form_is_an_error(self, body: object) -> None:
         with pytest.raises(smoke.CheckError, match="does not match the contract"):
-            self.look(answer(body))
+            self.check(answer(body))
 
     @pytest.mark.parametrize("body", [failing(200, b"<html>"), answer([]), answer(None)])
-    def test_what_is_no_object_is_a_mistake(self, body: Answer) -> None:
+    def test_anything_but_an_object_is_an_error(self, body: Answer) -> None:
         with pytest.raises(smoke.CheckError, match="did not return a JSON object"):
-            self.look(body)
+            self.check(body)
