@@ -1,4 +1,4 @@
-"""The service on `sam local`, built and started once a module; and an image server that containers reach."""
+"""The service on `sam local`, built and started once per module; and an image server that containers can reach."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -15,7 +15,7 @@ from local.sam.stage import SamLocalStage
 
 @cache
 def check_needs() -> None:
-    """End the run where something is missing: a run that tried nothing must not look like one that passed."""
+    """End the run if something is missing: a run without tests must not look as if it passed."""
     try:
         needs.check()
     except needs.MissingError as error:
@@ -27,10 +27,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         check_needs()
 
 
-# Once a module: two stages of one checkout at once would share the build, and each remove the other's containers.
+# Per module: two stages of one checkout would share the build, and remove each other's containers.
 @pytest.fixture(scope="module")
 def stage() -> Iterator[SamLocalStage]:
-    """A stage whose functions run only when a test has them run, or a request."""
+    """A stage without poller and timer: its functions run only when a test or a request invokes them."""
     build.build()
     with SamLocalStage(takes_events=False) as running:
         yield running
@@ -43,7 +43,7 @@ def client(stage: SamLocalStage) -> Iterator[ApiClient]:
 
 
 class ReachableImages:
-    """An image server, under the URLs by which containers reach it."""
+    """An image server, with URLs that containers can reach."""
 
     def __init__(self, server: ImageServer) -> None:
         self.server = server

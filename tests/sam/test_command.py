@@ -1,4 +1,4 @@
-"""`make sam-local` as it is used: a command in a terminal, what it prints, and Ctrl-C."""
+"""`make sam-local` as a user runs it: a command in a terminal, its output, and Ctrl-C."""
 
 import json
 import os
@@ -25,14 +25,14 @@ SECONDS = 60.0
 
 
 class Command:
-    """The command while it runs."""
+    """The running command."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
         self.output = ""
 
     def read_until(self, beginning: str) -> None:
-        """Read what it prints up to a line, or to the end."""
+        """Read its output up to a line with this beginning."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.output += line
@@ -41,16 +41,16 @@ class Command:
         raise AssertionError(f"no line {beginning!r} in:\n{self.output}")
 
     def printed(self, name: str) -> str:
-        """Return what stands behind a name, such as the URL."""
+        """Return what is printed after a name, such as the URL."""
         (value,) = re.findall(rf"^{name} +(.+)$", self.output, re.MULTILINE)
         return str(value)
 
     def interrupt(self) -> None:
-        """Press Ctrl-C: the terminal interrupts whatever runs in it."""
+        """Press Ctrl-C: the terminal interrupts every process that runs in it."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> int:
-        """Read the rest; return the exit status."""
+        """Read the rest of the output; return the exit status."""
         rest, _ = self.process.communicate(timeout=SECONDS)
         self.output += rest
         return self.process.returncode
@@ -58,33 +58,33 @@ class Command:
 
 @contextmanager
 def sam_local(folder: Path) -> Iterator[Command]:
-    """Start the command, with a folder of its own for whatever is temporary."""
+    """Start the command, with its own folder for temporary files."""
     with running("local.sam", "--port", "0", TMPDIR=str(folder)) as process:
         yield Command(process)
 
 
-def test_a_job_of_the_printed_command_ends_and_ctrl_c_ends_everything(
+def test_the_printed_command_submits_a_job_that_ends_and_ctrl_c_ends_everything(
     images: ReachableImages, picture: bytes, tmp_path: Path
 ) -> None:
     with sam_local(tmp_path) as command:
-        # GIVEN what it prints
+        # GIVEN its output
         command.read_until("ready")
         url, key = command.printed("URL"), command.printed("Key")
 
-        # WHEN the command line that it offers is run, for an image that is on this machine
+        # WHEN the printed command line is run, for an image on this machine
         line = command.printed("Try").replace(
             "https://www.gstatic.com/webp/gallery/2.jpg", images.add("/a.jpg", picture)
         )
         answer = subprocess.run(["curl", "--silent", *shlex.split(line)[1:]], capture_output=True, check=True).stdout
 
-        # THEN the poller has the job worked on, and the timer has reprocess run
+        # THEN the poller processes the job, and the timer invokes reprocess
         with ApiClient(url, key) as client:
             job = json.loads(answer)["job_id"]
             assert client.wait(job, SECONDS) == {"status": "completed", "job_id": str(job)}
             assert [row["perimeter"] for row in client.results(job)] == [420]
         wait_until(lambda: bool(containers("ReprocessFunction")), SECONDS)
 
-        # AND Ctrl-C ends all of it
+        # AND Ctrl-C ends everything
         command.interrupt()
         assert command.end() == 0, command.output
     assert command.output.endswith("ready\nEnding\n")
@@ -93,7 +93,7 @@ def test_a_job_of_the_printed_command_ends_and_ctrl_c_ends_everything(
 
 
 @pytest.mark.parametrize("moment", ["Building", "Starting"])
-def test_ctrl_c_while_it_starts_is_no_error(moment: str, tmp_path: Path) -> None:
+def test_ctrl_c_while_it_starts_is_not_an_error(moment: str, tmp_path: Path) -> None:
     with sam_local(tmp_path) as command:
         command.read_until(moment)
         command.interrupt()
@@ -104,7 +104,7 @@ def test_ctrl_c_while_it_starts_is_no_error(moment: str, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are found in /proc")
-def test_a_sam_that_ends_by_itself_ends_the_command_with_its_log(tmp_path: Path) -> None:
+def test_the_command_fails_with_sams_log_when_sam_ends_unexpectedly(tmp_path: Path) -> None:
     with sam_local(tmp_path) as command:
         command.read_until("ready")
         (server,) = (

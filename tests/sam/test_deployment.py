@@ -1,8 +1,8 @@
 """The real `sam deploy` with samconfig's stages, and an update over live data (`make test-sam-cli`).
 
-The embedded stack is only the AWS behind it: `sam` makes stacks of its own, next to the one that
-`local.stack.serve` deployed. The emulator makes no routes of an ``HttpApi`` (see `local.emulator.http_api`), so the
-functions are invoked with its events.
+The embedded stack only stands in for AWS: `sam` creates its own stacks, next to the one that `local.stack.serve`
+deployed. The emulator creates no routes for an ``HttpApi`` (see `local.emulator.http_api`), so the tests invoke the
+functions with API Gateway's events.
 """
 
 import json
@@ -36,11 +36,11 @@ _JOB_SECONDS = 30.0
 
 
 def check_needs() -> None:
-    """End the run where something is missing: one that has tried nothing should not look like one that has."""
+    """End the run if something is missing: a run without tests must not look as if it passed."""
     if shutil.which("sam") is None:
         pytest.exit("sam deploy needs the SAM CLI (`sam` on PATH)", returncode=1)
     if not BUILT.exists():
-        pytest.exit("sam deploy needs a build: `make build` makes one", returncode=1)
+        pytest.exit("sam deploy needs a build: run `make build`", returncode=1)
 
 
 def sam(*arguments: str, folder: Path, endpoint_url: str) -> None:
@@ -64,15 +64,15 @@ def emulator() -> Iterator[StackProcess]:
 
 
 def for_the_emulator(stage: str, folder: Path) -> Path:
-    """Write the template that the emulator can run, with the code packed beside it; return its path.
+    """Write a template that the emulator can run, with the packed code next to it; return its path.
 
-    The emulator's workers run on this Python with its packages, whatever `sam build` made for Lambda's.
+    The emulator's workers run on this Python with its packages, not on what `sam build` built for Lambda.
     """
     template = Template(TEMPLATE, overrides(stage))
-    # Defaults, so that the stage's own overrides stay those of samconfig.toml: the images are on this machine.
+    # The images are on this machine. Defaults are changed, so that the overrides stay those of samconfig.toml.
     template.body["Parameters"]["AllowedNetworks"]["Default"] = "127.0.0.0/8"
     template.body["Parameters"]["AllowedPorts"]["Default"] = "1-65535"
-    # Which is what they refuse in production.
+    # The rules refuse such networks in production.
     del template.body["Rules"]
     for properties in template.resources(FUNCTION).values():
         properties["CodeUri"] = put(function_bundle(template.folder / properties["CodeUri"]), folder)
@@ -98,12 +98,12 @@ def deploy(emulator: StackProcess, template: Path, folder: Path, stage: str, sta
 
 
 class Deployed:
-    """A stack that `sam` has deployed, as it is now.
+    """The present state of a stack that `sam` deployed.
 
     Parameters
     ----------
     emulator
-        The AWS that it is in.
+        Stands in for AWS.
     name
         The stack's name.
     """
@@ -117,14 +117,14 @@ class Deployed:
         self._dynamodb = emulator.client("dynamodb")
 
     def call(self, function: str, sent: dict[str, Any]) -> dict[str, Any]:
-        """Invoke a function by its logical id."""
+        """Invoke a function by its logical ID."""
         answer = self._lambda.invoke(FunctionName=self.resources[function], Payload=json.dumps(sent))
         payload: dict[str, Any] = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         return payload
 
     def request(self, function: str, sent: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
-        """Send a request as API Gateway does: what authorize says of the key goes to the function."""
+        """Send a request as API Gateway does: with what authorize returns about the key."""
         allowed = self.call("AuthorizeFunction", event("authorize") | {"headers": {"x-api-key": key}})
         if not allowed["isAuthorized"]:
             return 403, {}
@@ -151,7 +151,7 @@ class Deployed:
         return body
 
     def run_job(self, url: str) -> int:
-        """Submit a job of one image, and wait until the queue's message has been worked on."""
+        """Submit a job with one image, and wait until it is completed."""
         code, body = self.submit(url)
         assert code == 201, body
         job_id = int(body["job_id"])
@@ -165,11 +165,11 @@ class Deployed:
         return variables
 
     def items(self) -> list[str]:
-        """Every item of the table, as comparable texts."""
+        """Return every item of the table as a text, sorted."""
         return sorted(map(json.dumps, self._dynamodb.scan(TableName=self.resources["JobsTable"])["Items"]))
 
     def tags(self) -> dict[str, str]:
-        """The stack's own tags, which CloudFormation hands on."""
+        """Return the stack's own tags, which CloudFormation also puts on its resources."""
         (stack,) = self._cloudformation.describe_stacks(StackName=self._name)["Stacks"]
         return {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
 
@@ -178,7 +178,7 @@ class Deployed:
         return bool(table["DeletionProtectionEnabled"])
 
 
-def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackProcess, tmp_path: Path) -> None:
+def test_an_update_keeps_jobs_and_keys_and_the_functions_still_work(emulator: StackProcess, tmp_path: Path) -> None:
     stack = parameters("prod", "global")["stack_name"]
     with ImageServer() as server:
         image = server.add("/1.jpg", make_image(Format.JPEG, 120, 90))
@@ -193,7 +193,7 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackPr
         assert before.tags() == {"Project": "retail-pulse", "Stage": "prod"}
         items = before.items()
 
-        # Those of dev for the same stack: an update changes what is named alone, and dev names what prod leaves out.
+        # Dev's parameters for the same stack: an update changes only named ones, and dev names what prod leaves out.
         deploy(emulator, for_the_emulator("dev", tmp_path), tmp_path, "dev", stack)
         after = Deployed(emulator, stack)
 
@@ -207,7 +207,7 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_go_on(emulator: StackPr
         assert after.run_job(image) != job_id
 
 
-def test_what_sam_build_made_is_deployed(emulator: StackProcess, tmp_path: Path) -> None:
+def test_the_output_of_sam_build_is_deployed(emulator: StackProcess, tmp_path: Path) -> None:
     stack = parameters("dev", "global")["stack_name"]
     deploy(emulator, BUILT, tmp_path, "dev", stack)
 

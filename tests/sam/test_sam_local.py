@@ -33,7 +33,7 @@ def table(stage: SamLocalStage) -> JobsTable:
 
 
 def waiting(stage: SamLocalStage) -> list[dict[str, Any]]:
-    """Take the messages of the queue, as its poller does."""
+    """Receive the messages of the queue, as its poller does."""
     answer: dict[str, Any] = stage.stack.client("sqs").receive_message(
         QueueUrl=stage.stack.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, AttributeNames=["All"]
     )
@@ -43,19 +43,19 @@ def waiting(stage: SamLocalStage) -> list[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def empty_queue(stage: SamLocalStage) -> None:
-    """Begin each test without what another one has left in the queue."""
+    """Remove messages that another test left in the queue."""
     stage.stack.client("sqs").purge_queue(QueueUrl=stage.stack.queue_url)
 
 
 class TestTheContract:
-    def test_health_wants_no_key(self, stage: SamLocalStage) -> None:
-        with caller(stage, None) as nobody:
-            assert nobody.get("/api/health").json() == {"status": "ok"}
+    def test_health_needs_no_key(self, stage: SamLocalStage) -> None:
+        with caller(stage, None) as anonymous:
+            assert anonymous.get("/api/health").json() == {"status": "ok"}
 
     def test_no_key_is_401(self, stage: SamLocalStage) -> None:
-        with caller(stage, None) as nobody:
-            assert nobody.get("/api/status", jobid=1).status_code == 401
-            assert nobody.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"]))).status_code == 401
+        with caller(stage, None) as anonymous:
+            assert anonymous.get("/api/status", jobid=1).status_code == 401
+            assert anonymous.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"]))).status_code == 401
 
     def test_an_unknown_key_is_403(self, stage: SamLocalStage) -> None:
         with caller(stage, "nobody-has-this-key") as stranger:
@@ -73,14 +73,14 @@ class TestTheContract:
             ),
         ],
     )
-    def test_a_body_with_a_mistake_is_400_and_names_it(
+    def test_a_wrong_body_is_400_and_names_the_mistake(
         self, client: ApiClient, change: dict[str, Any], error: str
     ) -> None:
         answer = client.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"])) | change)
         assert (answer.status_code, answer.json()) == (400, {"error": error})
 
     @pytest.mark.parametrize("query", [{"jobid": "1"}, {"jobid": "no-number"}, {}])
-    def test_a_job_that_is_none_is_400_with_nothing(self, client: ApiClient, query: dict[str, str]) -> None:
+    def test_the_status_of_an_unknown_job_is_400_and_empty(self, client: ApiClient, query: dict[str, str]) -> None:
         answer = client.get("/api/status", **query)
         assert (answer.status_code, answer.json()) == (400, {})
 
@@ -96,13 +96,13 @@ class TestTheContract:
 def test_process_by_sam_local_invoke_ends_a_job(
     stage: SamLocalStage, client: ApiClient, images: ReachableImages, picture: bytes
 ) -> None:
-    # GIVEN a job of two images, of which one is none, and the message that was sent for it
-    good, text = images.add("/good.jpg", picture), images.add("/text.jpg", b"no image")
+    # GIVEN a job with an image and a text file, and the message that was sent for it
+    good, text = images.add("/good.jpg", picture), images.add("/text.jpg", b"text")
     job = client.submit((STORE, [good]), (OTHER_STORE, [text]))
     messages = waiting(stage)
     assert len(messages) == 1
 
-    # WHEN process is invoked with the event that SQS makes of it
+    # WHEN process is invoked with the event that SQS would send
     answer = stage.invoke_once("ProcessFunction", sqs_event(messages, "arn:aws:sqs:us-east-1:000000000000:chunks"))
 
     # THEN nothing is delivered again, and the job has ended
@@ -112,7 +112,7 @@ def test_process_by_sam_local_invoke_ends_a_job(
     assert [entry["store_id"] for entry in status["error"]] == [OTHER_STORE]
 
 
-def test_a_job_goes_through_the_queue_to_its_end_and_its_results_are_read(
+def test_a_job_passes_through_the_queue_and_its_results_can_be_read(
     stage: SamLocalStage, client: ApiClient, images: ReachableImages, picture: bytes
 ) -> None:
     url = images.add("/good.jpg", picture)
@@ -123,19 +123,19 @@ def test_a_job_goes_through_the_queue_to_its_end_and_its_results_are_read(
 
     assert taken == 1
     assert client.get("/api/status", jobid=job).json() == {"status": "completed", "job_id": str(job)}
-    # The store master is the built one too: the names come from it.
+    # The store names come from the store master in the build.
     assert [(row["visit"], row["image"], row["perimeter"]) for row in client.results(job)] == [
         (0, 0, 420),
         (0, 1, 420),
         (1, 0, 420),
     ]
     assert all(row["store_name"] for row in client.results(job))
-    # What was processed is gone from the queue.
+    # The processed messages were deleted.
     counts = sqs.get_queue_attributes(QueueUrl=stage.stack.queue_url, AttributeNames=["All"])["Attributes"]
     assert (counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
 
 
-def test_reprocess_by_a_schedule_event_sends_what_was_lost(stage: SamLocalStage, client: ApiClient) -> None:
+def test_reprocess_sends_lost_messages_again_on_a_schedule_event(stage: SamLocalStage, client: ApiClient) -> None:
     # GIVEN a job whose message is lost, and that is due
     job_id = client.submit((STORE, ["http://a.example/1.jpg"]))
     stage.stack.client("sqs").purge_queue(QueueUrl=stage.stack.queue_url)
@@ -151,7 +151,7 @@ def test_reprocess_by_a_schedule_event_sends_what_was_lost(stage: SamLocalStage,
     assert [json.loads(message["Body"])["job_id"] for message in waiting(stage)] == [job_id]
 
 
-def test_a_function_is_invoked_through_boto3_by_sam_local_start_lambda(stage: SamLocalStage) -> None:
+def test_sam_local_start_lambda_invokes_a_function_for_boto3(stage: SamLocalStage) -> None:
     event = {
         "version": "2.0",
         "type": "REQUEST",
@@ -163,17 +163,17 @@ def test_a_function_is_invoked_through_boto3_by_sam_local_start_lambda(stage: Sa
     assert answer["context"]["client"] == "local"
 
 
-def test_a_function_that_fails_is_no_answer(stage: SamLocalStage) -> None:
+def test_a_failing_function_is_not_a_response(stage: SamLocalStage) -> None:
     with pytest.raises(InvocationError, match="AuthorizeFunction"):
         stage.invoke("AuthorizeFunction", {"version": "2.0"})
 
 
 def test_the_functions_are_the_built_ones(stage: SamLocalStage, client: ApiClient) -> None:
-    # GIVEN a build without faults: bytecode, store master and imports included
+    # GIVEN a build without faults, also in its bytecode, store master and imports
     assert list(Build(build.FOLDER).faults(ARCHITECTURE)) == []
     client.get("/api/health")
 
-    # THEN the running containers have its folders, and none of the checkout
+    # THEN the running containers use its folders and not the checkout
     (container, *_) = containers("StatusFunction")
     script = "import retail_pulse.domain.jobs as j, requests; print(j.__file__, j.__cached__); print(requests.__file__)"
     environment = ["--env", "PYTHONPATH=/opt/python", "--env", "PYTHONDONTWRITEBYTECODE=1"]
