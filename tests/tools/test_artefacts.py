@@ -1,4 +1,4 @@
-"""The check of what `sam build` makes, on made-up builds; `make build` runs it on a real one."""
+"""The check of the output of `sam build`, on made-up builds; `make build` runs it on a real one."""
 
 import shutil
 import sys
@@ -114,7 +114,7 @@ def test_a_store_master_that_is_still_a_link_is_found(built: Path, package: Path
     assert faults(built) == [f"retail_pulse lacks {name}"]
 
 
-def test_another_store_master_is_found(built: Path, package: Path) -> None:
+def test_a_different_store_master_is_found(built: Path, package: Path) -> None:
     stores, name = store_master(package)
     stores.write_text("AreaCode,StoreName,StoreID\n", encoding="utf-8")
     assert faults(built) == [f"{name} of retail_pulse is not the checkout's"]
@@ -184,14 +184,14 @@ def test_a_function_with_more_than_its_handler_is_found(built: Path) -> None:
     assert faults(built) == ["Submit has app.py, notes.txt, not just app.py"]
 
 
-def test_a_size_near_the_limit_of_lambda_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_size_near_lambdas_limit_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert artefacts.MAX_BYTES <= 250 * 1024 * 1024 / 2
     monkeypatch.setattr(artefacts, "MAX_BYTES", 1000)
     (fault,) = faults(built)
     assert fault.endswith("bytes, more than 1,000")
 
 
-def test_the_command_prints_sizes_and_its_status_tells_of_faults(
+def test_the_command_prints_sizes_and_fails_when_there_are_faults(
     built: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert artefacts.main([str(built), "arm64"]) == 0

@@ -1,4 +1,4 @@
-"""make audit: a vulnerability fails; no answer from the service fails only where one is required."""
+"""make audit: a vulnerability fails; a missing answer from the service fails only where one is required."""
 
 import json
 from typing import Any

@@ -18,7 +18,7 @@ def put_program(path: Path, script: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with only .ci/run; the programs write down how they are called."""
+    """A checkout with only .ci/run, and programs that record how they are called."""
     checkout = tmp_path / "checkout"
     (checkout / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", checkout / ".ci" / "run")

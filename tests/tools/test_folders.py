@@ -6,9 +6,9 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def test_every_folder_of_tests_has_its_row_and_no_row_lacks_its_folder() -> None:
+def test_folders_and_rows_are_the_same() -> None:
     rows = re.findall(r"^\| `(\w+)/` \|", (TESTS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    # A folder that a move has left behind holds caches only.
+    # A folder that was moved away may still contain caches.
     folders = {path.parent.name for path in TESTS.glob("*/*") if path.is_file()} - {"__pycache__"}
 
     assert sorted(rows) == sorted(folders)

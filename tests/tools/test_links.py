@@ -1,4 +1,4 @@
-"""Links in Markdown: every relative one leads to a file of this repository, and to a heading of it."""
+"""Links in Markdown: every relative one leads to a file of this repository, and to a heading in it."""
 
 import re
 import subprocess

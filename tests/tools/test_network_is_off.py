@@ -1,4 +1,4 @@
-"""Tests reach no address but loopback; `addopts` in pyproject.toml sees to it."""
+"""Tests can connect only to loopback addresses; `addopts` in pyproject.toml makes sure of it."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Workflows, hooks and decisions: make targets that exist, actions that cannot change, pages of one form."""
+"""Workflows, hooks and decisions: existing make targets, pinned actions, and pages of the same form."""
 
 import re
 import shlex
@@ -57,8 +57,8 @@ def test_workflows_run_only_make_targets_apart_from_the_deployment(path: Path) -
     assert [each for each in commands(path) if not re.match(r"(make [a-z]|sam deploy )", each)] == []
 
 
-def test_the_jobs_of_ci_leave_no_test_out() -> None:
-    """What the job `unit` ignores is what the job `stack` runs; `unit` runs all the rest."""
+def test_the_jobs_of_ci_run_every_test() -> None:
+    """Check that the job `stack` runs exactly what the job `unit` ignores."""
     called = {command.split()[1] for command in commands(ROOT / ".github" / "workflows" / "ci.yml")}
     ignored = re.findall(r"--ignore (\S+)", RECIPES["test-unit"])
     run = re.findall(r"(tests/\S+)", RECIPES["test-stack"])
@@ -73,13 +73,13 @@ def test_a_deployment_waits_for_all_of_ci_on_the_same_commit() -> None:
     jobs = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
 
     assert jobs["deploy"]["needs"] == "ci"
-    # A path, not a name with a version: the file as it is at the tag.
+    # A path without a version: the workflow of the same commit.
     assert jobs["ci"] == {"uses": "./.github/workflows/ci.yml"}
-    # YAML 1.1 takes the key `on` for true.
+    # YAML 1.1 reads the key `on` as true.
     assert "workflow_call" in load(ROOT / ".github" / "workflows" / "ci.yml")[True]  # type: ignore[index]
 
 
-def test_the_sam_cli_is_the_one_that_was_tried() -> None:
+def test_workflows_use_the_sam_cli_that_was_tried() -> None:
     tried = re.findall(r"tried with ([\d.]+)", (ROOT / "docs" / "sam-local.md").read_text(encoding="utf-8"))
     set_up = [
         step["with"]["version"] for path in WORKFLOWS for step in steps(path) if "setup-sam@" in step.get("uses", "")
@@ -121,7 +121,7 @@ def test_deployments_name_stages_of_samconfig() -> None:
     assert named <= config.keys()
 
 
-def test_hooks_at_a_commit_check_the_changed_files_only() -> None:
+def test_hooks_at_a_commit_check_only_the_changed_files() -> None:
     assert load(HOOKS)["default_stages"] == ["pre-commit"]
     assert {tuple(hook["stages"]) for hook in hooks() if "stages" in hook} == {("pre-push",)}
     assert [hook["id"] for hook in hooks() if "stages" not in hook and not hook.get("pass_filenames", True)] == []
@@ -153,7 +153,7 @@ def test_hooks_find_whitespace_where_it_does_not_belong(text: str, found_by: lis
     found = []
     for hook in hooks():
         if hook["language"] == "pygrep":
-            # As pre-commit's pygrep does it: line by line, or the whole file.
+            # Like pre-commit's pygrep: line by line, or the whole file.
             whole = "--multiline" in hook.get("args", [])
             parts = [text] if whole else text.splitlines(keepends=True)
             flags = re.MULTILINE | re.DOTALL if whole else re.NOFLAG
@@ -163,7 +163,7 @@ def test_hooks_find_whitespace_where_it_does_not_belong(text: str, found_by: lis
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
-def test_a_decision_is_dated_fits_a_screen_and_is_in_the_index(path: Path) -> None:
+def test_a_decision_is_dated_and_short_and_in_the_index(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     title = re.match(rf"# {int(path.name[:4])}\. (.+)\n\nDecided on (\d{{4}}-\d\d-\d\d)\b", text)
 

@@ -1,4 +1,4 @@
-"""`make test-sam-cli` where something is missing that it needs."""
+"""`make test-sam-cli` when something that it needs is missing."""
 
 import os
 import subprocess

@@ -52,5 +52,5 @@ def test_no_tracked_file_tells_pip_where_to_look() -> None:
         (b"docs/work/plan.md", False),
     ],
 )
-def test_a_machine_path_is_told_from_a_part_of_another(line: bytes, found: bool) -> None:
+def test_a_machine_path_is_distinguished_from_a_part_of_another_path(line: bytes, found: bool) -> None:
     assert bool(MACHINE_PATHS.search(line)) is found

@@ -1,4 +1,4 @@
-"""The walls between the rooms: `make check` fails on an import that goes the wrong way."""
+"""The walls between the rooms: `make check` fails on an import in the wrong direction."""
 
 import os
 import re
