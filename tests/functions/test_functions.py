@@ -73,7 +73,7 @@ def test_a_status_costs_one_read_whatever_the_size_of_the_job(
     job_id = call(load("submit"), sent, context)[1]["job_id"]
     status = load("status")
     calls = []
-    original = BaseClient._make_api_call
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def spy(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
         calls.append(operation)
