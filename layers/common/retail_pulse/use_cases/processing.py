@@ -23,7 +23,7 @@ from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.closing import ClosingStore, close
 from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
-from retail_pulse.use_cases.sending import PointerSender
+from retail_pulse.use_cases.steps import PointerSender
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.jobs import Job, SweepPolicy
 from retail_pulse.use_cases.closing import ClosingStore, close
 from retail_pulse.use_cases.retrying import ReopeningStore
-from retail_pulse.use_cases.sending import PointerSender, send_or_mark_due
+from retail_pulse.use_cases.steps import PointerSender, send_or_mark_due
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from retail_pulse.domain.errors import JobIsOpenError, JobNotFoundError, NothingToRetryError
 from retail_pulse.domain.jobs import Job, Reopening, SweepPolicy
-from retail_pulse.use_cases.sending import DueMarkingStore, PointerSender, send_or_mark_due
+from retail_pulse.use_cases.steps import DueMarkingStore, PointerSender, send_or_mark_due
 
 
 class ReopeningStore(DueMarkingStore, Protocol):

@@ -17,7 +17,7 @@ from retail_pulse.domain.errors import (
 from retail_pulse.domain.idempotency import LIFETIME, Claim, IdempotencyKey
 from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.sending import PointerSender, send_or_mark_due
+from retail_pulse.use_cases.steps import PointerSender, send_or_mark_due
 
 _NONCE_BYTES = 12
 # 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.
