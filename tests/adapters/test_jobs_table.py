@@ -20,7 +20,7 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE
-from tests.fakes import FakeTable
+from tests.support.fakes import FakeTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

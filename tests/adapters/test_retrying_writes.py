@@ -18,7 +18,7 @@ from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters.conftest import TABLE
-from tests.fakes import FakeTable
+from tests.support.fakes import FakeTable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DUE = int(NOW.timestamp())

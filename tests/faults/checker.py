@@ -11,7 +11,7 @@ from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
-from tests.fakes import FakeTable
+from tests.support.fakes import FakeTable
 
 # After this many deaths of workers that held a chunk, an image of it may be given up.
 _DEATHS_TO_GIVE_UP = 3

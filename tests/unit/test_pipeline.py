@@ -24,7 +24,7 @@ from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
 from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.submission import MAX_CHUNKS, Submission
-from tests.fakes import FakeQueue, FakeTable, Killed
+from tests.support.fakes import FakeQueue, FakeTable, Killed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}

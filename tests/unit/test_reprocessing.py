@@ -17,8 +17,8 @@ from retail_pulse.domain.jobs import JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from tests.fakes import Killed
-from tests.world import GOOD, STALL, World, down
+from tests.support.fakes import Killed
+from tests.support.world import GOOD, STALL, World, down
 
 ONE_TRY = RetryPolicy(1, 0)
 BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)

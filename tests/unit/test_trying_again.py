@@ -10,7 +10,7 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.image_pool import ImagePool
-from tests.world import GOOD, START, World, down
+from tests.support.world import GOOD, START, World, down
 
 BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
 GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)

@@ -26,9 +26,9 @@ from retail_pulse.use_cases.processing import Delivery, Processing
 from retail_pulse.use_cases.reprocessing import Reprocessing
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
-from tests.exploration import Choices, Shared, Stage, executions
-from tests.fakes import FakeTable, PoolWithoutThreads
 from tests.faults.checker import Contents, History, Truth, check
+from tests.protocol.exploration import Choices, Shared, Stage, executions
+from tests.support.fakes import FakeTable, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900

@@ -19,9 +19,9 @@ from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from tests.fakes import Killed
 from tests.faults.checker import Contents, History, Truth, check
-from tests.world import STALL, STORES, World
+from tests.support.fakes import Killed
+from tests.support.world import STALL, STORES, World
 
 TRIES = RetryPolicy(3, 1000, first_wait_seconds=10, inline_wait_seconds=0)
 # What an image comes to, try by try: a width, or the failure; the last one stays.

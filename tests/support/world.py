@@ -17,7 +17,7 @@ from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
-from tests.fakes import FakeTable, Killed, PoolWithoutThreads
+from tests.support.fakes import FakeTable, Killed, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900
