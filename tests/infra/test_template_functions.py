@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retail_pulse.domain.failures import MAX_MESSAGE_CHARACTERS
+from retail_pulse.domain.text import MAX_MESSAGE_CHARACTERS
 from retail_pulse.runtime import settings
 from tests.infra import sam
 from tests.infra.test_template_queue import RESERVE_SECONDS

@@ -5,8 +5,9 @@ import ipaddress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from retail_pulse.domain.failures import MAX_MESSAGE_CHARACTERS, MeasuringError
+from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.outcomes import Measured
+from retail_pulse.domain.text import MAX_MESSAGE_CHARACTERS
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.address_table import REFUSALS

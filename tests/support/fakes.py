@@ -13,10 +13,10 @@ from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryIn
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
+from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
 
 
 class Killed(BaseException):
@@ -231,9 +231,13 @@ class PoolWithoutThreads(ImagePool):
     ) -> Iterator[tuple[Any, Outcome | None]]:
         for image in images:
             result = self._try(image.url) if may_start() else None
-            if isinstance(result, MeasuringError):
-                decision = after_failure(image.tag, result)
-                assert not isinstance(decision, float), "a wait within the invocation needs the pool with threads"
-                yield image.tag, decision
-            else:
+            if not isinstance(result, MeasuringError):
                 yield image.tag, result
+                continue
+            match after_failure(image.tag, result):
+                case RetryIn():
+                    raise AssertionError("a wait within the invocation needs the pool with threads")
+                case LeaveOpen():
+                    yield image.tag, None
+                case Failure() as failure:
+                    yield image.tag, failure

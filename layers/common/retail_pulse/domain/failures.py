@@ -2,9 +2,7 @@
 
 from enum import StrEnum
 
-from retail_pulse.domain.text import printable
-
-MAX_MESSAGE_CHARACTERS = 300
+from retail_pulse.domain.text import client_message
 
 
 class FailureCode(StrEnum):
@@ -59,7 +57,7 @@ class MeasuringError(Exception):
         self, code: FailureCode, message: str, *, passing: bool | None = None, retry_after: float | None = None
     ) -> None:
         self.code = code
-        self.message = printable(message)[:MAX_MESSAGE_CHARACTERS]
+        self.message = client_message(message)
         self.is_transient = is_transient(code) if passing is None else passing
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")

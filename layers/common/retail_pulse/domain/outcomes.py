@@ -1,4 +1,4 @@
-"""The outcome of an image: measured, or failed."""
+"""The outcome of an image: measured, or failed; and what a failed attempt leads to."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Measured:
     format
         ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``TIFF``, ``WEBP``, …
     width, height
-        In pixels, as stored. An EXIF orientation may swap them, which does not change the perimeter.
+        In pixels, as stored; an EXIF orientation may swap them, which does not change the perimeter.
     bytes
         Length of the received file.
     """
@@ -32,7 +32,17 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an image could not be measured. ``is_transient`` says whether a later run may succeed."""
+    """Why an image could not be measured.
+
+    Parameters
+    ----------
+    code
+        One of the published codes.
+    message
+        What happened, for the client; see `domain.text.client_message`.
+    is_transient
+        Whether a later attempt may succeed.
+    """
 
     code: FailureCode
     message: str
@@ -40,8 +50,23 @@ class Failure:
 
     @classmethod
     def of(cls, error: MeasuringError) -> "Failure":
-        """Return the failure that an error describes."""
+        """Return the failure that an error stands for."""
         return cls(error.code, error.message, error.is_transient)
 
 
 Outcome = Measured | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RetryIn:
+    """A failed attempt is followed by another one after so many seconds, within the same invocation."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOpen:
+    """A failed attempt leaves the image open: a later delivery retries it."""
+
+
+AfterFailure = RetryIn | LeaveOpen | Failure

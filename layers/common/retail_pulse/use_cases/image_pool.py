@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryIn
 
 _Tag = TypeVar("_Tag")
-
-# What a failed try leads to: another one after so many seconds, the end of it, or None: the image stays open.
-AfterFailure = float | Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +107,13 @@ class ImagePool:
                     if isinstance(result, Measured):
                         at(moment + random.uniform(*self._bounds), image, result)
                     elif isinstance(result, MeasuringError):
-                        decision = after_failure(image.tag, result)
-                        if isinstance(decision, float):
-                            at(moment + decision, image, _BEGIN)
-                        else:
-                            at(moment, image, decision)
+                        match after_failure(image.tag, result):
+                            case RetryIn(seconds):
+                                at(moment + seconds, image, _BEGIN)
+                            case LeaveOpen():
+                                at(moment, image, None)
+                            case Failure() as failure:
+                                at(moment, image, failure)
                     else:
                         at(moment, image, result)
                 elif wait is not None:

@@ -18,11 +18,12 @@ from retail_pulse.domain.chunks import Chunk, ChunkKey, Image, Pointer
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.jobs import ChunkVerdict, Job, SweepPolicy
-from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryIn
 from retail_pulse.domain.retries import Attempts, RetryPolicy
+from retail_pulse.domain.text import client_message
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.closing import ClosingStore, close
-from retail_pulse.use_cases.image_pool import AfterFailure, ImagePool, PooledImage
+from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
 from retail_pulse.use_cases.steps import PointerSender
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 POISON_RECEIVES = 3
 # A chunk alone, then its image twice: after so many starts without an end the image is given up.
 MAX_STARTS = 3
+_CRASHED_WORKERS = Failure(
+    FailureCode.PROCESSING_ERROR, "the worker ended while measuring it, every time", is_transient=False
+)
 # The longest that SQS hides a message that was sent.
 _LONGEST_DELAY_SECONDS = 900
 
@@ -261,7 +265,8 @@ class Processing:
                 continue
             for image in images:
                 if not self._knows_store(image.store_id):
-                    work.outcomes[image.index] = _unknown_store(image)
+                    text = client_message(f"store {image.store_id} is not in the store master")
+                    work.outcomes[image.index] = Failure(FailureCode.UNKNOWN_STORE, text, is_transient=False)
                     report.failures[FailureCode.UNKNOWN_STORE] += 1
                 elif (wait := self._wait(work, image)) is not None:
                     in_pool.append(PooledImage((work, image), image.url, wait))
@@ -298,7 +303,7 @@ class Processing:
             return Failure.of(error)
         report.retried += 1
         work.attempts[image.index] = attempts
-        return attempts.not_before - now if self._retries.waits_inline(attempts, now) else None
+        return RetryIn(attempts.not_before - now) if self._retries.waits_inline(attempts, now) else LeaveOpen()
 
     def _save(self, work: _Work, report: BatchReport) -> None:
         """Save what was found (step 6). From here on only the chunk that the table returns counts."""
@@ -352,7 +357,7 @@ class Processing:
         for image in [image for image in work.chunk.open_images() if self._wait(work, image) is not None]:
             again = work.chunk.starting == image.index
             if again and work.chunk.starts >= MAX_STARTS:
-                work.outcomes[image.index] = _crashed_worker()
+                work.outcomes[image.index] = _CRASHED_WORKERS
                 report.failures[FailureCode.PROCESSING_ERROR] += 1
             elif not may_start():
                 break
@@ -442,11 +447,3 @@ def _rows(works: Iterable[_Work]) -> Iterator[tuple[VisitRow, int]]:
         if work.done is not None:
             for row in work.done.measured_rows(work.pointer.client, work.pointer.job_id):
                 yield row, work.done.job_expires_at
-
-
-def _unknown_store(image: Image) -> Failure:
-    return Failure.of(MeasuringError(FailureCode.UNKNOWN_STORE, f"store {image.store_id} is not in the store master"))
-
-
-def _crashed_worker() -> Failure:
-    return Failure.of(MeasuringError(FailureCode.PROCESSING_ERROR, "the worker ended while measuring it, every time"))
