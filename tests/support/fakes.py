@@ -230,7 +230,7 @@ class PoolWithoutThreads(ImagePool):
         after_failure: Callable[[Any, MeasuringError], AfterFailure] = lambda _, error: Failure.of(error),
     ) -> Iterator[tuple[Any, Outcome | None]]:
         for image in images:
-            result = self._try(image.url) if may_start() else None
+            result = self._attempt(image.url) if may_start() else None
             if not isinstance(result, MeasuringError):
                 yield image.tag, result
                 continue

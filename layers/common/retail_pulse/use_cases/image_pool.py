@@ -1,10 +1,9 @@
-"""Measures many images at once: downloads on threads; delays and the waits before another try hold no thread."""
+"""Measures many images at once: downloads hold a thread; delays and waits before a retry do not."""
 
 import heapq
 import itertools
 import queue
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +18,51 @@ _Tag = TypeVar("_Tag")
 
 @dataclass(frozen=True, slots=True)
 class PooledImage(Generic[_Tag]):
-    """An image to be measured: a tag of the caller's, its URL, and how many seconds from now it may begin."""
+    """An image to be measured: a tag of the caller's, its URL, and how many seconds from now it may start."""
 
     tag: _Tag
     url: str
     wait: float = 0.0
+
+
+@dataclass(slots=True)
+class _Start(Generic[_Tag]):
+    """An attempt is due."""
+
+    image: PooledImage[_Tag]
+
+
+@dataclass(slots=True)
+class _Finish(Generic[_Tag]):
+    """An image is ready; without an outcome it stays open."""
+
+    image: PooledImage[_Tag]
+    outcome: Outcome | None
+
+
+class _Timeline(Generic[_Tag]):
+    """Events, each with the time at which it is due."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, _Start[_Tag] | _Finish[_Tag]]] = []
+        self._order = itertools.count()  # events of the same time stay in order
+
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
+    def add(self, at: float, event: _Start[_Tag] | _Finish[_Tag]) -> None:
+        """Add an event that is due at a time of `time.monotonic`."""
+        heapq.heappush(self._heap, (at, next(self._order), event))
+
+    def next_due(self) -> _Start[_Tag] | _Finish[_Tag] | None:
+        """Remove and return the earliest event; None when it is not due yet."""
+        if self._heap and self._heap[0][0] <= time.monotonic():
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    def seconds_to_next(self) -> float | None:
+        """Return how long it is to the earliest event; None when there is no event."""
+        return max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else None
 
 
 class ImagePool:
@@ -36,8 +75,8 @@ class ImagePool:
     threads
         How many images at once.
     delay_min, delay_max
-        Bounds of the random delay that imitates GPU work, in seconds; each measured image has its own, and counts as
-        measured when it has passed.
+        Bounds of the random delay that imitates GPU work, in seconds. Each measured image has its own delay, and counts
+        as measured when it has passed.
     """
 
     def __init__(
@@ -60,79 +99,75 @@ class ImagePool:
         images
             Any number.
         may_start
-            Asked before each try; once it says no, nothing more is begun.
+            Asked before each attempt; once it returns false, nothing more is started.
         after_failure
-            Asked after each failed try, in the caller's thread.
+            Asked after each failed attempt, in the caller's thread.
 
         Yields
         ------
         tuple
-            The tag and the outcome of each image as soon as it is ready; None for one that stays open, because it was
-            not begun or because `after_failure` said so.
+            The tag and the outcome of each image as soon as it is ready. The outcome is None for an image that stays
+            open, because it was not started or because `after_failure` said so.
         """
         finished: queue.SimpleQueue[tuple[PooledImage[_Tag], Outcome | MeasuringError | None, float]]
         finished = queue.SimpleQueue()
-        abandoned = threading.Event()
-        order = itertools.count()  # a heap compares: what comes at one instant keeps its order
-        coming: list[tuple[float, int, PooledImage[_Tag], Outcome | _Begin | None]] = []
+        abandoned = False
+        timeline: _Timeline[_Tag] = _Timeline()
         running = 0
 
-        def work(image: PooledImage[_Tag]) -> None:
-            result = self._try(image.url) if may_start() and not abandoned.is_set() else None
+        def attempt(image: PooledImage[_Tag]) -> None:
+            result = self._attempt(image.url) if may_start() and not abandoned else None
             finished.put((image, result, time.monotonic()))
 
-        def at(moment: float, image: PooledImage[_Tag], what: Outcome | _Begin | None) -> None:
-            heapq.heappush(coming, (moment, next(order), image, what))
-
         for image in images:
-            at(time.monotonic() + image.wait, image, _BEGIN)
+            timeline.add(time.monotonic() + image.wait, _Start(image))
         try:
-            while running or coming:
-                wait = max(0.0, coming[0][0] - time.monotonic()) if coming else None
-                if wait == 0:
-                    _, _, image, what = heapq.heappop(coming)
-                    if not isinstance(what, _Begin):
-                        yield image.tag, what
-                    elif may_start():
-                        self._threads.submit(work, image)
+            while running or timeline:
+                match timeline.next_due():
+                    case None if running:
+                        try:
+                            image, result, at = finished.get(timeout=timeline.seconds_to_next())
+                        except queue.Empty:
+                            continue
+                        running -= 1
+                        timeline.add(*self._next_event(image, result, at, after_failure))
+                    case None:
+                        time.sleep(timeline.seconds_to_next() or 0.0)
+                    case _Finish() as event:
+                        yield event.image.tag, event.outcome
+                    case _Start() as event if may_start():
+                        self._threads.submit(attempt, event.image)
                         running += 1
-                    else:
-                        yield image.tag, None
-                elif running:
-                    try:
-                        image, result, moment = finished.get(timeout=wait)
-                    except queue.Empty:
-                        continue
-                    running -= 1
-                    if isinstance(result, Measured):
-                        at(moment + random.uniform(*self._bounds), image, result)
-                    elif isinstance(result, MeasuringError):
-                        match after_failure(image.tag, result):
-                            case RetryIn(seconds):
-                                at(moment + seconds, image, _BEGIN)
-                            case LeaveOpen():
-                                at(moment, image, None)
-                            case Failure() as failure:
-                                at(moment, image, failure)
-                    else:
-                        at(moment, image, result)
-                elif wait is not None:
-                    time.sleep(wait)
+                    case _Start() as event:
+                        yield event.image.tag, None
         finally:
-            # A caller that fails half-way leaves nothing behind that would take the next batch's threads.
-            abandoned.set()
+            # A caller that fails half-way must not leave attempts that take the next batch's threads.
+            abandoned = True
 
-    def _try(self, url: str) -> Outcome | MeasuringError:
+    def _attempt(self, url: str) -> Outcome | MeasuringError:
         try:
             return self._measure(url)
         except MeasuringError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # one image that breaks a library must not take its neighbours along
+        except Exception as error:  # noqa: BLE001  # one image that breaks a library must not fail its neighbours
             return MeasuringError(FailureCode.PROCESSING_ERROR, f"{type(error).__name__} while measuring")
 
-
-class _Begin:
-    """Stands in the heap for an image that is to begin."""
-
-
-_BEGIN = _Begin()
+    def _next_event(
+        self,
+        image: PooledImage[_Tag],
+        result: Outcome | MeasuringError | None,
+        at: float,
+        after_failure: Callable[[_Tag, MeasuringError], AfterFailure],
+    ) -> tuple[float, _Start[_Tag] | _Finish[_Tag]]:
+        """Return what follows an attempt that ended at some time, and when."""
+        if isinstance(result, Measured):
+            return at + random.uniform(*self._bounds), _Finish(image, result)
+        if not isinstance(result, MeasuringError):
+            return at, _Finish(image, result)
+        match after_failure(image.tag, result):
+            case RetryIn(seconds):
+                return at + seconds, _Start(image)
+            case LeaveOpen():
+                return at, _Finish(image, None)
+            case Failure() as failure:
+                return at, _Finish(image, failure)
