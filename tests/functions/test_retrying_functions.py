@@ -149,7 +149,7 @@ def test_only_its_client_can_retry_a_job_and_only_with_the_scope(
     deliver(load("process"), environment, context)
     path = f"/api/jobs/{job_id}/retry"
     code, answer = post(submit, context, path, client="you")
-    assert (code, is_problem(answer, 404, "no job")) == (404, True)
+    assert (code, is_problem(answer, 404, "does not exist")) == (404, True)
     code, answer = post(submit, context, path, scopes="read")
     assert (code, is_problem(answer, 403, "submit")) == (403, True)
     assert post(submit, context, path)[0] == 202

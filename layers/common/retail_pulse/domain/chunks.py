@@ -13,6 +13,8 @@ from retail_pulse.domain.visits import Visit, VisitPart, VisitRow
 # What a part and a text take beside themselves where they are stored as JSON: brackets and numbers, quotes and a comma.
 _PART_OVERHEAD_BYTES = 48
 _TEXT_OVERHEAD_BYTES = 3
+# The longest that the queue hides a message after it was sent: a limit of SQS.
+MAX_DELAY_SECONDS = 900
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 

@@ -86,7 +86,7 @@ class PointerQueue:
         pointers
             Any number.
         delay_seconds
-            How long the messages stay hidden, 0 to 900.
+            How long the messages stay hidden, 0 to `domain.chunks.MAX_DELAY_SECONDS`.
 
         Raises
         ------

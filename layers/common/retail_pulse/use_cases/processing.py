@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from retail_pulse.domain.chunks import Chunk, ChunkKey, Image, Pointer
+from retail_pulse.domain.chunks import MAX_DELAY_SECONDS, Chunk, ChunkKey, Image, Pointer
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.jobs import ChunkVerdict, Job, SweepPolicy
@@ -22,9 +22,8 @@ from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measu
 from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.text import client_message
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.use_cases.closing import ClosingStore, close
 from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
-from retail_pulse.use_cases.steps import PointerSender
+from retail_pulse.use_cases.steps import ClosingStore, PointerSender, close
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +34,6 @@ MAX_STARTS = 3
 _CRASHED_WORKERS = Failure(
     FailureCode.PROCESSING_ERROR, "the worker ended while measuring it, every time", is_transient=False
 )
-# The longest that SQS hides a message that was sent.
-_LONGEST_DELAY_SECONDS = 900
 
 
 class OutcomeStore(ClosingStore, Protocol):
@@ -332,7 +329,7 @@ class Processing:
             chunk.attempts[image.index].not_before - now if image.index in chunk.attempts else 0.0
             for image in chunk.open_images()
         )
-        return min(_LONGEST_DELAY_SECONDS, max(0, math.ceil(min(waits))))
+        return min(MAX_DELAY_SECONDS, max(0, math.ceil(min(waits))))
 
     def _process_exclusively(self, work: _Work, lease: int, may_start: Callable[[], bool], report: BatchReport) -> None:
         """Process the chunk of a message whose workers have died: first as a whole, then an image at a time.

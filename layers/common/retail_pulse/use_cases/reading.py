@@ -138,7 +138,7 @@ class Reading:
         """
         job = self.store.job(client, job_id)
         if job is None or job.has_expired(self.now()):
-            raise JobNotFoundError(f"there is no job {job_id}")
+            raise JobNotFoundError(f"job {job_id} does not exist")
         return job
 
     def failed_stores(self, job: Job) -> list[FailedStore]:

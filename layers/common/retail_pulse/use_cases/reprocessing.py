@@ -8,9 +8,7 @@ from typing import Protocol
 
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.jobs import Job, SweepPolicy
-from retail_pulse.use_cases.closing import ClosingStore, close
-from retail_pulse.use_cases.retrying import ReopeningStore
-from retail_pulse.use_cases.steps import PointerSender, send_or_mark_due
+from retail_pulse.use_cases.steps import ClosingStore, PointerSender, ReopeningStore, close, send_missing
 
 _log = logging.getLogger(__name__)
 
@@ -160,8 +158,7 @@ class Reprocessing:
             return False
 
     def _send(self, job: Job, turn: int | None, report: ReprocessReport) -> None:
-        pointers = [job.pointer_to(number, turn) for number in job.missing]
-        if send_or_mark_due(self._store, self._queue, job, pointers, self._now()):
-            report.sent += len(pointers)
+        if send_missing(self._store, self._queue, job, self._now(), turn):
+            report.sent += len(job.missing)
         else:
             report.refused += 1

@@ -17,7 +17,7 @@ from retail_pulse.domain.errors import (
 from retail_pulse.domain.idempotency import LIFETIME, Claim, IdempotencyKey
 from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.steps import PointerSender, send_or_mark_due
+from retail_pulse.use_cases.steps import PointerSender, SendingStore, send_missing
 
 _NONCE_BYTES = 12
 # 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.
@@ -26,7 +26,7 @@ _MAX_IDS_DRAWN = 8
 MAX_CHUNKS = 20_000
 
 
-class JobStore(Protocol):
+class JobStore(SendingStore, Protocol):
     """What a submission needs of the table."""
 
     def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None:
@@ -34,9 +34,6 @@ class JobStore(Protocol):
 
     def put_job(self, job: Job) -> None:
         """Store a new job."""
-
-    def mark_due(self, job: Job, due: int) -> None:
-        """Have reprocess send what is missing."""
 
     def job(self, client: str, job_id: int) -> Job | None:
         """Read a client's job."""
@@ -138,9 +135,7 @@ class Submission:
             claim,
         )
         if job.nonce == nonce:
-            send_or_mark_due(
-                self.store, self.queue, job, [job.pointer_to(chunk.number) for chunk in chunks], self.now()
-            )
+            send_missing(self.store, self.queue, job, self.now())
         return job
 
     def _claim(self, client: str, idempotency: IdempotencyKey) -> Claim:
