@@ -1,4 +1,4 @@
-"""Jobs: their ids, how they stand, and when they end."""
+"""Jobs: their ids, their status, and when they end, are swept and are reopened."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from enum import StrEnum
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer, Scope
 from retail_pulse.domain.outcomes import Failure
 
-# Ids count milliseconds from here, with 12 random bits behind: below 2^53 (exact in every JSON reader) until 2094.
+# Ids count milliseconds from here, followed by 12 random bits: below 2^53 (exact in every JSON reader) until 2094.
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 12
 MAX_JOB_ID = 2**53 - 1
 
 
 class JobStatus(StrEnum):
-    """How a job stands, in the words of the contract."""
+    """The status of a job, in the words of the contract."""
 
     ONGOING = "ongoing"
     COMPLETED = "completed"
@@ -30,7 +30,7 @@ def job_id_at(time: datetime, random_bits: int) -> int:
     time
         Aware time of the submission.
     random_bits
-        A random number; its lowest 12 bits are taken.
+        A random number; its lowest 12 bits are used.
 
     Returns
     -------
@@ -52,23 +52,23 @@ class Job:
     open
         Whether the current run has not ended.
     run, scope
-        How often the job has been (re)opened, from 1, and which failed images the last one tries again.
+        How often the job has been (re)opened, from 1, and which failed images the current run retries.
     visits, images, chunks
         Totals.
     done, failed, transient
         Numbers of the chunks that have ended in this run, that hold failed images, that hold transient failures.
     automatic
-        How many of the runs since the client opened the job were opened by the schedule.
+        How many runs the schedule has opened since the client opened the job.
     due
-        When reprocess looks at the job, in seconds of the epoch; None for never.
+        When the job is swept, in seconds of the epoch; None for never.
     wait
-        Seconds from one look of reprocess to the next; 0 when messages are known to be missing.
+        Seconds from one sweep to the next; 0 when messages are known to be missing.
     done_at_sweep
-        How many chunks had ended at the last look.
+        How many chunks had ended at the last sweep.
     expires_at
         When the job ceases to exist, in seconds of the epoch.
     idempotency_key
-        What the client named the submission; None when it gave it no name.
+        The client's name for the submission; None when it has no name.
     """
 
     client: str
@@ -100,15 +100,15 @@ class Job:
 
     @property
     def status_at_end(self) -> JobStatus:
-        """What the job ends as: failed when any chunk holds a failed image."""
+        """The status with which the job ends: failed when any chunk holds a failed image."""
         return JobStatus.FAILED if self.failed else JobStatus.COMPLETED
 
     def key_of(self, chunk: int) -> ChunkKey:
-        """Where a chunk of this job is."""
+        """Return the key of a chunk of this job."""
         return ChunkKey(self.nonce, chunk)
 
     def pointer_to(self, chunk: int, turn: int | None = 0) -> Pointer:
-        """Make the message that has a chunk of this job processed in its current run."""
+        """Return the message by which a chunk of this job is processed in its current run."""
         return Pointer(self.client, self.job_id, self.nonce, chunk, self.run, self.scope, turn)
 
     @property
@@ -117,21 +117,25 @@ class Job:
         return [number for number in range(self.chunks) if number not in self.done]
 
     def has_expired(self, now: datetime) -> bool:
-        """Tell whether the job is to be treated as absent: DynamoDB's TTL deletes up to days later."""
+        """Return whether the job counts as absent: DynamoDB's TTL deletes up to days later."""
         return self.expires_at <= now.timestamp()
 
-    def shows_as_pending(self, chunk: Chunk, failure: Failure) -> bool:
-        """Tell whether a failed image is about to be tried again.
+    def is_due(self, now: datetime) -> bool:
+        """Return whether it is time to sweep the job."""
+        return self.due is not None and self.due <= now.timestamp()
 
-        Chunks reopen lazily, when their pointer comes: until then a failure of an older run is still in the chunk,
-        though the job's current run covers it.
+    def shows_as_pending(self, chunk: Chunk, failure: Failure) -> bool:
+        """Return whether a failed image is about to be retried.
+
+        Chunks reopen lazily, when their pointer arrives. Until then a chunk still holds a failure of an older run,
+        although the job's current run retries it.
         """
         return chunk.run < self.run and chunk.number not in self.done and self.scope.includes(failure)
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkVerdict:
-    """What a chunk adds to its job's sets; made from the chunk as the table returned it."""
+    """What a chunk adds to its job's sets, judged from the chunk as the table returned it."""
 
     number: int
     failed: bool
@@ -154,20 +158,20 @@ def numbers(verdicts: Collection[ChunkVerdict]) -> tuple[frozenset[int], frozens
 
 @dataclass(frozen=True, slots=True)
 class Reopening:
-    """How an ended job is opened again.
+    """How an ended job is reopened.
 
     Parameters
     ----------
     chunks
-        Numbers of the chunks whose images are tried again.
+        Numbers of the chunks whose images are retried.
     scope
         Which of their failed images.
     status
-        What the job says meanwhile.
+        The job's status meanwhile.
     automatic
         How many runs the schedule has opened since the client did, this one included.
     due, wait
-        When reprocess looks at it, in seconds of the epoch, and the seconds until then.
+        When the job is swept, in seconds of the epoch, and the seconds until then.
     """
 
     chunks: frozenset[int]
@@ -178,46 +182,63 @@ class Reopening:
     wait: int
 
 
+class Need(StrEnum):
+    """What a job needs of a sweep."""
+
+    NOTHING = "nothing"
+    MESSAGES = "messages"
+    CLOSING = "closing"
+    REOPENING = "reopening"
+
+
 @dataclass(frozen=True, slots=True)
 class SweepPolicy:
-    """When reprocess looks at a job.
+    """When reprocess sweeps a job, and what the job then needs.
 
     Parameters
     ----------
     stall_seconds
-        After how long without an end it looks at an open job; longer than the queue hides a message that was delivered.
+        How long an open job may go without an end before it is swept; longer than the queue hides a delivered message.
     automatic_runs
-        How often it opens an ended job again for its transient failures, in all after the client has opened it.
-    longest_seconds
-        Longest time from one look to the next.
+        How often the schedule reopens an ended job for its transient failures, counted from the client's last opening.
+    max_seconds
+        Maximum time from one sweep to the next.
     """
 
     stall_seconds: int
     automatic_runs: int
     max_seconds: int = 3600
 
+    def needs(self, job: Job, now: datetime) -> Need:
+        """Return what a due job needs."""
+        if job.has_expired(now):
+            return Need.NOTHING
+        if not job.open:
+            return Need.REOPENING if self.may_reopen(job) else Need.NOTHING
+        return Need.CLOSING if job.all_done else Need.MESSAGES
+
     def next_wait(self, job: Job) -> int:
-        """Return the seconds until the look after this one: they double while nothing has ended in between."""
+        """Return the seconds until the sweep after this one: they double while no chunk has ended in between."""
         if len(job.done) > job.done_at_sweep:
             return self.stall_seconds
         return min(self.max_seconds, max(self.stall_seconds, 2 * job.wait))
 
     def may_reopen(self, job: Job) -> bool:
-        """Tell whether the schedule is to open an ended job again."""
+        """Return whether the schedule may reopen an ended job."""
         return bool(job.transient) and job.automatic < self.automatic_runs
 
     def automatic_run(self, job: Job, now: datetime) -> Reopening:
-        """Open a job for its transient failures; the status stays what it was until that run ends."""
+        """Return the run that retries a job's transient failures; the status stays as it was until that run ends."""
         due = int(now.timestamp()) + self.stall_seconds
         return Reopening(job.transient, Scope.TRANSIENT, job.status, job.automatic + 1, due, self.stall_seconds)
 
     def client_run(self, job: Job, now: datetime) -> Reopening:
-        """Open a job for all of its failed images, as its client asks for."""
+        """Return the run that retries all of a job's failed images, at its client's request."""
         due = int(now.timestamp()) + self.stall_seconds
         return Reopening(job.failed, Scope.ALL, JobStatus.ONGOING, 0, due, self.stall_seconds)
 
     def due_after_end(self, job: Job, ended_at: datetime) -> int | None:
-        """Return when an ended job is to be opened again, None for never; each time later than the time before."""
+        """Return when an ended job is due to be reopened, each time after a longer wait; None for never."""
         if not self.may_reopen(job):
             return None
         return int(ended_at.timestamp()) + min(self.max_seconds, self.stall_seconds << job.automatic)

@@ -1,4 +1,4 @@
-"""Use case: what stalled, or may be tried again, goes back to the queue (steps 10 to 12 of the write protocol)."""
+"""Use case: the schedule resumes stalled jobs and retries transient failures (steps 10 to 12 of the write protocol)."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from retail_pulse.domain.errors import StorageUnavailableError
-from retail_pulse.domain.jobs import Job, SweepPolicy
+from retail_pulse.domain.jobs import Job, Need, SweepPolicy
 from retail_pulse.use_cases.steps import ClosingStore, PointerSender, ReopeningStore, close, send_missing
 
 _log = logging.getLogger(__name__)
@@ -27,29 +27,29 @@ class DueStore(ReopeningStore, ClosingStore, Protocol):
         """Yield client and id of the jobs that are due."""
 
     def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
-        """Claim the look at a due job."""
+        """Claim the sweep of a due job."""
 
 
 @dataclass(slots=True)
 class ReprocessReport:
-    """What a look at the due jobs came to.
+    """What a sweep came to.
 
     Parameters
     ----------
-    looked
-        Jobs that were due and are this invocation's.
+    swept
+        Jobs that were due and that this invocation claimed.
     closed
-        Jobs that had nothing left but to be ended.
+        Jobs that only had to be ended.
     sent
-        Pointers sent, of open jobs and of those opened again.
+        Pointers sent, of open and of reopened jobs.
     waiting
-        Open jobs whose messages are still in the queue, as far as its length tells.
+        Open jobs whose messages are probably still in the queue.
     reopened
-        Ended jobs that were opened again for their transient failures.
+        Ended jobs that were reopened for their transient failures.
     refused
-        Jobs that the table or the queue refused a step of; they are due again.
+        Jobs of which the table or the queue refused a step; they are due again.
     unfinished
-        Whether the time ran out before the last one.
+        Whether the time ran out before the last due job.
     """
 
     swept: int = 0
@@ -62,14 +62,14 @@ class ReprocessReport:
 
 
 class Reprocessing:
-    """Looks at jobs that are due; any number of invocations may do so at once.
+    """Sweeps jobs that are due; any number of invocations may do so at once.
 
     Parameters
     ----------
     store, queue
         The table and the queue.
-    looks
-        When to look at a job.
+    sweeps
+        When a job is swept, and what it needs.
     now
         The clock.
     """
@@ -87,17 +87,17 @@ class Reprocessing:
         self._now = now
 
     def sweep(self, may_go_on: Callable[[], bool] = lambda: True) -> ReprocessReport:
-        """Look at the jobs that are due, until there is none left or the time is short.
+        """Sweep the jobs that are due, until all are done or the time is short.
 
         Parameters
         ----------
         may_go_on
-            Tells whether there is time for another job.
+            Returns whether there is time for another job.
 
         Returns
         -------
         ReprocessReport
-            What is left over is due at the next look.
+            Jobs that were not reached are due at the next sweep.
         """
         report = ReprocessReport()
         try:
@@ -108,56 +108,61 @@ class Reprocessing:
                 try:
                     self._sweep_job(client, job_id, report)
                 except StorageUnavailableError as error:
-                    _log.warning("job %d is looked at again: %s", job_id, error)
+                    _log.warning("job %d is due again: %s", job_id, error)
                     report.refused += 1
         except StorageUnavailableError as error:
-            _log.warning("the rest is looked at again: %s", error)
+            _log.warning("the rest of the jobs is due again: %s", error)
             report.unfinished = True
         return report
 
     def _sweep_job(self, client: str, job_id: int, report: ReprocessReport) -> None:
         now = self._now()
         job = self._store.job(client, job_id)
-        if job is None or job.due is None or job.due > now.timestamp():
-            return  # the index is behind the table
-        if not job.open and self._sweeps.may_reopen(job) and not job.has_expired(now):
-            # The job's own condition is claim enough: one write instead of two.
-            reopened = self._store.reopen_job(job, self._sweeps.automatic_run(job, now))
-            if reopened is not None:
-                report.swept += 1
-                report.reopened += 1
-                self._send(reopened, 0, report)
+        if job is None or not job.is_due(now):
+            return  # the index lags behind the table
+        if self._sweeps.needs(job, now) is Need.REOPENING:
+            self._reopen(job, now, report)
             return
         wait = self._sweeps.next_wait(job)
         claimed = self._store.claim_job(job, int(now.timestamp()) + wait, wait)
         if claimed is None:
             return
         report.swept += 1
-        if not claimed.open or claimed.has_expired(now):
-            return
-        if claimed.all_done:
-            if close(self._store, self._sweeps, claimed, now) is not None:
-                report.closed += 1
-        elif self._is_behind_others(job, wait, report):
-            report.waiting += 1
-        else:
-            self._send(claimed, None, report)
+        match self._sweeps.needs(claimed, now):
+            case Need.CLOSING:
+                self._close(claimed, now, report)
+            case Need.MESSAGES if self._has_messages(job, wait, report):
+                report.waiting += 1
+            case Need.MESSAGES:
+                self._send_missing(claimed, None, report)
 
-    def _is_behind_others(self, job: Job, wait: int, report: ReprocessReport) -> bool:
-        """Tell whether a job's messages may well be in the queue still: then more of them would only double it.
+    def _reopen(self, job: Job, now: datetime, report: ReprocessReport) -> None:
+        """Reopen an ended job. The condition of this write serves as the claim: one write instead of two."""
+        reopened = self._store.reopen_job(job, self._sweeps.automatic_run(job, now))
+        if reopened is not None:
+            report.swept += 1
+            report.reopened += 1
+            self._send_missing(reopened, 0, report)
 
-        A job that has made no progress for so long that the wait has grown to its end is sent all the same: the queue
-        may be full of others' messages for ever.
+    def _close(self, job: Job, now: datetime, report: ReprocessReport) -> None:
+        if close(self._store, self._sweeps, job, now) is not None:
+            report.closed += 1
+
+    def _has_messages(self, job: Job, wait: int, report: ReprocessReport) -> bool:
+        """Return whether a job's messages may still be in the queue, so that sending them would only double them.
+
+        Once the wait has grown to its maximum, the messages are sent all the same: the queue may be full of other jobs'
+        messages for ever.
         """
         if job.wait == 0 or wait >= self._sweeps.max_seconds:
             return False
         try:
             return self._queue.backlog() - report.sent >= len(job.missing)
         except StorageUnavailableError as error:
-            _log.warning("the queue's length is unknown: %s", error)
+            _log.warning("the length of the queue is unknown: %s", error)
             return False
 
-    def _send(self, job: Job, turn: int | None, report: ReprocessReport) -> None:
+    def _send_missing(self, job: Job, turn: int | None, report: ReprocessReport) -> None:
         if send_missing(self._store, self._queue, job, self._now(), turn):
             report.sent += len(job.missing)
         else:
