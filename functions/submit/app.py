@@ -49,8 +49,11 @@ def submit() -> Response[str]:
     client = api.client(KeyScope.SUBMIT)
     body = api.body()
     name = api.header("idempotency-key")
-    idempotency = None if name is None else IdempotencyKey.of(name, body)
-    job = submission.submit(client, parse_submission(body, limits), idempotency)
+    if name is None:
+        job = submission.submit(client, parse_submission(body, limits))
+    else:
+        idempotency = IdempotencyKey.of(name, body)
+        job = submission.submit_once(client, parse_submission(body, limits), idempotency)
     logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)

@@ -161,7 +161,7 @@ class Play:
 
     def submit(self) -> None:
         visits = [Visit("A", "2026-11-23", ["flaky", "good"]), Visit("B", "2026-11-23", ["other"])]
-        job = self.submission.submit("me", visits, IdempotencyKey("key", "hash"))
+        job = self.submission.submit_once("me", visits, IdempotencyKey("key", "hash"))
         self.accepted.add(job.job_id)
 
     def deliver(self, chunks: Collection[int] = (0, 1)) -> None:

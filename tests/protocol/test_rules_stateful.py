@@ -105,8 +105,11 @@ class Rules(RuleBasedStateMachine):
         self.with_fault(fault, write)
         self.world.queue.refuses = StorageUnavailableError("refused by the test") if queue_refuses else None
         try:
-            named = None if name is None else IdempotencyKey.of(name, b"the same body")
-            self.accepted.append(self.world.submission.submit("me", own, named).job_id)
+            if name is None:
+                job = self.world.submission.submit("me", own)
+            else:
+                job = self.world.submission.submit_once("me", own, IdempotencyKey.of(name, b"the same body"))
+            self.accepted.append(job.job_id)
         except (Killed, StorageUnavailableError):
             pass
         finally:

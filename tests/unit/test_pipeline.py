@@ -179,12 +179,16 @@ def test_a_job_is_accepted_when_the_queue_refuses_every_message(world: World) ->
 
 
 def test_a_job_of_more_chunks_than_its_item_can_number_is_refused_before_anything_is_stored(world: World) -> None:
-    most = world.submission.chunk_images * MAX_CHUNKS
-    key = IdempotencyKey("order-1", "hash")
-    with pytest.raises(InvalidRequestError, match="visits make 20001 chunks of at most 3 images, at most 20000 are"):
-        world.submission.submit("me", [Visit("A", "now", ["u"] * (most + 1))], key)
-    # Its name is free for a smaller one.
-    assert world.submission.submit("me", [Visit("A", "now", ["u"] * 3)], IdempotencyKey("order-1", "other")).chunks == 1
+    too_many = [Visit("A", "now", ["u"] * (world.submission.chunk_images * MAX_CHUNKS + 1))]
+    refusal = "visits make 20001 chunks of at most 3 images; the limit is 20000"
+    with pytest.raises(InvalidRequestError, match=refusal):
+        world.submission.submit("me", too_many)
+    with pytest.raises(InvalidRequestError, match=refusal):
+        world.submission.submit_once("me", too_many, IdempotencyKey("order-1", "hash"))
+    assert world.table.faults.writes == 0
+    # The key is free for a smaller job.
+    smaller = [Visit("A", "now", ["u"] * 3)]
+    assert world.submission.submit_once("me", smaller, IdempotencyKey("order-1", "other")).chunks == 1
 
 
 def test_when_time_is_short_nothing_is_begun_and_the_rest_goes_back_to_the_queue(world: World) -> None:

@@ -288,15 +288,15 @@ def test_a_submission_sent_again_makes_no_second_job_within_a_day() -> None:
     world = World()
     named = IdempotencyKey.of("order-1", b"body")
     visits = [Visit("A", "now", ["a"])]
-    job = world.submission.submit("me", visits, named)
-    assert world.submission.submit("me", visits, named).job_id == job.job_id
+    job = world.submission.submit_once("me", visits, named)
+    assert world.submission.submit_once("me", visits, named).job_id == job.job_id
     assert len(world.queue.waiting) == 1
     with pytest.raises(IdempotencyMismatchError):
-        world.submission.submit("me", visits, IdempotencyKey.of("order-1", b"another"))
+        world.submission.submit_once("me", visits, IdempotencyKey.of("order-1", b"another"))
     # The name is the client's own, and free again after a day.
-    assert world.submission.submit("you", visits, named).client == "you"
+    assert world.submission.submit_once("you", visits, named).client == "you"
     later(world, 86_401)
-    assert world.submission.submit("me", visits, named).job_id != job.job_id
+    assert world.submission.submit_once("me", visits, named).job_id != job.job_id
 
 
 @pytest.mark.parametrize("write", [1, 2, 3])
@@ -306,8 +306,8 @@ def test_a_submission_that_died_is_made_by_the_next_try_once(write: int, moment:
     named = IdempotencyKey.of("order-1", b"body")
     setattr(world.table.faults, moment, write)  # the claim, the chunks, the job
     with pytest.raises(Killed):
-        world.submission.submit("me", [Visit("A", "now", ["a"])], named)
-    job = world.submission.submit("me", [Visit("A", "now", ["a"])], named)
+        world.submission.submit_once("me", [Visit("A", "now", ["a"])], named)
+    job = world.submission.submit_once("me", [Visit("A", "now", ["a"])], named)
     assert list(world.table.jobs) == [("me", job.job_id)]
     later(world)
     world.sweep()

@@ -1,4 +1,4 @@
-"""Use case: a body becomes a job (steps 1 to 3 of the write protocol)."""
+"""Use case: a submission becomes a job (steps 1 to 3 of the write protocol)."""
 
 import random
 import secrets
@@ -20,9 +20,9 @@ from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.steps import PointerSender, SendingStore, send_missing
 
 _NONCE_BYTES = 12
-# 4,096 ids a millisecond and client: that so many in a row are taken means that the clock stands still.
+# A client has 4,096 ids per millisecond: that so many in a row are taken means that the clock stands still.
 _MAX_IDS_DRAWN = 8
-# A job's item has 400 KB, and three sets that each may hold the number of every chunk, four bytes each.
+# A job's item has 400 KB, and three sets that may each hold the number of every chunk, four bytes each.
 MAX_CHUNKS = 20_000
 
 
@@ -42,12 +42,12 @@ class JobStore(SendingStore, Protocol):
         """Claim an idempotency key."""
 
     def move_claim(self, claim: Claim, job_id: int) -> Claim:
-        """Have a claim make another job."""
+        """Move a claim to another job id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Takes jobs in.
+    """Accepts jobs.
 
     Parameters
     ----------
@@ -58,9 +58,15 @@ class Submission:
     retention
         How long a job is kept.
     stall
-        After how long without an end reprocess looks at a job.
+        How long a job may go without an end before it is swept.
     now
         The clock.
+
+    Notes
+    -----
+    Both ways to submit return the job as stored. From then on it ends, even if no message could be sent: reprocess
+    sends what is missing. Both raise `StorageUnavailableError` when the table refused it; there is no job then. Both
+    raise `InvalidRequestError` when the visits make more chunks than a job can have, which takes very small chunks.
     """
 
     store: JobStore
@@ -71,8 +77,8 @@ class Submission:
     stall: timedelta
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def submit(self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey | None = None) -> Job:
-        """Take a job in.
+    def submit(self, client: str, visits: Sequence[Visit]) -> Job:
+        """Accept a job.
 
         Parameters
         ----------
@@ -80,63 +86,86 @@ class Submission:
             Who submits.
         visits
             At least one, each with at least one image.
-        idempotency
-            What the client named the submission: within a day the same name makes no second job.
+        """
+        job = self._store_chunks(client, self._new_id(), visits, self._cut(visits))
+        for _ in range(_MAX_IDS_DRAWN):
+            try:
+                self.store.put_job(job)
+            except JobIdTakenError:
+                # The chunks stand: their keys hold the nonce, not the id.
+                job = replace(job, job_id=self._new_id())
+            else:
+                send_missing(self.store, self.queue, job, self.now())
+                return job
+        raise _ids_taken()
 
-        Returns
-        -------
-        Job
-            As stored. It ends from here on, also when no message could be sent: reprocess sends what is missing.
+    def submit_once(self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey) -> Job:
+        """Accept a job unless the client has submitted it under this key within a day; return that job then.
+
+        Parameters
+        ----------
+        client, visits
+            See `submit`.
+        idempotency
+            The client's name for the submission, with the hash of its body.
 
         Raises
         ------
-        InvalidRequestError
-            The visits make more chunks than a job can have; only where chunks are cut very small.
-        StorageUnavailableError
-            The table did not take it; there is no job then.
         IdempotencyMismatchError
-            The same name came with another body.
+            The key was used for another body.
         """
+        chunks = self._cut(visits)
+        claim = self._claim(client, idempotency)
+        existing = self._job_of(claim)
+        if existing is not None:
+            return existing
+        job = self._store_chunks(client, claim.job_id, visits, chunks)
+        for _ in range(_MAX_IDS_DRAWN):
+            job = replace(job, job_id=claim.job_id, idempotency_key=claim.idempotency_key)
+            try:
+                self.store.put_job(job)
+            except JobIdTakenError:
+                existing = self._job_of(claim)
+                if existing is not None:
+                    return existing  # another attempt of this submission was first
+                claim = self.store.move_claim(claim, self._new_id())
+            else:
+                send_missing(self.store, self.queue, job, self.now())
+                return job
+        raise _ids_taken()
+
+    def _cut(self, visits: Sequence[Visit]) -> list[Chunk]:
         chunks = cut(visits, self.chunk_images, self.chunk_bytes)
         if len(chunks) > MAX_CHUNKS:
             raise InvalidRequestError(
-                f"visits make {len(chunks)} chunks of at most {self.chunk_images} images, "
-                f"at most {MAX_CHUNKS} are taken in a job"
+                f"visits make {len(chunks)} chunks of at most {self.chunk_images} images; the limit is {MAX_CHUNKS}"
             )
-        claim = None if idempotency is None else self._claim(client, idempotency)
-        if claim is not None:
-            made = self._made_by(claim)
-            if made is not None:
-                return made
+        return chunks
+
+    def _store_chunks(self, client: str, job_id: int, visits: Sequence[Visit], chunks: Sequence[Chunk]) -> Job:
+        """Store the chunks under a new nonce, and return their job, which is not stored yet."""
         now = self.now()
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         expires_at = int((now + self.retention).timestamp())
         stall_seconds = int(self.stall.total_seconds())
         self.store.put_chunks(nonce, chunks, expires_at)
-        job = self._commit(
-            Job(
-                client=client,
-                job_id=self._new_id() if claim is None else claim.job_id,
-                nonce=nonce,
-                status=JobStatus.ONGOING,
-                open=True,
-                run=1,
-                scope=Scope.ALL,
-                created_at=now,
-                ended_at=None,
-                visits=len(visits),
-                images=sum(chunk.size for chunk in chunks),
-                chunks=len(chunks),
-                due=int(now.timestamp()) + stall_seconds,
-                wait=stall_seconds,
-                expires_at=expires_at,
-                idempotency_key=None if idempotency is None else idempotency.name,
-            ),
-            claim,
+        return Job(
+            client=client,
+            job_id=job_id,
+            nonce=nonce,
+            status=JobStatus.ONGOING,
+            open=True,
+            run=1,
+            scope=Scope.ALL,
+            created_at=now,
+            ended_at=None,
+            visits=len(visits),
+            images=sum(chunk.size for chunk in chunks),
+            chunks=len(chunks),
+            due=int(now.timestamp()) + stall_seconds,
+            wait=stall_seconds,
+            expires_at=expires_at,
         )
-        if job.nonce == nonce:
-            send_missing(self.store, self.queue, job, self.now())
-        return job
 
     def _claim(self, client: str, idempotency: IdempotencyKey) -> Claim:
         now = self.now()
@@ -148,35 +177,14 @@ class Submission:
             raise IdempotencyMismatchError("this Idempotency-Key was used for another body within the last 24 hours")
         return claim
 
-    def _made_by(self, claim: Claim) -> Job | None:
-        """Return the job that a claim has made; one of its id that another submission has made is none."""
+    def _job_of(self, claim: Claim) -> Job | None:
+        """Return the job that a claim has made; a job of its id that another submission has made does not count."""
         job = self.store.job(claim.client, claim.job_id)
         return job if job is not None and job.idempotency_key == claim.idempotency_key else None
 
-    def _commit(self, draft: Job, claim: Claim | None) -> Job:
-        """Store the job, under another id when its own is taken; the chunks stand: they lie under the nonce.
-
-        Returns
-        -------
-        Job
-            The draft, or the job that another attempt of the same claim has made meanwhile.
-        """
-        job = draft
-        for _ in range(_MAX_IDS_DRAWN):
-            try:
-                self.store.put_job(job)
-            except JobIdTakenError:
-                job_id = self._new_id()
-                if claim is not None:
-                    made = self._made_by(claim)
-                    if made is not None:
-                        return made
-                    claim = self.store.move_claim(claim, job_id)
-                    job_id = claim.job_id
-                job = replace(job, job_id=job_id)
-                continue
-            return job
-        raise StorageUnavailableError(f"{_MAX_IDS_DRAWN} ids in a row were taken")
-
     def _new_id(self) -> int:
         return job_id_at(self.now(), random.getrandbits(12))
+
+
+def _ids_taken() -> StorageUnavailableError:
+    return StorageUnavailableError(f"{_MAX_IDS_DRAWN} ids in a row were taken")
