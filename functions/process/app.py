@@ -16,8 +16,10 @@ from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue, decode
 from retail_pulse.storage.store_master import StoreMaster
+from retail_pulse.use_cases.batch import Delivery
+from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
-from retail_pulse.use_cases.processing import Delivery, Processing
+from retail_pulse.use_cases.processing import Processing
 
 # What an invocation needs after its last image: the writes, with the SDK's own repeats.
 _RESERVE_SECONDS = 10
@@ -37,11 +39,10 @@ fetcher = Fetcher(
     CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts),
     settings.threads,
 )
-processing = Processing(
-    store=JobsTable(clients.dynamodb(), settings.table_name),
-    queue=PointerQueue(clients.sqs(), settings.queue_url),
+pool = ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds)
+measurer = ChunkMeasurer(
     knows_store=StoreMaster.load().__contains__,
-    pool=ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds),
+    pool=pool,
     retries=RetryPolicy(
         max_attempts=settings.image_tries,
         give_up_seconds=settings.image_retry_seconds,
@@ -49,6 +50,11 @@ processing = Processing(
         max_wait_seconds=settings.longest_wait_seconds,
         inline_wait_seconds=settings.inline_wait_seconds,
     ),
+)
+processing = Processing(
+    store=JobsTable(clients.dynamodb(), settings.table_name),
+    queue=PointerQueue(clients.sqs(), settings.queue_url),
+    measurer=measurer,
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
 # An image that begins with less time left than this might be cut off half-way.

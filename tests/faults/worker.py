@@ -138,8 +138,9 @@ def _process(orders: Orders, injector: Injector, function: Any, now: Callable[[]
 
     processing = function.processing
     _with_faults(processing._store, processing._queue, injector)
-    processing._now = now
-    processing._pool._measure = deadly(processing._pool._measure, injector)
+    for part in (processing, processing._poison, function.measurer):
+        part._now = now
+    function.pool._measure = deadly(function.pool._measure, injector)
     function._LONGEST_IMAGE_MILLISECONDS = _LONGEST_IMAGE_MILLISECONDS
     sqs = clients.sqs()
     while not orders.stop.exists():

@@ -6,7 +6,7 @@ the runs with faults checks.
 
 import contextlib
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +22,9 @@ from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.use_cases import processing
-from retail_pulse.use_cases.processing import Delivery, Processing
+from retail_pulse.use_cases.batch import BatchReport, Delivery, Findings, Task
+from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
+from retail_pulse.use_cases.processing import Processing
 from retail_pulse.use_cases.reprocessing import Reprocessing
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
@@ -133,11 +135,11 @@ class Play:
         self.submission = Submission(
             table, queue, 2, 10**6, timedelta(days=90), timedelta(seconds=STALL), lambda: self.clock
         )
-        self.processing = parts.processing(
-            table, queue, lambda _: True, PoolWithoutThreads(self.measure),
-            RetryPolicy(scenario.attempts, 10**6, first_wait_seconds=60, inline_wait_seconds=0), SWEEPS,
-            lambda: self.clock, lambda: 1.0,
-        )  # fmt: skip
+        retries = RetryPolicy(scenario.attempts, 10**6, first_wait_seconds=60, inline_wait_seconds=0)
+        measurer = ChunkMeasurer(
+            lambda _: True, PoolWithoutThreads(self.measure), retries, lambda: self.clock, lambda: 1.0
+        )
+        self.processing = parts.processing(table, queue, measurer, SWEEPS, lambda: self.clock, lambda: 1.0)
         self.retrying = parts.retrying(table, queue, SWEEPS, lambda: self.clock)
         self.reprocessing = Reprocessing(table, queue, SWEEPS, lambda: self.clock)
         self.accepted: set[int] = set()
@@ -312,16 +314,17 @@ class CloseWithoutRun(Parts):
 
 class OwnResultsInTheTail(Parts):
     class processing(Processing):
-        def _save(self, work: Any, report: Any) -> None:
-            super()._save(work, report)
-            if work.done is not None:
-                work.done = replace(work.done, outcomes={**work.done.outcomes, **work.outcomes})
+        def _save(self, findings: Findings, report: BatchReport) -> Task | None:
+            saved = super()._save(findings, report)
+            if saved is None:
+                return None
+            return replace(saved, chunk=replace(saved.chunk, outcomes={**saved.chunk.outcomes, **findings.outcomes}))
 
 
 class CompleteChunksDropped(Parts):
     class processing(Processing):
-        def _open(self, deliveries: Any, report: Any) -> Iterator[Any]:
-            return (work for work in super()._open(deliveries, report) if work.done is None)
+        def _open(self, deliveries: Sequence[Delivery], report: BatchReport) -> Iterator[Task]:
+            return (task for task in super()._open(deliveries, report) if not task.chunk.is_done)
 
 
 class LastOutcomeWins(Parts):
@@ -350,15 +353,15 @@ class ChunksReopenedBeforeTheJob(Parts):
 class RowsOfHalfMeasuredVisits(Parts):
     @classmethod
     def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        def rows(works: Iterable[Any]) -> Iterator[tuple[VisitRow, int]]:
-            for work in works:
+        def rows(tasks: Iterable[Task]) -> Iterator[tuple[VisitRow, int]]:
+            for task in tasks:
                 first = 0
-                for part in work.done.parts:
+                for part in task.chunk.parts:
                     images = range(first, first + len(part.image_urls))
                     first = images.stop
-                    measured = [o for i in images if isinstance(o := work.done.outcomes.get(i), Measured)]
+                    measured = [o for i in images if isinstance(o := task.chunk.outcomes.get(i), Measured)]
                     yield VisitRow(
-                        work.pointer.client, work.pointer.job_id, part.visit, part.part, part.parts, part.store_id,
+                        task.pointer.client, task.pointer.job_id, part.visit, part.part, part.parts, part.store_id,
                         part.visit_time, sum(outcome.perimeter for outcome in measured), len(measured),
                     ), 0  # fmt: skip
 

@@ -11,8 +11,10 @@ from retail_pulse.domain.outcomes import Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.stores import Store
 from retail_pulse.domain.visits import Visit
+from retail_pulse.use_cases.batch import BatchReport, Delivery
+from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
-from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
+from retail_pulse.use_cases.processing import Processing
 from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.use_cases.retrying import Retrying
@@ -110,9 +112,8 @@ class World:
         self.submission = Submission(
             self.table, self.queue, CHUNK_IMAGES, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
         )
-        self.processing = Processing(
-            self.table, self.queue, STORES.__contains__, pool(self.fetch), retries, sweeps, self.now, lambda: 1.0
-        )
+        measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, lambda: 1.0)
+        self.processing = Processing(self.table, self.queue, measurer, sweeps, self.now, lambda: 1.0)
         self.reprocessing = Reprocessing(self.table, self.queue, sweeps, self.now)
         self.retrying = Retrying(self.table, self.queue, sweeps, self.now)
         self.reading = Reading(self.table, STORES.get, self.now)

@@ -20,8 +20,10 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.stores import Store
 from retail_pulse.domain.visits import Visit
+from retail_pulse.use_cases.batch import BatchReport, Delivery
+from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
-from retail_pulse.use_cases.processing import BatchReport, Delivery, Processing
+from retail_pulse.use_cases.processing import Processing
 from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.submission import MAX_CHUNKS, Submission
 from tests.support.fakes import FakeQueue, FakeTable, Killed
@@ -45,9 +47,8 @@ class World:
             self.table, self.queue, 3, 10**6, timedelta(days=90), timedelta(minutes=15), lambda: NOW
         )
         self.pool = ImagePool(self.measure, 4)
-        self.processing = Processing(
-            self.table, self.queue, STORES.__contains__, self.pool, NO_RETRIES, SWEEPS, lambda: NOW
-        )
+        measurer = ChunkMeasurer(STORES.__contains__, self.pool, NO_RETRIES, lambda: NOW)
+        self.processing = Processing(self.table, self.queue, measurer, SWEEPS, lambda: NOW)
         self.reading = Reading(self.table, STORES.get, lambda: NOW)
         self._ids = count()
 

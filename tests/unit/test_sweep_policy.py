@@ -62,7 +62,7 @@ def test_an_ended_job_is_due_later_each_time_and_in_the_end_never() -> None:
 
 def test_the_schedule_retries_transient_failures_and_a_client_all_of_them() -> None:
     automatic, of_client = POLICY.automatic_run(ENDED, NOW), POLICY.client_run(ENDED, NOW)
-    assert (automatic.chunks, automatic.scope, automatic.status) == ({1}, Scope.TRANSIENT, JobStatus.FAILED)
+    assert (automatic.chunks, automatic.scope, automatic.status) == (frozenset({1}), Scope.TRANSIENT, JobStatus.FAILED)
     assert (of_client.chunks, of_client.scope, of_client.status) == (ALL, Scope.ALL, JobStatus.ONGOING)
     assert (automatic.automatic, of_client.automatic) == (1, 0)
     assert (automatic.due, of_client.due) == (DUE + 900, DUE + 900)

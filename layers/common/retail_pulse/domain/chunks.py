@@ -1,6 +1,7 @@
 """Chunks: the unit of delivery, of storage and of retry. Cutting a job into them, and judging them."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -128,6 +129,14 @@ class Chunk:
     def open_images(self) -> Iterator[Image]:
         """Yield the images that have no outcome, in the order of the body."""
         return (image for image in self.images() if image.index not in self.outcomes)
+
+    def message_delay(self, now: float) -> int:
+        """Return the delay, in seconds, of the message that comes when the first open image may be attempted."""
+        waits = (
+            self.attempts[image.index].not_before - now if image.index in self.attempts else 0.0
+            for image in self.open_images()
+        )
+        return min(MAX_DELAY_SECONDS, max(0, math.ceil(min(waits))))
 
     @property
     def is_done(self) -> bool:

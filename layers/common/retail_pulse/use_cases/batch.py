@@ -1,0 +1,127 @@
+"""A batch of messages: what is delivered, the task that it makes, what measuring finds, and the report."""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from retail_pulse.domain.chunks import Chunk, Pointer
+from retail_pulse.domain.errors import StorageUnavailableError
+from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.jobs import Job
+from retail_pulse.domain.outcomes import Failure, Outcome
+from retail_pulse.domain.retries import Attempts
+
+_log = logging.getLogger(__name__)
+
+# From so many deliveries without an end on, a message may be what kills its workers.
+_POISON_RECEIVES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message of the queue; ``receives`` is how often it was delivered, this time included."""
+
+    message_id: str
+    pointer: Pointer
+    receives: int = 1
+
+    @property
+    def may_be_poison(self) -> bool:
+        """Whether the message was delivered so often without an end that it may be what kills its workers."""
+        return self.receives >= _POISON_RECEIVES
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A chunk to process.
+
+    Parameters
+    ----------
+    pointer
+        What the messages point to.
+    messages
+        Ids of the messages that ask for it.
+    chunk
+        The chunk as the table last returned it.
+    draw
+        Random number from 0 to 1 for the waits in the queue: one per chunk, so that its images come due together.
+    """
+
+    pointer: Pointer
+    messages: Sequence[str]
+    chunk: Chunk
+    draw: float
+
+
+@dataclass(slots=True)
+class Findings:
+    """What measuring the images of a task came to.
+
+    Parameters
+    ----------
+    task
+        The task.
+    outcomes, attempts
+        By the image's position: its outcome, or its failed attempts so far.
+    retried
+        Attempts that failed and are followed by another one.
+    in_pool
+        Images that are still being measured.
+    """
+
+    task: Task
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    attempts: dict[int, Attempts] = field(default_factory=dict)
+    retried: int = 0
+    in_pool: int = 0
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """What a batch came to.
+
+    Parameters
+    ----------
+    failed_messages
+        Ids of the messages that the queue has to deliver again.
+    measured
+        Images measured by this batch.
+    failures
+        Images that failed, by code.
+    retried
+        Attempts that failed and are followed by another one.
+    dropped
+        Chunks whose message was stale, or that do not exist.
+    requeued
+        Chunks whose rest went back to the queue, because the time ran short or images are retried later.
+    closed
+        Jobs that this batch ended.
+    """
+
+    failed_messages: set[str] = field(default_factory=set)
+    measured: int = 0
+    failures: Counter[FailureCode] = field(default_factory=Counter)
+    retried: int = 0
+    dropped: int = 0
+    requeued: int = 0
+    closed: list[Job] = field(default_factory=list)
+
+    def add(self, findings: Findings) -> None:
+        """Count what was found."""
+        failures = [outcome.code for outcome in findings.outcomes.values() if isinstance(outcome, Failure)]
+        self.measured += len(findings.outcomes) - len(failures)
+        self.failures.update(failures)
+        self.retried += findings.retried
+
+    @contextmanager
+    def redelivered_if_refused(self, tasks: Collection[Task]) -> Iterator[None]:
+        """Leave the messages of tasks to the next delivery when the table or the queue refuses a step."""
+        try:
+            yield
+        except StorageUnavailableError as error:
+            for task in tasks:
+                pointer = task.pointer
+                _log.warning("chunk %d of job %d is delivered again: %s", pointer.chunk, pointer.job_id, error)
+                self.failed_messages.update(task.messages)
