@@ -7,7 +7,15 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.api import description
-from retail_pulse.api.answers import details_answer, job_id_from, results_answer, status_answer
+from retail_pulse.api.answers import (
+    MAX_LIST_BYTES,
+    details_answer,
+    failed_store_size,
+    job_id_from,
+    result_size,
+    results_answer,
+    status_answer,
+)
 from retail_pulse.api.router import Api, json_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
@@ -26,7 +34,13 @@ _CACHE = {"Cache-Control": "public, max-age=3600"}
 
 logger = make_logger()
 settings = StatusSettings.from_environment()
-reading = Reading(JobsTable(clients.dynamodb(), settings.table_name), StoreMaster.load().get)
+reading = Reading(
+    store=JobsTable(clients.dynamodb(), settings.table_name),
+    find_store=StoreMaster.load().get,
+    result_size=result_size,
+    failed_store_size=failed_store_size,
+    max_bytes=MAX_LIST_BYTES,
+)
 api = Api(on_error=logger.exception)
 
 

@@ -50,7 +50,7 @@ def reads(dynamodb: "DynamoDBClient", jobs_table: JobsTable) -> Reads:
 
 @pytest.fixture
 def reading(jobs_table: JobsTable) -> Reading:
-    return Reading(jobs_table, lambda _: None, now=lambda: NOW)
+    return Reading(jobs_table, lambda _: None, lambda _: 0, lambda _: 0, max_bytes=1, now=lambda: NOW)
 
 
 def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[int] = frozenset()) -> Job:

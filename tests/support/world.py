@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size
 from retail_pulse.domain.chunks import Pointer
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.jobs import Job, SweepPolicy
@@ -116,7 +117,7 @@ class World:
         self.processing = Processing(self.table, self.queue, measurer, sweeps, self.now, lambda: 1.0)
         self.reprocessing = Reprocessing(self.table, self.queue, sweeps, self.now)
         self.retrying = Retrying(self.table, self.queue, sweeps, self.now)
-        self.reading = Reading(self.table, STORES.get, self.now)
+        self.reading = Reading(self.table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, self.now)
         self._ids = count()
 
     def now(self) -> datetime:

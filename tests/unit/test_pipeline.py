@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from local.emulator.gateway import LAMBDA_BYTES
-from retail_pulse.api.answers import results_answer, status_answer
+from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size, results_answer, status_answer
 from retail_pulse.api.router import json_answer
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
@@ -49,7 +49,7 @@ class World:
         self.pool = ImagePool(self.measure, 4)
         measurer = ChunkMeasurer(STORES.__contains__, self.pool, NO_RETRIES, lambda: NOW)
         self.processing = Processing(self.table, self.queue, measurer, SWEEPS, lambda: NOW)
-        self.reading = Reading(self.table, STORES.get, lambda: NOW)
+        self.reading = Reading(self.table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, lambda: NOW)
         self._ids = count()
 
     def measure(self, url: str) -> Measured:
@@ -241,7 +241,7 @@ def test_another_client_and_an_expired_job_are_found_by_nobody(world: World) -> 
     job = world.submit()
     with pytest.raises(JobNotFoundError):
         world.reading.job("you", job.job_id)
-    late = Reading(world.table, STORES.get, lambda: NOW + timedelta(days=91))
+    late = replace(world.reading, now=lambda: NOW + timedelta(days=91))
     with pytest.raises(JobNotFoundError):
         late.job("me", job.job_id)
 

@@ -1,5 +1,6 @@
 """Response bodies of the reading routes; `schemas.py` has their models."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,16 @@ from retail_pulse.domain.jobs import MAX_JOB_ID, Job
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.times import rfc3339
 from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
+
+# Lambda accepts 6,291,456 bytes of a function's answer, and the body is a text in it, quoted once more:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# The rest is for status, headers and what is around a list.
+MAX_LIST_BYTES = 6_000_000
+
+# As `json_answer` writes a body. Lambda's runtime for Python 3.12 and newer does not escape characters beyond ASCII in
+# the answer around it. Older ones do, which is never shorter.
+_in_body = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_in_answer = json.JSONEncoder().encode
 
 
 def job_id_from(text: str | None) -> int:
@@ -29,8 +40,23 @@ def status_answer(job: Job, failed_stores: Sequence[FailedStore] | None) -> dict
     """Write a job's status, with the failed stores unless they are None."""
     answer: dict[str, Any] = {"status": job.status, "job_id": str(job.job_id)}
     if failed_stores is not None:
-        answer["error"] = [{"store_id": store.store_id, "error": store.error} for store in failed_stores]
+        answer["error"] = [_failed_store(store) for store in failed_stores]
     return answer
+
+
+def failed_store_size(store: FailedStore) -> int:
+    """Return how many bytes a failed store takes in Lambda's answer."""
+    return _size(_failed_store(store))
+
+
+def _failed_store(store: FailedStore) -> dict[str, Any]:
+    return {"store_id": store.store_id, "error": store.error}
+
+
+def _size(element: dict[str, Any]) -> int:
+    """Return how many bytes an element of a list takes in Lambda's answer, with a comma."""
+    # The text of a text has quotes around it, which are not the element's.
+    return len(_in_answer(_in_body(element))) - 2 + 1
 
 
 def details_answer(progress: JobProgress) -> dict[str, Any]:
@@ -63,6 +89,11 @@ def results_answer(page: ResultPage) -> dict[str, Any]:
         "results": [_result(row) for row in page.rows],
         "next_cursor": None if page.next_position is None else str(page.next_position),
     }
+
+
+def result_size(row: ResultRow) -> int:
+    """Return how many bytes a row takes in Lambda's answer."""
+    return _size(_result(row))
 
 
 def _result(row: ResultRow) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""Use cases: how a job stands, what it counts, and its results."""
+"""Use cases: a job's status, its counts and its results."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -16,18 +15,6 @@ from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.stores import Store
 
 _URL_CHARACTERS_SHOWN = 200
-# Lambda takes 6,291,456 bytes of a function's answer, in which the body stands as a text, quoted once more:
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-# What is left is for status, headers and the frame of the list.
-_LARGEST_ANSWER = 6_000_000
-# Field names, quotes and numbers around the texts of a failed store and of a result.
-_ERROR_OVERHEAD = 40
-_ROW_OVERHEAD = 350
-
-# As the API writes a body. Lambda's runtime writes the answer around it: for Python 3.12 and newer it leaves characters
-# beyond ASCII alone, for older ones it escapes them, which is never shorter.
-_in_body = json.JSONEncoder(ensure_ascii=False).encode
-_in_answer = json.JSONEncoder().encode
 
 
 class ReadingStore(Protocol):
@@ -66,7 +53,7 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One image of a job. ``outcome`` is None while the image is pending; ``store`` None when nobody knows it."""
+    """One image of a job. ``outcome`` is None while the image is pending; ``store`` is None for an unknown store."""
 
     image: Image
     store: Store | None
@@ -75,7 +62,7 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the order of the body: an image of a chunk; what a cursor holds."""
+    """A position in the order of the body: an image of a chunk. A cursor holds one."""
 
     chunk: int
     index: int
@@ -90,7 +77,7 @@ class Position:
         Raises
         ------
         InvalidRequestError
-            The text is none.
+            The text is not a cursor.
         """
         chunk, dot, index = cursor.partition(".")
         if not (dot and _is_number(chunk) and _is_number(index)):
@@ -119,17 +106,24 @@ class Reading:
     store
         The table.
     find_store
-        Looks a store up in the store master.
+        Finds a store in the store master.
+    result_size, failed_store_size
+        Return how many bytes a result, or a failed store, takes in the answer.
+    max_bytes
+        Maximum size of all results, or failed stores, of an answer.
     now
         The clock.
     """
 
     store: ReadingStore
     find_store: Callable[[str], Store | None]
+    result_size: Callable[[ResultRow], int]
+    failed_store_size: Callable[[FailedStore], int]
+    max_bytes: int
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def job(self, client: str, job_id: int) -> Job:
-        """Read a job; one item, whatever its size.
+        """Read a job: one item, whatever the job's size.
 
         Raises
         ------
@@ -142,10 +136,10 @@ class Reading:
         return job
 
     def failed_stores(self, job: Job) -> list[FailedStore]:
-        """Tell which stores of a failed job failed, and why, in the order of the body.
+        """Return which stores of a failed job failed, and why, in the order of the body.
 
-        Where that would be too long for an answer it has codes alone, and then as many stores as there is room for.
-        While a scheduled run is open, the job still says `failed`: chunks that are not done show what they last were.
+        If that is too long for an answer, only codes are given, and as many stores as fit. While the schedule's run is
+        open, the job is still `failed`: chunks that are not done show their last failures.
         """
         first: dict[str, tuple[Image, Failure]] = {}
         count: Counter[str] = Counter()
@@ -159,23 +153,23 @@ class Reading:
         stores = [
             FailedStore(store, _error_text(image, failure, count[store])) for store, (image, failure) in first.items()
         ]
-        if sum(map(_store_bytes, stores)) <= _LARGEST_ANSWER:
+        if sum(map(self.failed_store_size, stores)) <= self.max_bytes:
             return stores
         codes = [FailedStore(store, failure.code.value) for store, (_, failure) in first.items()]
-        sizes = accumulate(map(_store_bytes, codes))
-        return [store for store, size in zip(codes, sizes, strict=True) if size <= _LARGEST_ANSWER]
+        sizes = accumulate(map(self.failed_store_size, codes))
+        return [store for store, size in zip(codes, sizes, strict=True) if size <= self.max_bytes]
 
     def progress(self, client: str, job_id: int) -> JobProgress:
         """Count a job's images and visits.
 
-        Only chunks that are not done or hold failures are read: in all others every image is measured.
+        Only chunks that are not done or hold failures are read: in all others, every image is measured.
         """
         job = self.job(client, job_id)
         images: Counter[str] = Counter()
         visits: dict[int, str] = {}
         clean = job.done - job.failed
         for chunk in self._chunks(job, [number for number in range(job.chunks) if number not in clean]):
-            for image, outcome in _seen(job, chunk):
+            for image, outcome in _as_shown(job, chunk):
                 kind = _kind(outcome)
                 images[kind] += 1
                 visits[image.visit] = _worse(visits.get(image.visit, kind), kind)
@@ -185,34 +179,34 @@ class Reading:
         return JobProgress(job, images, of_visits)
 
     def results(self, client: str, job_id: int, start: Position, limit: int) -> ResultPage:
-        """Read a page of results, while the job runs as well as after.
+        """Read a page of results, while the job runs or after its end.
 
         Parameters
         ----------
         start
             Where the page begins.
         limit
-            Most rows, at least 1; there are fewer where long URLs would make the answer too large.
+            Maximum number of rows, at least 1; there are fewer when long URLs would make the answer too large.
 
         Notes
         -----
-        Reads only the page's chunks: a page costs the same in a job of any size.
+        Only the page's chunks are read: a page costs the same in a job of any size.
         """
         job = self.job(client, job_id)
         rows: list[ResultRow] = []
         size = 0
         number, index = start.chunk, start.index
         while number < job.chunks:
-            # Chunks hold about as many images as they may; where they hold fewer, it goes round again.
-            images_a_chunk = max(1, job.images // job.chunks)
-            wanted = range(number, min(job.chunks, number + 1 + (limit - len(rows)) // images_a_chunk))
+            # Most chunks hold the average number of images; if these hold fewer, the loop reads more of them.
+            images_per_chunk = max(1, job.images // job.chunks)
+            wanted = range(number, min(job.chunks, number + 1 + (limit - len(rows)) // images_per_chunk))
             for chunk in self._chunks(job, wanted):
-                for image, outcome in _seen(job, chunk):
+                for image, outcome in _as_shown(job, chunk):
                     if chunk.number == start.chunk and image.index < index:
                         continue
                     row = ResultRow(image, self.find_store(image.store_id), outcome)
-                    size += _row_bytes(row)
-                    if len(rows) == limit or (rows and size > _LARGEST_ANSWER):
+                    size += self.result_size(row)
+                    if len(rows) == limit or (rows and size > self.max_bytes):
                         return ResultPage(rows, Position(chunk.number, image.index))
                     rows.append(row)
             number = wanted.stop
@@ -227,31 +221,13 @@ class Reading:
                 yield chunk
 
 
-def _seen(job: Job, chunk: Chunk) -> Iterator[tuple[Image, Outcome | None]]:
-    """Yield a chunk's images as a reader is to see them: what is about to be tried again is pending."""
+def _as_shown(job: Job, chunk: Chunk) -> Iterator[tuple[Image, Outcome | None]]:
+    """Yield a chunk's images with the outcomes that a reader sees: an image about to be retried is pending."""
     for image in chunk.images():
         outcome = chunk.outcomes.get(image.index)
         if isinstance(outcome, Failure) and job.shows_as_pending(chunk, outcome):
             outcome = None
         yield image, outcome
-
-
-def _answer_bytes(*texts: str) -> int:
-    """Return how long texts are within Lambda's answer: a quote has two bytes in the body, and four there."""
-    return sum(len(_in_answer(_in_body(text))) for text in texts)
-
-
-def _store_bytes(store: FailedStore) -> int:
-    return _answer_bytes(store.store_id, store.error) + _ERROR_OVERHEAD
-
-
-def _row_bytes(row: ResultRow) -> int:
-    size = _answer_bytes(row.image.url, row.image.store_id, row.image.visit_time) + _ROW_OVERHEAD
-    if row.store is not None:
-        size += _answer_bytes(row.store.name, row.store.area_code)
-    if isinstance(row.outcome, Failure):
-        size += _answer_bytes(row.outcome.message)
-    return size
 
 
 def _kind(outcome: Outcome | None) -> str:
