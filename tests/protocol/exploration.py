@@ -1,9 +1,9 @@
-"""Runs a program of concurrent actors in every order, and with a crash at every place, within bounds.
+"""Runs a program of concurrent actors in every order, and with a crash at every step, within bounds.
 
 Stateless model checking with a bound on preemptions (M. Musuvathi, S. Qadeer, "Iterative Context Bounding for
-Systematic Testing of Multithreaded Programs", PLDI 2007): actors are threads of which one at a time runs, from one
-access to what they share to the next one. An execution is a sequence of choices; the next execution differs in the last
-choice that has another option left.
+Systematic Testing of Multithreaded Programs", PLDI 2007): actors are threads. One at a time runs, from one access to
+what they share to the next access. An execution is a sequence of choices; the next execution differs in the last choice
+that has another option left.
 """
 
 import threading
@@ -11,27 +11,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class Killed(BaseException):
-    """The actor's death; nothing in the code may catch it."""
+from tests.support.fakes import Killed
 
 
 class Choices:
-    """The choices of one execution: given ones first, then the first option each time."""
+    """The choices of one execution: the given ones, then always the first option."""
 
     def __init__(self, given: list[int]) -> None:
         self._given = given
         self.taken: list[tuple[int, int]] = []
 
     def pick(self, options: int) -> int:
-        """Choose one of some options, and remember how many there were."""
+        """Choose one of so many options, and record how many there were."""
         number = self._given[len(self.taken)] if len(self.taken) < len(self._given) else 0
         self.taken.append((number, options))
         return number
 
 
 def executions() -> Iterator[Choices]:
-    """Yield choices for one execution after the other, until all were had. Each has to be used up before the next."""
+    """Yield the choices of one execution after the other, until all were made; the next depend on those taken."""
     choices = Choices([])
     while True:
         yield choices
@@ -51,9 +49,8 @@ class _Actor:
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     thread: threading.Thread | None = None
     is_over: bool = False
-    is_killed: bool = False
     error: BaseException | None = None
-    # The access that it is about to make.
+    # The access that the actor is about to make.
     next: str = ""
 
 
@@ -63,9 +60,9 @@ class Stage:
     Parameters
     ----------
     choices
-        Of this execution.
+        The choices of this execution.
     preemptions
-        How often an actor may be left that could go on.
+        How often an actor may be interrupted that could continue.
     crashes
         How many actors may die.
     """
@@ -84,49 +81,49 @@ class Stage:
         """Add an actor that may begin once it is enabled."""
         self._actors.append(_Actor(name, action, is_enabled))
 
-    def bring(self, name: str, to: str) -> None:
-        """Let an actor go, alone and without choices, until it is about to make an access; there it stops.
+    def run_until(self, name: str, access: str) -> None:
+        """Run one actor, without choices, until it is about to make an access; there it stops.
 
         Raises
         ------
         LookupError
-            It came to its end without that access.
+            The actor ended without that access.
         """
         (actor,) = (actor for actor in self._actors if actor.name == name)
         self._current = actor
         crashes, self._crashes = self._crashes, 0
-        while actor.next != to:
-            self._let(actor)
+        while actor.next != access:
+            self._advance(actor)
             if actor.is_over:
-                raise LookupError(f"{name} never came to {to}") from actor.error
+                raise LookupError(f"{name} never reached {access}") from actor.error
         self._current, self._crashes = None, crashes
 
     def play(self) -> None:
-        """Run the actors until none can go on; an actor that is never enabled stays out."""
+        """Run the actors until none can continue; an actor that is never enabled does not start."""
         while True:
-            able = [actor for actor in self._actors if not actor.is_over and (actor.thread or actor.is_enabled())]
-            if not able:
+            ready = [actor for actor in self._actors if not actor.is_over and (actor.thread or actor.is_enabled())]
+            if not ready:
                 return
             current = self._current
-            if current in able:
-                if self._preemptions > 0 and len(able) > 1:
-                    able.remove(current)
-                    able.insert(0, current)
-                    chosen = able[self._choices.pick(len(able))]
+            if current in ready:
+                if self._preemptions > 0 and len(ready) > 1:
+                    ready.remove(current)
+                    ready.insert(0, current)
+                    chosen = ready[self._choices.pick(len(ready))]
                     if chosen is not current:
                         self._preemptions -= 1
                 else:
                     chosen = current
             else:
-                chosen = able[self._choices.pick(len(able))] if len(able) > 1 else able[0]
+                chosen = ready[self._choices.pick(len(ready))] if len(ready) > 1 else ready[0]
             self._current = chosen
-            self._let(chosen)
+            self._advance(chosen)
             if chosen.error is not None:
                 raise chosen.error
             self.after_each_step()
 
     def access(self, what: str, operation: Callable[[], Any]) -> Any:
-        """Do something with what is shared; before it, others may go first, and around it the actor may die."""
+        """Access what is shared: other actors may go first, and the actor may die before or after it."""
         actor = self._current
         if actor is None or threading.current_thread() is not actor.thread:
             return operation()  # outside of the play
@@ -144,28 +141,28 @@ class Stage:
             raise Killed
         return result
 
-    def _let(self, actor: _Actor) -> None:
-        """Let an actor go on to its next access, or to its end."""
+    def _advance(self, actor: _Actor) -> None:
+        """Run an actor to its next access, or to its end."""
         if actor.thread is None:
-            actor.thread = threading.Thread(target=self._live, args=(actor,), daemon=True)
+            actor.thread = threading.Thread(target=self._run, args=(actor,), daemon=True)
             actor.thread.start()
         else:
             actor.turn.release()
         self._director.acquire()
 
-    def _live(self, actor: _Actor) -> None:
+    def _run(self, actor: _Actor) -> None:
         try:
             actor.action()
         except Killed:
-            actor.is_killed = True
-        except BaseException as error:  # noqa: BLE001  # handed to the director
+            pass
+        except BaseException as error:  # noqa: BLE001  # the director raises it
             actor.error = error
         actor.is_over = True
         self._director.release()
 
 
 class Shared:
-    """Makes every call of an object an access on a stage."""
+    """Turns every call of an object's methods into an access on a stage."""
 
     def __init__(self, target: Any, stage: Stage) -> None:
         self._target = target

@@ -1,19 +1,19 @@
-"""The write protocol in every order, with a crash at every place; and each of its rules taken away, one by one.
+"""The write protocol in every order, with a crash at every step; and with each of its rules removed, one by one.
 
-One job of two chunks, messages that come up to three times, a client's retry. What must hold is what the checker of
-the runs with faults checks.
+One job of two chunks, messages that are delivered up to three times, a client's retry. The invariants are those of the
+runs with faults.
 """
 
 import contextlib
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
+from retail_pulse.domain.chunks import Chunk, ChunkKey
 from retail_pulse.domain.errors import JobIsOpenError, NothingToRetryError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
@@ -30,59 +30,34 @@ from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
 from tests.faults.checker import Contents, History, Truth, check
 from tests.protocol.exploration import Choices, Shared, Stage, executions
-from tests.support.fakes import FakeTable, PoolWithoutThreads
+from tests.support.fakes import FakeQueue, FakeTable, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900
 SWEEPS = SweepPolicy(STALL, automatic_runs=0)
 
 
-@dataclass(eq=False)
-class Message:
-    """A message, and how often it was delivered."""
-
-    pointer: Pointer
-    receives: int = 0
-    is_taken: bool = False
-
-
-@dataclass
-class Messages:
-    """A queue that delivers at least once: each message in some copies."""
-
-    copies: int = 1
-    waiting: list[Message] = field(default_factory=list)
-
-    def send(self, pointers: Iterable[Pointer], delay_seconds: int = 0) -> None:
-        """Keep messages; delays are nobody's promise."""
-        self.waiting += [Message(pointer) for pointer in pointers for _ in range(self.copies)]
-
-    def backlog(self) -> int:
-        """Count the messages."""
-        return len(self.waiting)
-
-
 @dataclass(frozen=True)
 class Scenario:
-    """A job, what its images come to try by try, and who does something about it.
+    """A job, what each attempt of its images comes to, and who works on it.
 
     Parameters
     ----------
     images
-        By URL, what each try comes to: a width, or 0 for a failure that may pass; the last one stays.
+        By URL, what each attempt comes to: a width, or 0 for a transient failure; the last entry repeats.
     needs_no_reprocess
-        Whether the job is to end by its messages alone.
+        Whether the job must end by its messages only.
     copies, deliveries
-        How often each message is there, and how many workers take one each within the play.
+        How often each message is in the queue, and how many workers take one each within the play.
     submits
-        Clients that submit the job at once, all with one idempotency key; without any it is there from the start.
+        Clients that submit the job at once, all with one idempotency key; with 0, the job exists from the start.
     retries
         Whether the client retries the job within the play.
     late
         A worker of the first chunk stops before this step of run 1. By its doubled message the job ends, and the client
-        retries it; the play begins there, and the late worker goes on in it.
-    tries
-        Tries of an image in a run.
+        retries it. The play begins there, and the late worker continues in it.
+    attempts
+        Maximum number of attempts of an image in a run.
     """
 
     images: Mapping[str, list[int]]
@@ -106,7 +81,7 @@ SUBMITTED = Scenario({"flaky": [5], "good": [3], "other": [4]}, submits=2, deliv
 
 
 class Parts:
-    """What a mutant may put in the place of the real thing."""
+    """The classes that a mutant may replace."""
 
     table: type[FakeTable] = FakeTable
     processing: type[Processing] = Processing
@@ -114,7 +89,7 @@ class Parts:
 
     @classmethod
     def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Change what is no class of the three."""
+        """Change what is not in one of the three classes."""
 
 
 class Play:
@@ -126,8 +101,8 @@ class Play:
         self.scenario = scenario
         self.stage = Stage(choices, preemptions, crashes)
         self.real_table = parts.table()
-        self.queue = Messages(scenario.copies)
         self.clock = START
+        self.queue = FakeQueue(lambda: self.clock, scenario.copies)
         self.fetches: dict[str, list[tuple[int, Outcome]]] = {url: [] for url in scenario.images}
         self.history = History()
         table: Any = Shared(self.real_table, self.stage)
@@ -149,7 +124,7 @@ class Play:
     # ---------------------------------------------------------------- the world
 
     def measure(self, url: str) -> Measured:
-        """Come to what the scenario says, marked with the run that the job is at."""
+        """Measure as the scenario says; a failure's message names the run that the job is at."""
         script = self.scenario.images[url]
         width = script[min(len(self.fetches[url]), len(script) - 1)]
         run = max((job.run for job in self.real_table.jobs.values()), default=1)
@@ -167,7 +142,7 @@ class Play:
         self.accepted.add(job.job_id)
 
     def deliver(self, chunks: Collection[int] = (0, 1)) -> None:
-        """A worker takes the first message that nobody has; when it dies, the message comes again."""
+        """Process the first message that no worker has, before its delay too; if the worker dies, it comes again."""
         message = next(each for each in self.queue.waiting if not each.is_taken and each.pointer.chunk in chunks)
         message.is_taken = True
         message.receives += 1
@@ -187,11 +162,11 @@ class Play:
     # ---------------------------------------------------------------- the play
 
     def go(self) -> list[str]:
-        """Play, then let everything that is left happen in order, without faults; return what does not hold."""
+        """Play, then do everything that is left in order, without faults; return the violations."""
         if not self.scenario.submits:
             self.submit()
         if self.scenario.late:
-            self.come_late(self.scenario.late)
+            self.hold_up(self.scenario.late)
         for number in range(self.scenario.submits):
             self.stage.add(f"submit {number}", self.submit)
         for number in range(self.scenario.deliveries):
@@ -200,7 +175,7 @@ class Play:
             )
         if self.scenario.retries:
             self.stage.add("client", self.retry, lambda: any(not job.open for job in self.real_table.jobs.values()))
-        self.stage.after_each_step = self.sweep
+        self.stage.after_each_step = self.record
         self.stage.play()
         for _ in range(20):
             if not self.real_table.jobs:
@@ -216,19 +191,20 @@ class Play:
                 self.retry()
             else:
                 break
-            self.sweep()
+            self.record()
         return [*self.violations(), *self.history.violations]
 
-    def come_late(self, step: str) -> None:
-        """Stop a worker before a step of run 1, have the job end without it, and retry it."""
+    def hold_up(self, step: str) -> None:
+        """Stop a worker before a step of run 1, end the job without it, and retry it."""
         while any(message.pointer.chunk for message in self.queue.waiting):
             self.deliver(chunks=[1])
         self.stage.add("late worker", self.deliver)
-        self.stage.bring("late worker", step)
+        self.stage.run_until("late worker", step)
         self.deliver()
         self.retry()
 
-    def sweep(self) -> None:
+    def record(self) -> None:
+        """Record the state of the tables after a step, and check it against the states before."""
         for job in self.real_table.jobs.values():
             chunks = [self.real_table.stored[job.key_of(number)] for number in range(job.chunks)]
             if not job.open and not all(chunk.is_done for chunk in chunks):
@@ -253,7 +229,7 @@ class Play:
 def first_violation(
     scenario: Scenario, parts: type[Parts] = Parts, preemptions: int = 0, crashes: int = 0
 ) -> tuple[int, list[str]]:
-    """Go through the executions until one breaks an invariant; return how many there were, and what was broken."""
+    """Run executions until one breaks an invariant; return how many there were, and the violations."""
     count = 0
     for choices in executions():
         count += 1
@@ -264,7 +240,7 @@ def first_violation(
     return count, []
 
 
-# ------------------------------------------------------------------ without faults of its own
+# ------------------------------------------------------------------ the protocol
 
 
 # Scenario, preemptions, crashes.
@@ -276,15 +252,15 @@ BOUNDS = {
     "a retry, a crash and a preemption": (RETRIED, 1, 1),
     **{f"late before {step}, two preemptions": (scenario, 2, 0) for step, scenario in LATE.items()},
     **{f"late before {step}, a crash and a preemption": (scenario, 1, 1) for step, scenario in LATE.items()},
-    "images tried again, a preemption": (REQUEUED, 1, 0),
-    "images tried again, two crashes": (REQUEUED, 0, 2),
-    "two submissions of one name, two preemptions": (SUBMITTED, 2, 0),
-    "two submissions of one name, a crash and a preemption": (SUBMITTED, 1, 1),
+    "requeued images, a preemption": (REQUEUED, 1, 0),
+    "requeued images, two crashes": (REQUEUED, 0, 2),
+    "two submissions with one key, two preemptions": (SUBMITTED, 2, 0),
+    "two submissions with one key, a crash and a preemption": (SUBMITTED, 1, 1),
 }
 
 
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
-def test_the_invariants_hold_in_every_order_and_with_a_crash_at_every_place(bounds: tuple[Scenario, int, int]) -> None:
+def test_the_invariants_hold_in_every_order_and_with_a_crash_at_every_step(bounds: tuple[Scenario, int, int]) -> None:
     scenario, preemptions, crashes = bounds
     count, broken = first_violation(scenario, Parts, preemptions, crashes)
     assert broken == []
@@ -312,7 +288,7 @@ class CloseWithoutRun(Parts):
             return super().close_job(self.jobs[job.client, job.job_id], status, ended_at, due)
 
 
-class OwnResultsInTheTail(Parts):
+class OwnOutcomesInTheRows(Parts):
     class processing(Processing):
         def _save(self, findings: Findings, report: BatchReport) -> Task | None:
             saved = super()._save(findings, report)
@@ -321,14 +297,14 @@ class OwnResultsInTheTail(Parts):
             return replace(saved, chunk=replace(saved.chunk, outcomes={**saved.chunk.outcomes, **findings.outcomes}))
 
 
-class CompleteChunksDropped(Parts):
+class DoneChunksDropped(Parts):
     class processing(Processing):
         def _open(self, deliveries: Sequence[Delivery], report: BatchReport) -> Iterator[Task]:
             return (task for task in super()._open(deliveries, report) if not task.chunk.is_done)
 
 
 class LastOutcomeWins(Parts):
-    """``if_not_exists`` left out."""
+    """Save without ``if_not_exists``."""
 
     class table(FakeTable):
         def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
@@ -385,7 +361,7 @@ class CounterInPlaceOfASet(Parts):
 
 
 class EarlierTurnsAlwaysDropped(Parts):
-    """Also the message of a worker that died between its save and its sending."""
+    """Drop the message of a worker that died between its save and its sending, too."""
 
     @classmethod
     def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,8 +375,8 @@ MUTANTS: list[tuple[type[Parts], Scenario, int, int]] = [
     (SaveWithoutRun, LATE["save_chunk"], 1, 0),
     (AddWithoutRun, LATE["add_chunks"], 0, 0),
     (CloseWithoutRun, LATE["close_job"], 0, 0),
-    (OwnResultsInTheTail, DOUBLED, 1, 1),
-    (CompleteChunksDropped, DOUBLED, 0, 1),
+    (OwnOutcomesInTheRows, DOUBLED, 1, 1),
+    (DoneChunksDropped, DOUBLED, 0, 1),
     (LastOutcomeWins, DOUBLED, 1, 0),
     (ChunksReopenedBeforeTheJob, RETRIED, 0, 1),
     (RowsOfHalfMeasuredVisits, DOUBLED, 0, 0),
@@ -413,7 +389,7 @@ MUTANTS: list[tuple[type[Parts], Scenario, int, int]] = [
 @pytest.mark.parametrize(
     ("mutant", "scenario", "preemptions", "crashes"), MUTANTS, ids=lambda v: getattr(v, "__name__", "")
 )
-def test_each_rule_taken_away_breaks_an_invariant(
+def test_each_removed_rule_breaks_an_invariant(
     mutant: type[Parts], scenario: Scenario, preemptions: int, crashes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant.patch(monkeypatch)

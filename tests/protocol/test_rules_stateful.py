@@ -1,6 +1,6 @@
-"""Any sequence of submissions, deliveries, deaths, refusals, losses and looks leads to tables that the checker passes.
+"""Any sequence of submissions, deliveries, deaths, refusals, losses and sweeps leads to tables that the checker passes.
 
-A state machine of Hypothesis draws the steps; each example ends with everything brought to rest, without faults.
+A state machine of Hypothesis draws the steps; each example ends when everything has come to rest, without faults.
 """
 
 import contextlib
@@ -20,20 +20,20 @@ from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
 from tests.faults.checker import Contents, History, Truth, check
-from tests.support.fakes import Killed
+from tests.support.fakes import Killed, Message
 from tests.support.world import STALL, STORES, World
 
-TRIES = RetryPolicy(3, 1000, first_wait_seconds=10, inline_wait_seconds=0)
-# What an image comes to, try by try: a width, or the failure; the last one stays.
+RETRIES = RetryPolicy(3, 1000, first_wait_seconds=10, inline_wait_seconds=0)
+# What each attempt of an image comes to: a width, or the failure; the last entry repeats.
 SCRIPTS: Mapping[str, list[int | MeasuringError]] = {
     "good": [7],
     "changing": [3, 4, 5, 6],
-    "soft": [MeasuringError(FailureCode.TIMEOUT, "too slow")],
+    "transient": [MeasuringError(FailureCode.TIMEOUT, "too slow")],
     "flaky": [MeasuringError(FailureCode.TIMEOUT, "too slow")] * 4 + [9],
-    "hard": [MeasuringError(FailureCode.NOT_AN_IMAGE, "no image")],
+    "permanent": [MeasuringError(FailureCode.NOT_AN_IMAGE, "no image")],
 }
 DEATHS = st.sampled_from(["die_before", "die_after", "refuse"])
-MEANWHILE = st.sampled_from(["deliver", "retry", "look"])
+MEANWHILE = st.sampled_from(["deliver", "retry", "sweep"])
 VISITS = st.lists(
     st.builds(
         Visit,
@@ -47,12 +47,12 @@ VISITS = st.lists(
 
 
 class Rules(RuleBasedStateMachine):
-    """The service in memory, and everything that may go wrong around it."""
+    """The service in memory, and everything that can go wrong around it."""
 
     @initialize(automatic_runs=st.integers(0, 2))
     def begin(self, automatic_runs: int) -> None:
         self.came_to: defaultdict[str, list[Outcome]] = defaultdict(list)
-        self.world = World(self.measure, TRIES, automatic_runs)
+        self.world = World(self.measure, RETRIES, automatic_runs)
         self.history = History()
         self.accepted: list[int] = []
         self.images = 0
@@ -63,7 +63,7 @@ class Rules(RuleBasedStateMachine):
         meanwhile, self.meanwhile = self.meanwhile, []
         for action in meanwhile:
             self.do(action)
-            self.see()
+            self.record()
         script = SCRIPTS[url.partition("/")[0]]
         came = script[min(len(self.came_to[url]), len(script) - 1)]
         if isinstance(came, MeasuringError):
@@ -74,14 +74,14 @@ class Rules(RuleBasedStateMachine):
         return measured
 
     def do(self, action: str) -> None:
-        """Have somebody else do something while a worker measures an image."""
-        if action == "look":
+        """Do something else while a worker measures an image."""
+        if action == "sweep":
             self.world.sweep()
         elif action == "deliver":
             self.world.deliver()
         else:
             for job_id in self.accepted:
-                # What refuses a bystander must not reach the worker, who would take it for the image's failure.
+                # A refusal must not reach the worker, which would take it for the image's failure.
                 with contextlib.suppress(JobIsOpenError, NothingToRetryError, StorageUnavailableError):
                     self.world.retrying.retry("me", job_id)
 
@@ -98,12 +98,12 @@ class Rules(RuleBasedStateMachine):
     def submit(self, visits: list[Visit], name: str | None, fault: str | None, write: int, queue_refuses: bool) -> None:
         own = []
         for visit in visits:
-            # Every image has a URL of its own, so that the server's log tells them apart.
+            # Every image has a different URL, so that the server's log tells them apart.
             urls = [f"{kind}/{self.images + number}" for number, kind in enumerate(visit.image_urls)]
             self.images += len(urls)
             own.append(Visit(visit.store_id, visit.visit_time, urls))
         self.with_fault(fault, write)
-        self.world.queue.refuses = StorageUnavailableError("refused by the test") if queue_refuses else None
+        self.world.queue.refuses = queue_refuses
         try:
             if name is None:
                 job = self.world.submission.submit("me", own)
@@ -113,7 +113,7 @@ class Rules(RuleBasedStateMachine):
         except (Killed, StorageUnavailableError):
             pass
         finally:
-            self.world.queue.refuses = None
+            self.world.queue.refuses = False
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), fault=st.none() | DEATHS)
@@ -137,7 +137,7 @@ class Rules(RuleBasedStateMachine):
         limit: int,
         meanwhile: list[str],
     ) -> None:
-        """Deliver some messages; while the first image is measured, others may do this and that."""
+        """Deliver some messages; while the first image is measured, other things may happen."""
         self.meanwhile = meanwhile
         self.with_fault(fault, write)
         begun = len(self.world.fetched)
@@ -146,18 +146,17 @@ class Rules(RuleBasedStateMachine):
         except Killed:
             self.deaths += 1
             self.meanwhile = []
-            # Whoever died holds its chunks no longer than its lease.
+            # A worker that died holds its chunks no longer than its lease.
             self.world.clock += timedelta(seconds=1000)
 
     @precondition(lambda self: self.world.queue.waiting)
-    @rule(data=st.data(), doubled=st.booleans(), late=st.sampled_from([0, 0, 60, 2000]))
-    def lose_or_double(self, data: st.DataObject, doubled: bool, late: int) -> None:
+    @rule(data=st.data(), doubled=st.booleans())
+    def lose_or_double(self, data: st.DataObject, doubled: bool) -> None:
         waiting = self.world.queue.waiting
         at = data.draw(st.integers(0, len(waiting) - 1))
         if doubled:
-            waiting.append(
-                (self.world.clock + timedelta(seconds=data.draw(st.sampled_from([0, 0, 60, 2000]))), waiting[at][1])
-            )
+            seconds = data.draw(st.sampled_from([0, 0, 60, 2000]))
+            waiting.append(Message(waiting[at].pointer, self.world.clock + timedelta(seconds=seconds)))
         else:
             del waiting[at]
 
@@ -181,19 +180,19 @@ class Rules(RuleBasedStateMachine):
     # ---------------------------------------------------------------- what must hold
 
     def check_invariants(self, settings: Any, output: Any, runtimes: Any = None) -> None:
-        """Look at the tables after every step."""
+        """Check the tables after every step."""
         super().check_invariants(settings, output, runtimes)
         if hasattr(self, "world"):
-            self.see()
+            self.record()
 
-    def see(self) -> None:
-        """Hold the tables against what they were."""
+    def record(self) -> None:
+        """Record the state of the tables, and check it against the states before."""
         self.history.saw_jobs(self.world.table.jobs.values())
         self.history.saw_chunks(self.world.table.stored)
         assert self.history.violations == []
 
     def teardown(self) -> None:
-        """Let everything come to rest, then check it."""
+        """Bring everything to rest, then check it."""
         if not hasattr(self, "world"):
             return
         self.with_fault(None, 0)

@@ -1,11 +1,11 @@
 """The table and the queue in memory, for tests of the use cases.
 
-`tests/adapters/test_jobs_table.py` holds the table to what DynamoDB does.
+`tests/adapters` checks that the table in memory does what DynamoDB does.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
@@ -20,11 +20,11 @@ from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
 
 
 class Killed(BaseException):
-    """The worker's death; nothing in the code may catch it."""
+    """The death of a worker; nothing in the package may catch it."""
 
 
 class Faults:
-    """Lets the n-th write fail: before it is done, or after it was done."""
+    """Makes the n-th write fail: before it is done, after it was done, or by a refusal."""
 
     def __init__(self) -> None:
         self.writes = 0
@@ -45,7 +45,7 @@ class Faults:
 
 
 class FakeTable:
-    """Keeps what the real table keeps, with the same conditions."""
+    """Holds what the real table holds, with the same conditions."""
 
     def __init__(self) -> None:
         self.jobs: dict[tuple[str, int], Job] = {}
@@ -198,27 +198,64 @@ class FakeTable:
         return self.jobs.get((client, job_id))
 
 
-class FakeQueue:
-    """Keeps what was sent, and with which delay."""
+@dataclass(eq=False)
+class Message:
+    """A message of the queue; ``receives`` is how often it was delivered."""
 
-    def __init__(self) -> None:
-        self.sent: list[Pointer] = []
+    pointer: Pointer
+    visible_at: datetime
+    receives: int = 0
+    is_taken: bool = False
+
+
+class FakeQueue:
+    """Holds messages until their delay has passed; delivers at least once.
+
+    Parameters
+    ----------
+    now
+        The clock.
+    copies
+        How often each message that is sent is in the queue.
+    """
+
+    def __init__(self, now: Callable[[], datetime], copies: int = 1) -> None:
+        self._now = now
+        self._copies = copies
+        self.waiting: list[Message] = []
         self.delays: list[int] = []
         self.refuses = False
+        # Messages of other jobs, which nobody takes.
         self.others = 0
 
     def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
         if self.refuses:
             raise StorageUnavailableError("refused by the test")
-        self.sent += pointers
+        visible_at = self._now() + timedelta(seconds=delay_seconds)
+        self.waiting += [Message(pointer, visible_at) for pointer in pointers for _ in range(self._copies)]
         self.delays += [delay_seconds] * len(pointers)
 
     def backlog(self) -> int:
-        return len(self.sent) + self.others
+        return len(self.waiting) + self.others
+
+    def put_back(self, pointers: Iterable[Pointer]) -> None:
+        """Make messages visible again that were delivered."""
+        self.waiting += [Message(pointer, self._now()) for pointer in pointers]
+
+    def take(self, limit: int) -> list[Pointer]:
+        """Remove and return what is visible, up to so many messages."""
+        now = self._now()
+        taken = [message for message in self.waiting if message.visible_at <= now][:limit]
+        self.waiting = [message for message in self.waiting if message not in taken]
+        return [message.pointer for message in taken]
+
+    def next_visible_at(self) -> datetime | None:
+        """Return when the next message is visible; None when there is no message."""
+        return min((message.visible_at for message in self.waiting), default=None)
 
 
 class PoolWithoutThreads(ImagePool):
-    """Measures one image after the other in the caller's thread, and waits for nothing."""
+    """Measures one image after the other in the caller's thread, without delays and waits."""
 
     def __init__(self, measure: Callable[[str], Measured]) -> None:
         super().__init__(measure, 1)

@@ -1,6 +1,6 @@
 """The whole pipeline on a table and a queue in memory, with a clock that the tests move."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -20,16 +20,16 @@ from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
-from tests.support.fakes import FakeTable, Killed, PoolWithoutThreads
+from tests.support.fakes import FakeQueue, FakeTable, Killed, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900
 CHUNK_IMAGES = 3
 STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
 GOOD = Measured("PNG", 5, 5, 100)
-# Comes to what an image is, by its URL and the seconds from the start, or raises `MeasuringError`.
+# Measures an image by its URL and the seconds since the start, or raises `MeasuringError`.
 Measure = Callable[[str, float], Measured]
-# Whatever waits, waits in the queue: no test sleeps.
+# Every wait is a wait in the queue: no test sleeps.
 RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, max_wait_seconds=900, inline_wait_seconds=0)
 
 
@@ -39,7 +39,7 @@ def good(_url: str, _seconds: float) -> Measured:
 
 
 def down(error: MeasuringError, until: float, *, only: str = "") -> Measure:
-    """Make an image server that answers URLs that begin so with an error until some time, and all others at once."""
+    """Return an image server that fails with an error until some time, for URLs that start with ``only``."""
 
     def measure(url: str, seconds: float) -> Measured:
         if url.startswith(only) and seconds < until:
@@ -49,52 +49,19 @@ def down(error: MeasuringError, until: float, *, only: str = "") -> Measure:
     return measure
 
 
-class DelayingQueue:
-    """Keeps messages until their delay has passed; may refuse every send."""
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self.waiting: list[tuple[datetime, Pointer]] = []
-        self.delays: list[int] = []
-        self.refuses: Exception | None = None
-        self.others = 0
-
-    def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
-        """Keep messages."""
-        if self.refuses is not None:
-            raise self.refuses
-        visible = self._now() + timedelta(seconds=delay_seconds)
-        self.waiting += [(visible, pointer) for pointer in pointers]
-        self.delays += [delay_seconds] * len(pointers)
-
-    def backlog(self) -> int:
-        """Count the messages, those of others included."""
-        return len(self.waiting) + self.others
-
-    def take(self, limit: int) -> list[Pointer]:
-        """Take what is visible, up to so many messages."""
-        now = self._now()
-        taken = [message for message in self.waiting if message[0] <= now][:limit]
-        for message in taken:
-            self.waiting.remove(message)
-        return [pointer for _, pointer in taken]
-
-    def next_at(self) -> datetime | None:
-        """Return when the next message is visible."""
-        return min((at for at, _ in self.waiting), default=None)
-
-
 class World:
-    """Everything, with three images a chunk.
+    """The whole pipeline, with three images per chunk.
 
     Parameters
     ----------
     measure
-        What images are; each call is kept in ``fetched`` with its time.
+        Measures images; ``fetched`` holds each call with its time.
     retries, automatic_runs
         See `RetryPolicy` and `SweepPolicy`.
     pool
-        Makes the pool of a function that measures; the one that it makes by itself has no threads.
+        Makes the pool from a function that measures; the default pool has no threads.
+    draw
+        Draws the random numbers of waits.
     """
 
     def __init__(
@@ -103,25 +70,26 @@ class World:
         retries: RetryPolicy = RETRIES,
         automatic_runs: int = 0,
         pool: Callable[[Callable[[str], Measured]], ImagePool] = PoolWithoutThreads,
+        draw: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.clock = START
         self.table = FakeTable()
-        self.queue = DelayingQueue(self.now)
+        self.queue = FakeQueue(self.now)
         self.fetched: list[tuple[datetime, str]] = []
         self._measure = measure
         sweeps = SweepPolicy(STALL, automatic_runs)
         self.submission = Submission(
             self.table, self.queue, CHUNK_IMAGES, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
         )
-        measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, lambda: 1.0)
-        self.processing = Processing(self.table, self.queue, measurer, sweeps, self.now, lambda: 1.0)
+        measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, draw)
+        self.processing = Processing(self.table, self.queue, measurer, sweeps, self.now, draw)
         self.reprocessing = Reprocessing(self.table, self.queue, sweeps, self.now)
         self.retrying = Retrying(self.table, self.queue, sweeps, self.now)
         self.reading = Reading(self.table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, self.now)
         self._ids = count()
 
     def now(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return self.clock
 
     def fetch(self, url: str) -> Measured:
@@ -136,7 +104,7 @@ class World:
     def deliver(
         self, receives: int = 1, may_start: Callable[[], bool] = lambda: True, copies: int = 1, limit: int = 10**6
     ) -> tuple[list[Pointer], BatchReport]:
-        """Deliver what is visible, up to a limit, and return it with what came of it; what fails is visible again."""
+        """Deliver what is visible, up to a limit; return it with the report. Failed messages are visible again."""
         pointers = self.queue.take(limit) * copies
         by_id = {str(next(self._ids)): pointer for pointer in pointers}
         try:
@@ -144,19 +112,19 @@ class World:
                 [Delivery(message_id, pointer, receives) for message_id, pointer in by_id.items()], may_start
             )
         except Killed:
-            self.queue.waiting += [(self.clock, pointer) for pointer in pointers]
+            self.queue.put_back(pointers)
             raise
-        self.queue.waiting += [(self.clock, by_id[message_id]) for message_id in report.failed_messages]
+        self.queue.put_back(by_id[message_id] for message_id in report.failed_messages)
         return pointers, report
 
     def sweep(self) -> ReprocessReport:
-        """Have reprocess look at what is due."""
+        """Sweep what is due."""
         return self.reprocessing.sweep()
 
     def run_out(self) -> None:
-        """Deliver messages, each at its time, until there is none left."""
-        while (visible := self.queue.next_at()) is not None:
-            self.clock = max(self.clock, visible)
+        """Deliver messages, each at its time, until the queue is empty."""
+        while (visible_at := self.queue.next_visible_at()) is not None:
+            self.clock = max(self.clock, visible_at)
             self.deliver()
 
     def job(self, job: Job) -> Job:
@@ -164,9 +132,13 @@ class World:
         return self.reading.job("me", job.job_id)
 
     def outcomes(self, job: Job) -> list[Outcome | None]:
-        """Read what became of a job's images, in the order of the body."""
+        """Read the outcomes of a job's images, in the order of the body."""
         return [row.outcome for row in self.reading.results("me", job.job_id, Position(0, 0), 1000).rows]
 
+    def fetched_urls(self) -> list[str]:
+        """Return which images were fetched, in order."""
+        return [url for _, url in self.fetched]
+
     def fetches_of(self, url: str) -> list[float]:
-        """Return when an image was fetched, in seconds from the start."""
+        """Return when an image was fetched, in seconds since the start."""
         return [(at - START).total_seconds() for at, fetched in self.fetched if fetched == url]

@@ -1,4 +1,4 @@
-"""Images whose failure may pass are tried again, at the right time, and nothing else is fetched twice."""
+"""Transient failures are retried, at the right time, and nothing else is fetched twice."""
 
 from itertools import pairwise
 
@@ -34,16 +34,15 @@ def test_a_server_that_is_down_for_two_minutes_costs_nothing_that_was_measured()
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.5, 1.0])
-def test_no_draw_spends_all_tries_within_two_minutes_or_waits_much_longer(draw: float) -> None:
-    world = World(down(BUSY, TWO_MINUTES))
-    world.processing._draw = lambda: draw
+def test_no_draw_spends_all_attempts_within_two_minutes_or_waits_much_longer(draw: float) -> None:
+    world = World(down(BUSY, TWO_MINUTES), draw=lambda: draw)
     job = world.submit(Visit("A", "now", ["a"]))
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
     assert world.fetches_of("a")[-1] < 2.2 * TWO_MINUTES
 
 
-def test_the_waits_double_and_lie_in_the_queue() -> None:
+def test_the_waits_double_and_are_spent_in_the_queue() -> None:
     world = World(down(BUSY, TWO_MINUTES))
     world.submit(Visit("A", "now", ["a"]))
     world.run_out()
@@ -51,13 +50,13 @@ def test_the_waits_double_and_lie_in_the_queue() -> None:
     assert world.queue.delays == [0, 1, 2, 4, 8, 16, 32, 64]
 
 
-def test_no_try_comes_before_its_time_though_the_message_does() -> None:
+def test_no_attempt_starts_before_its_time_even_if_the_message_comes_earlier() -> None:
     world = World(down(asking_for(60), 30))
     job = world.submit(Visit("A", "now", ["a"]))
     world.deliver()
-    (at, pointer) = world.queue.waiting.pop()
-    assert (at - START).total_seconds() >= 60
-    world.queue.waiting.append((START, pointer))
+    message = world.queue.waiting.pop()
+    assert (message.visible_at - START).total_seconds() >= 60
+    world.queue.put_back([message.pointer])
     _, report = world.deliver()
     assert (report.measured, report.requeued, len(world.fetched)) == (0, 1, 1)
     world.run_out()
@@ -65,14 +64,14 @@ def test_no_try_comes_before_its_time_though_the_message_does() -> None:
     assert all(at >= 60 for at in world.fetches_of("a")[1:])
 
 
-def test_a_server_may_ask_for_no_more_than_the_longest_wait() -> None:
+def test_a_server_can_ask_for_the_longest_wait_at_most() -> None:
     world = World(down(asking_for(10**9), 10))
     world.submit(Visit("A", "now", ["a"]))
     world.run_out()
     assert world.fetches_of("a") == [0, 900]
 
 
-def test_what_will_not_pass_is_tried_once() -> None:
+def test_a_permanent_failure_is_not_retried() -> None:
     world = World(down(GONE, 10**6))
     job = world.submit(Visit("A", "now", ["a"]))
     world.run_out()
@@ -88,7 +87,7 @@ def test_what_will_not_pass_is_tried_once() -> None:
         (RetryPolicy(100, 10, 1, 900, 0), 4),  # after 0, 1, 3 and 7 seconds; the next one would be after 15
     ],
 )
-def test_an_image_is_given_up_after_its_tries_or_its_time(retries: RetryPolicy, attempts: int) -> None:
+def test_an_image_fails_after_its_attempts_or_its_time(retries: RetryPolicy, attempts: int) -> None:
     world = World(down(BUSY, 10**6), retries)
     job = world.submit(Visit("A", "now", ["a"]))
     world.run_out()
@@ -99,7 +98,7 @@ def test_an_image_is_given_up_after_its_tries_or_its_time(retries: RetryPolicy, 
     assert world.job(job).status is JobStatus.FAILED
 
 
-def test_a_short_wait_is_waited_for_within_the_invocation() -> None:
+def test_a_short_wait_is_spent_within_the_invocation() -> None:
     failures = iter([BUSY])
 
     def measure(_url: str, _seconds: float) -> Measured:
@@ -116,25 +115,24 @@ def test_a_short_wait_is_waited_for_within_the_invocation() -> None:
     assert world.job(job).status is JobStatus.COMPLETED
 
 
-def test_with_the_time_short_what_is_measured_is_saved_and_the_rest_handed_on() -> None:
+def test_when_time_is_short_what_is_measured_is_saved_and_the_rest_requeued() -> None:
     world = World()
     job = world.submit(Visit("A", "now", ["a", "b", "c"]))
     _, report = world.deliver(may_start=lambda: len(world.fetched) < 2)
     assert (report.measured, report.requeued, report.failed_messages) == (2, 1, set())
-    measured = {url for _, url in world.fetched}
-    assert len(measured) == 2
+    assert len(set(world.fetched_urls())) == 2
     world.run_out()
-    assert sorted(url for _, url in world.fetched) == ["a", "b", "c"]
+    assert sorted(world.fetched_urls()) == ["a", "b", "c"]
     assert world.job(job).status is JobStatus.COMPLETED
 
 
-def test_a_doubled_message_does_not_go_on_beside_the_first() -> None:
+def test_a_doubled_message_is_dropped_after_its_first_turn() -> None:
     world = World(down(BUSY, TWO_MINUTES))
     job = world.submit(Visit("A", "now", ["a"]))
-    world.queue.waiting *= 3
+    world.queue.put_back([world.queue.waiting[0].pointer] * 2)
     world.run_out()
     assert world.job(job).status is JobStatus.COMPLETED
-    # Three at first, for they came at once; then one message for all of them.
+    # Three are delivered at once; afterwards there is one message for all of them.
     assert world.queue.delays == [0, 1, 2, 4, 8, 16, 32, 64]
 
 
@@ -151,11 +149,11 @@ def test_every_message_at_once_and_late_again_gives_the_same_table(copies: int) 
     job, again = once.submit(*visits), often.submit(*visits)
     once.run_out()
     late = []
-    while (visible := often.queue.next_at()) is not None:
-        often.clock = max(often.clock, visible)
+    while (visible_at := often.queue.next_visible_at()) is not None:
+        often.clock = max(often.clock, visible_at)
         pointers, _ = often.deliver(copies=copies)
-        late += [(often.clock, pointer) for pointer in pointers]
-    often.queue.waiting = late
+        late += pointers
+    often.queue.put_back(late)
     often.run_out()
     assert often.outcomes(again) == once.outcomes(job)
     assert [(row.perimeter, row.images) for row in often.table.rows.values()] == [
@@ -176,7 +174,7 @@ def test_the_waits_are_drawn_from_the_upper_half_of_their_bound() -> None:
         Attempts(1, 100, 100 + wait) for wait in (1, 1.5, 2)
     ]
     assert retries.after_failure(Attempts(9, 100, 0), BUSY, 150, 1.0) == Attempts(10, 100, 160)
-    # A table that holds nonsense leads to no huge number.
+    # A nonsensical count in the table does not lead to a huge number.
     assert RetryPolicy(10**9, 1800, 1).after_failure(Attempts(10**6, 100, 0), BUSY, 150, 1.0) == Attempts(
         10**6 + 1, 100, 1050
     )
