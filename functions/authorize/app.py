@@ -19,9 +19,9 @@ table = ApiKeysTable(clients.dynamodb(), settings.table_name)
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Answer API Gateway's question, in the simple form of payload version 2.0."""
+    """Return API Gateway's simple response of payload version 2.0."""
     request = APIGatewayAuthorizerEventV2(event)
-    # With the request's id, the line is found from the access log and the other way round.
+    # The request's id links the line to the access log.
     about = {"request": request.request_context.request_id}
     try:
         key = admit(table, request.headers.get("x-api-key", ""), datetime.now(UTC))
@@ -31,6 +31,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         logger.warning("refused", extra={**about, "reason": refusal.reason, **names})
         return {"isAuthorized": False}
     logger.info("authorized", extra={**about, "client": key.client, "key_id": key.key_id})
-    # Handlers enforce the scopes: API Gateway keeps one answer for every route.
+    # Handlers enforce the scopes: API Gateway caches one response for all routes.
     context = {"client": key.client, "key_id": key.key_id, "scopes": " ".join(sorted(key.scopes))}
     return {"isAuthorized": True, "context": context}

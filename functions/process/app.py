@@ -21,7 +21,7 @@ from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.processing import Processing
 
-# What an invocation needs after its last image: the writes, with the SDK's own repeats.
+# What an invocation needs after its last image: the writes, with the SDK's retries.
 _RESERVE_SECONDS = 10
 
 logger = make_logger()
@@ -57,21 +57,21 @@ processing = Processing(
     measurer=measurer,
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
-# An image that begins with less time left than this might be cut off half-way.
+# An image that starts with less time left than this could be cut off half-way.
 _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Process a batch; answers with the messages that SQS is to deliver again."""
+    """Process a batch; return the messages that SQS has to deliver again."""
     deliveries, unreadable = [], []
     for record in SQSEvent(event).records:
         try:
             receives = int(record.attributes.approximate_receive_count)
             deliveries.append(Delivery(record.message_id, decode(record.body), receives))
         except InvalidPointerError:
-            # Left to the redrive policy: someone has to look at it.
+            # It goes to the dead-letter queue by the redrive policy, for a person to inspect.
             unreadable.append(record.message_id)
     report = processing.process(
         deliveries,

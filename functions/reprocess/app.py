@@ -1,4 +1,4 @@
-"""Schedule: has jobs go on that stalled, and opens those again whose failures may pass."""
+"""Schedule: resumes stalled jobs and retries transient failures."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +13,7 @@ from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
 from retail_pulse.use_cases.reprocessing import Reprocessing
 
-# What the largest job takes: its claim, and some hundred requests to the queue with the SDK's own repeats.
+# What the largest job takes: its claim, and some hundred requests to the queue with the SDK's retries.
 _LONGEST_JOB_MILLISECONDS = 30_000
 
 logger = make_logger()
@@ -29,7 +29,7 @@ reprocessing = Reprocessing(
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Look at the jobs that are due; answers with what that came to, for whoever invokes it by hand."""
+    """Sweep the jobs that are due; return the counts, for people who invoke the function by hand."""
     report = reprocessing.sweep(lambda: context.get_remaining_time_in_millis() > _LONGEST_JOB_MILLISECONDS)
     counts = asdict(report)
     logger.info("swept", extra=counts)

@@ -1,4 +1,4 @@
-"""POST: takes jobs in, and opens them again."""
+"""POST: accepts jobs, and reopens them."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -25,8 +25,7 @@ from retail_pulse.use_cases.submission import Submission
 logger = make_logger()
 metrics = Metrics()
 settings = SubmitSettings.from_environment()
-# A client waits 30 s at most: a table that is throttled is asked three times for one item, and the whole of the chunks
-# has its own time.
+# A client waits 30 s at most: a request for one item has three attempts, and all chunks together have a time limit.
 table = JobsTable(clients.dynamodb(attempts=3), settings.table_name)
 queue = PointerQueue(clients.sqs(), settings.queue_url)
 limits = SubmissionLimits(settings.max_body_bytes, settings.max_job_visits, settings.max_job_images)
@@ -45,7 +44,7 @@ tune_gc()
 
 @api.app.post(SUBMIT_PATH)
 def submit() -> Response[str]:
-    """Take a job in."""
+    """Accept a job."""
     client = api.client(KeyScope.SUBMIT)
     body = api.body()
     name = api.header("idempotency-key")
@@ -63,14 +62,14 @@ def submit() -> Response[str]:
 
 @api.app.post("/api/jobs/<job_id>/retry")
 def retry(job_id: str) -> Response[str]:
-    """Open an ended job again for its failed images."""
+    """Reopen an ended job for its failed images."""
     client = api.client(KeyScope.SUBMIT)
     job = retrying.retry(client, job_id_from(job_id))
-    logger.info("opened again", extra={"client": client, "job_id": job.job_id, "run": job.run})
+    logger.info("reopened", extra={"client": client, "job_id": job.job_id, "run": job.run})
     return json_answer(retry_answer(job), HTTPStatus.ACCEPTED)
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer an event of API Gateway."""
+    """Return the response to an event of API Gateway."""
     return api.answer(event, context)

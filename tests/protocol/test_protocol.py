@@ -39,12 +39,12 @@ SWEEPS = SweepPolicy(STALL, automatic_runs=0)
 
 @dataclass(frozen=True)
 class Scenario:
-    """A job, what each attempt of its images comes to, and who works on it.
+    """A job, the outcomes of its images' attempts, and who works on it.
 
     Parameters
     ----------
     images
-        By URL, what each attempt comes to: a width, or 0 for a transient failure; the last entry repeats.
+        By URL, the outcome of each attempt: a width, or 0 for a transient failure; the last entry repeats.
     needs_no_reprocess
         Whether the job must end by its messages only.
     copies, deliveries

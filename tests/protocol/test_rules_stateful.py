@@ -24,7 +24,7 @@ from tests.support.fakes import Killed, Message
 from tests.support.world import STALL, STORES, World
 
 RETRIES = RetryPolicy(3, 1000, first_wait_seconds=10, inline_wait_seconds=0)
-# What each attempt of an image comes to: a width, or the failure; the last entry repeats.
+# The outcome of each attempt of an image: a width, or the failure; the last entry repeats.
 SCRIPTS: Mapping[str, list[int | MeasuringError]] = {
     "good": [7],
     "changing": [3, 4, 5, 6],
@@ -51,7 +51,7 @@ class Rules(RuleBasedStateMachine):
 
     @initialize(automatic_runs=st.integers(0, 2))
     def begin(self, automatic_runs: int) -> None:
-        self.came_to: defaultdict[str, list[Outcome]] = defaultdict(list)
+        self.outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
         self.world = World(self.measure, RETRIES, automatic_runs)
         self.history = History()
         self.accepted: list[int] = []
@@ -65,12 +65,12 @@ class Rules(RuleBasedStateMachine):
             self.do(action)
             self.record()
         script = SCRIPTS[url.partition("/")[0]]
-        came = script[min(len(self.came_to[url]), len(script) - 1)]
-        if isinstance(came, MeasuringError):
-            self.came_to[url].append(Failure.of(came))
-            raise came
-        measured = Measured("PNG", came, came, 1)
-        self.came_to[url].append(measured)
+        entry = script[min(len(self.outcomes[url]), len(script) - 1)]
+        if isinstance(entry, MeasuringError):
+            self.outcomes[url].append(Failure.of(entry))
+            raise entry
+        measured = Measured("PNG", entry, entry, 1)
+        self.outcomes[url].append(measured)
         return measured
 
     def do(self, action: str) -> None:
@@ -140,9 +140,9 @@ class Rules(RuleBasedStateMachine):
         """Deliver some messages; while the first image is measured, other things may happen."""
         self.meanwhile = meanwhile
         self.with_fault(fault, write)
-        begun = len(self.world.fetched)
+        started = len(self.world.fetched)
         try:
-            self.world.deliver(receives, lambda: len(self.world.fetched) < begun + images, copies, limit)
+            self.world.deliver(receives, lambda: len(self.world.fetched) < started + images, copies, limit)
         except Killed:
             self.deaths += 1
             self.meanwhile = []
@@ -208,7 +208,7 @@ class Rules(RuleBasedStateMachine):
     def violations(self) -> list[str]:
         table = self.world.table
         urls = {url for chunk in table.stored.values() for part in chunk.parts for url in part.image_urls}
-        truth = {url: Truth.of(self.came_to[url]) for url in urls}
+        truth = {url: Truth.of(self.outcomes[url]) for url in urls}
         deaths = {f"{key.nonce}#{key.number}": self.deaths for key in table.stored}
         accepted = [("me", job_id) for job_id in self.accepted]
         return check(Contents.of_fake(table), truth, STORES.__contains__, deaths, accepted)

@@ -150,7 +150,7 @@ def test_an_odd_header_is_refused_like_an_unknown_key(stack: StackProcess, key: 
     ("arguments", "text"),
     [
         (["create", "--client", "a#b"], "nothing was done: client 'a#b' must be 1 to 63 of a-z, 0-9 and -"),
-        (["create", "--client", "a", "--scopes", "write"], "scope 'write' is none of submit, read, admin"),
+        (["create", "--client", "a", "--scopes", "write"], "scope 'write' must be one of submit, read, admin"),
         (["list", "--client", "A"], "client 'A' must be"),
         (["revoke", "--id", "nobody.1"], "key nobody.1 does not exist"),
         (["list", "--stack", "another"], "nothing was done: "),

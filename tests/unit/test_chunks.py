@@ -1,15 +1,16 @@
-"""Cutting a job into chunks, and judging them."""
+"""How a job is cut into chunks, and how chunks are judged."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_pulse.domain.chunks import Chunk, Scope, cut
+from retail_pulse.domain.chunks import MAX_DELAY_SECONDS, Chunk, Scope, cut
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage import items
 
-HARD = Failure(FailureCode.NOT_AN_IMAGE, "no", is_transient=False)
+PERMANENT = Failure(FailureCode.NOT_AN_IMAGE, "no", is_transient=False)
 TRANSIENT = Failure(FailureCode.TIMEOUT, "slow", is_transient=True)
 GOOD = Measured("JPEG", 30, 20, 1000)
 
@@ -55,13 +56,25 @@ def chunk_with(outcomes: dict[int, Failure | Measured]) -> Chunk:
     return Chunk(chunk.number, chunk.parts, outcomes=outcomes)
 
 
-def test_rows_are_made_of_wholly_measured_visits_alone() -> None:
+def test_only_visits_whose_images_are_all_measured_have_a_row() -> None:
     (row,) = chunk_with({0: GOOD, 1: TRANSIENT, 2: GOOD}).measured_rows("c", 7)
     assert (row.store_id, row.visit, row.perimeter, row.images) == ("B", 1, 100, 1)
     assert not list(chunk_with({0: GOOD}).measured_rows("c", 7))
 
 
-def test_a_run_tries_again_what_its_scope_includes() -> None:
-    chunk = chunk_with({0: HARD, 1: TRANSIENT, 2: GOOD})
+def test_a_run_retries_what_its_scope_includes() -> None:
+    chunk = chunk_with({0: PERMANENT, 1: TRANSIENT, 2: GOOD})
     assert chunk.reopened_by(Scope.ALL) == [0, 1]
     assert chunk.reopened_by(Scope.TRANSIENT) == [1]
+
+
+def test_a_requeued_message_comes_when_the_first_open_image_may_be_attempted() -> None:
+    def delay(*not_before: float) -> int:
+        chunk = chunk_with({})
+        attempts = {index: Attempts(1, 0, time) for index, time in enumerate(not_before)}
+        return Chunk(chunk.number, chunk.parts, attempts=attempts).message_delay(now=1000)
+
+    assert delay(1030.2, 1020.2, 1040) == 21
+    assert delay(1030, 1020) == 0  # the third image was not attempted yet
+    assert delay(900, 900, 900) == 0
+    assert delay(9999, 9999, 9999) == MAX_DELAY_SECONDS

@@ -29,14 +29,14 @@ def test_ids_are_exact_in_json_and_sort_by_time(time: datetime, bits: int) -> No
         ("2026-11-23", "2026-11-23T00:00:00.000Z"),
     ],
 )
-def test_a_visit_time_that_reads_as_one_is_kept_in_utc(text: str, utc: str) -> None:
+def test_a_visit_time_is_read_as_utc(text: str, utc: str) -> None:
     time = utc_of(text)
     assert time is not None
     assert rfc3339(time) == utc
 
 
 @pytest.mark.parametrize("text", ["time of store visit", "", "2026-13-01", "0001-01-01T00:00:00+14:00", "noon"])
-def test_any_other_visit_time_has_no_date(text: str) -> None:
+def test_any_other_text_is_not_a_time(text: str) -> None:
     assert utc_of(text) is None
 
 

@@ -91,7 +91,7 @@ def test_any_other_text_is_refused_without_an_error(text: str) -> None:
     reason, found = refusal(store, text)
     assert found is None
     assert reason is (Refusal.UNKNOWN if is_well_formed(text) else Refusal.MALFORMED)
-    # The table is not asked for what cannot be a key.
+    # The table is not asked for a text that cannot be a key.
     assert store.asked == is_well_formed(text)
 
 
@@ -103,7 +103,7 @@ def test_a_hash_is_not_a_key() -> None:
     assert refusal(FakeKeys(KEY), KEY.hash) == (Refusal.UNKNOWN, None)
 
 
-def test_a_revoked_key_is_refused_by_its_name() -> None:
+def test_a_revoked_key_is_refused_and_named() -> None:
     revoked = replace(KEY, revoked_at=NOW)
     assert refusal(FakeKeys(revoked), "a-key") == (Refusal.REVOKED, revoked)
 
@@ -139,7 +139,8 @@ def test_scopes_are_comma_separated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "text"), [("read,write", "scope 'write' is none of submit, read, admin"), (" ,", "a key needs a scope")]
+    ("names", "text"),
+    [("read,write", "scope 'write' must be one of submit, read, admin"), (" ,", "a key needs a scope")],
 )
 def test_an_invalid_scope_is_named(names: str, text: str) -> None:
     with pytest.raises(InvalidScopeError, match=text):

@@ -1,4 +1,4 @@
-"""API keys: how they look, how they are kept, whom they let in and what they allow."""
+"""API keys: their format, what is stored of them, which are accepted and what they allow."""
 
 import hashlib
 import re
@@ -13,30 +13,30 @@ from typing import Protocol
 
 from retail_pulse.domain.errors import RetailPulseError
 
-# A fixed prefix lets secret scanners find a key that was committed by mistake; the checksum at the end, as GitHub's
-# tokens have it, keeps them from taking anything else for one:
+# By the prefix, secret scanners find a key that was committed by mistake. By the checksum at the end, as in GitHub's
+# tokens, they report nothing else:
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
 PREFIX = "rpk_"
 _ALPHABET = string.digits + string.ascii_letters
 _RANDOM_CHARACTERS = 32  # 190 bits
 _CHECKSUM_CHARACTERS = 6  # 62 ** 6 is more than 2 ** 32
 _MADE_HERE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS}}}")
-# Of keys that somebody chose, such as the local stack's.
+# Keys that a person chose, such as the local stack's.
 _CHOSEN = re.compile(r"[!-~]{1,128}")
 _ID_BYTES = 6
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class InvalidClientError(RetailPulseError):
-    """A client's name breaks the rule; names are parts of table keys, hence no ``#``."""
+    """A client's name breaks the rule; names are parts of table keys, so ``#`` is not allowed."""
 
 
 class InvalidScopeError(RetailPulseError):
-    """A name is no scope's, or there is none."""
+    """A name is not a scope, or no scope is named."""
 
 
 class KeyNotFoundError(RetailPulseError):
-    """There is no API key of this id."""
+    """No API key has this id."""
 
 
 class KeyScope(StrEnum):
@@ -44,29 +44,29 @@ class KeyScope(StrEnum):
 
     SUBMIT = "submit"
     READ = "read"
-    # Every route, also those that come later; of its own client alone, as all scopes.
+    # Every route, including future ones; like all scopes, only for the key's client.
     ADMIN = "admin"
 
     @classmethod
     def parse(cls, names: str) -> "frozenset[KeyScope]":
-        """Read scopes with commas between.
+        """Read scopes, separated by commas.
 
         Raises
         ------
         InvalidScopeError
-            A name is no scope's, or there is none.
+            A name is not a scope, or no scope is named.
         """
         found = [name.strip() for name in names.split(",") if name.strip()]
         known = [scope.value for scope in cls]
         for name in found:
             if name not in known:
-                raise InvalidScopeError(f"scope {name!r} is none of {', '.join(known)}")
+                raise InvalidScopeError(f"scope {name!r} must be one of {', '.join(known)}")
         if not found:
             raise InvalidScopeError(f"a key needs a scope: {', '.join(known)}")
         return frozenset(map(cls, found))
 
 
-# What a key allows unless it is said: every route that there is.
+# What a key allows by default: every route that exists.
 DEFAULT_SCOPES = frozenset({KeyScope.SUBMIT, KeyScope.READ})
 
 
@@ -81,16 +81,16 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of an API key; never the key itself.
+    """What is stored of an API key; never the key itself.
 
     Parameters
     ----------
     key_id
-        Its name in lists and logs, which is no secret.
+        The key's name in lists and logs; not a secret.
     hash
         SHA-256 of the key, in hexadecimal.
     expires_at
-        From when on it lets nobody in; None for never.
+        From when on the key is refused; None for never.
     """
 
     key_id: str
@@ -102,7 +102,7 @@ class ApiKey:
     revoked_at: datetime | None = None
 
     def refusal(self, now: datetime) -> Refusal | None:
-        """Tell why the key lets nobody in; None when it does."""
+        """Return why the key is refused; None when it is accepted."""
         if self.revoked_at is not None:
             return Refusal.REVOKED
         if self.expires_at is not None and self.expires_at <= now:
@@ -111,7 +111,7 @@ class ApiKey:
 
 
 class KeyRefusedError(RetailPulseError):
-    """A key lets nobody in; ``key`` is what is kept of it, if anything is."""
+    """A key is refused; ``key`` is what is stored of it, if anything is."""
 
     def __init__(self, reason: Refusal, key: ApiKey | None) -> None:
         self.reason = reason
@@ -123,21 +123,21 @@ class KeyStore(Protocol):
     """What admitting needs of the table."""
 
     def find(self, key_hash: str) -> ApiKey | None:
-        """Read what is kept of a key."""
+        """Read what is stored of a key."""
 
 
 def admit(store: KeyStore, key: str, now: datetime) -> ApiKey:
-    """Find whom a key lets in.
+    """Return what is stored of a key, if it is accepted.
 
     Parameters
     ----------
     key
-        As it was sent: any text at all.
+        As it was sent: any text.
 
     Raises
     ------
     KeyRefusedError
-        The key lets nobody in. One that cannot be a key is refused without a look at the table.
+        The key is refused. A text that cannot be a key is refused without reading the table.
     """
     if not is_well_formed(key):
         raise KeyRefusedError(Refusal.MALFORMED, None)
@@ -151,30 +151,30 @@ def admit(store: KeyStore, key: str, now: datetime) -> ApiKey:
 
 
 def allows(scopes: Collection[str], wanted: KeyScope) -> bool:
-    """Tell whether a key of these scopes may use a route that wants one."""
+    """Return whether a key with these scopes may use a route that requires one."""
     return wanted in scopes or KeyScope.ADMIN in scopes
 
 
 def new_key() -> str:
-    """Draw a key of 190 random bits."""
+    """Return a new key with 190 random bits."""
     drawn = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
     return drawn + _checksum(drawn)
 
 
 def new_key_id(client: str) -> str:
-    """Draw the id of a client's key: the client and 48 random bits, which have nothing to do with the key."""
+    """Return a new id for a client's key: the client and 48 random bits, which are not derived from the key."""
     return f"{client}.{secrets.token_hex(_ID_BYTES)}"
 
 
 def is_well_formed(key: str) -> bool:
-    """Tell whether a text can be a key: with the prefix only if its checksum is right."""
+    """Return whether a text can be a key; with the prefix, its checksum must be right."""
     if key.startswith(PREFIX):
         return bool(_MADE_HERE.fullmatch(key)) and key.endswith(_checksum(key[:-_CHECKSUM_CHARACTERS]))
     return bool(_CHOSEN.fullmatch(key))
 
 
 def _checksum(text: str) -> str:
-    """Return the CRC-32 of a text in base 62: it finds typing errors, and is no protection."""
+    """Return the CRC-32 of a text in base 62: it finds typing errors, and does not protect the key."""
     number = zlib.crc32(text.encode("ascii"))
     digits = []
     for _ in range(_CHECKSUM_CHARACTERS):
@@ -186,18 +186,18 @@ def _checksum(text: str) -> str:
 def hash_key(key: str) -> str:
     """Return the SHA-256 of a key in hexadecimal.
 
-    A plain hash is enough where the secret is random and long: there is no dictionary to try (unlike passwords).
+    A plain hash is enough for a long random secret: unlike passwords, it is in no dictionary.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_client(client: str) -> str:
-    """Return the client's name when it keeps the rule.
+    """Return the client's name, after checking it.
 
     Raises
     ------
     InvalidClientError
-        Unless it has 1 to 63 lower-case letters, digits and hyphens and starts with a letter or digit.
+        The name is not 1 to 63 lower-case letters, digits and hyphens, or starts with a hyphen.
     """
     if not _CLIENT.fullmatch(client):
         raise InvalidClientError(f"client {client!r} must be 1 to 63 of a-z, 0-9 and -, not starting with -")

@@ -1,4 +1,4 @@
-"""Chunks: the unit of delivery, of storage and of retry. Cutting a job into them, and judging them."""
+"""Chunks: the unit of delivery, of storage and of retry. How a job is cut into them, and how they are judged."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit, VisitPart, VisitRow
 
-# What a part and a text take beside themselves where they are stored as JSON: brackets and numbers, quotes and a comma.
+# What storage as JSON adds to a part and to a text: brackets and numbers; quotes and a comma.
 _PART_OVERHEAD_BYTES = 48
 _TEXT_OVERHEAD_BYTES = 3
 # The longest that the queue hides a message after it was sent: a limit of SQS.
@@ -20,13 +20,13 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Scope(StrEnum):
-    """Which failed images a run tries again: all of them, or only transient failures."""
+    """Which failed images a run retries: all of them, or only those with transient failures."""
 
     ALL = "all"
     TRANSIENT = "transient"
 
     def includes(self, failure: Failure) -> bool:
-        """Tell whether a run of this scope tries an image again that failed so."""
+        """Return whether a run of this scope retries an image with this failure."""
         return self is Scope.ALL or failure.is_transient
 
 
@@ -44,7 +44,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ChunkKey:
-    """Where a chunk is: the nonce of the submit attempt that stored it, and its number within the job, from 0."""
+    """The key of a chunk: the nonce of the submit attempt that stored it, and its number within the job, from 0."""
 
     nonce: str
     number: int
@@ -52,12 +52,12 @@ class ChunkKey:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What a message of the queue says: this chunk of this job, for this run. The table is the truth.
+    """The content of a message: a chunk of a job, and the run that it is for. The table is the source of truth.
 
     Parameters
     ----------
     turn
-        The chunk's turn that the message is for; None for whichever the chunk is at, as reprocess sends it.
+        The chunk's turn that the message is for; None, as reprocess sends it, for the turn that the chunk is at.
     """
 
     client: str
@@ -70,13 +70,13 @@ class Pointer:
 
     @property
     def key(self) -> ChunkKey:
-        """Where the chunk is."""
+        """The chunk's key."""
         return ChunkKey(self.nonce, self.chunk)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Up to 50 images of one job, with what became of them.
+    """Up to 50 images of one job, with their outcomes.
 
     Parameters
     ----------
@@ -87,17 +87,17 @@ class Chunk:
     run
         The run that the outcomes belong to, from 1.
     outcomes
-        By the image's position in the chunk; an image without one is still to be measured.
+        By the image's position in the chunk; an image without an outcome is open.
     attempts
-        By the image's position, what was tried of images that may still be measured in this run.
+        By the image's position: the failed attempts of open images in this run.
     turn
-        How often the rest of the chunk was handed on by a message of its own in this run, from 0. A message of an
-        earlier turn has nothing left to do, so that doubled messages do not go on side by side.
+        How often the rest of the chunk was requeued by a new message in this run, from 0. A message of an earlier turn
+        has nothing left to do, so that doubled messages are not processed side by side.
     starts, starting
-        How often a worker that handles the chunk alone has begun without an end: with the chunk as a whole, or with the
+        How often a worker that has the chunk exclusively has started without an end: on the chunk as a whole, or on the
         image at this position.
     lease
-        Until when the chunk is one worker's, in milliseconds of the epoch; 0 when it is nobody's.
+        Until when one worker has the chunk exclusively, in milliseconds of the epoch; 0 without such a worker.
     job_expires_at
         When the job ceases to exist, in seconds of the epoch; 0 before the job is stored.
     """
@@ -150,11 +150,11 @@ class Chunk:
 
     @property
     def has_transient_failure(self) -> bool:
-        """Whether an image has failed for a reason that may pass."""
+        """Whether an image has a transient failure."""
         return any(isinstance(outcome, Failure) and outcome.is_transient for outcome in self.outcomes.values())
 
     def reopened_by(self, scope: Scope) -> list[int]:
-        """Return the positions of the images that a run of this scope tries again."""
+        """Return the positions of the images that a run of this scope retries."""
         return [
             index
             for index, outcome in sorted(self.outcomes.items())
@@ -162,7 +162,7 @@ class Chunk:
         ]
 
     def measured_rows(self, client: str, job_id: int) -> Iterator[VisitRow]:
-        """Yield a row for each visit part whose images are all measured; its content is final in every run."""
+        """Yield a row for each visit part whose images are all measured; later runs do not change it."""
         index = 0
         for part in self.parts:
             outcomes = [self.outcomes.get(i) for i in range(index, index + len(part.image_urls))]
@@ -186,21 +186,21 @@ def cut(visits: Sequence[Visit], max_images: int, max_bytes: int) -> list[Chunk]
     """Cut a job into chunks.
 
     Whole visits are packed together in the order of the body. A visit goes to the next chunk when the current one has
-    no room for it; one that no chunk can hold is split, each part but the last as large as a chunk may be.
+    no room for it. A visit that no chunk can hold is split; each part but the last is as large as a chunk may be.
 
     Parameters
     ----------
     visits
         At least one, each with at least one image.
     max_images
-        Most images of a chunk.
+        Maximum number of images per chunk.
     max_bytes
-        Most bytes of a chunk's texts with their overhead; an image that alone is larger has a chunk to itself.
+        Maximum size of a chunk's texts with their overhead, in bytes; an image that is larger has a chunk to itself.
 
     Returns
     -------
     list of Chunk
-        Numbered from 0, together with every image exactly once, in the order of the body.
+        Numbered from 0; together they have every image exactly once, in the order of the body.
     """
     chunks: list[list[VisitPart]] = [[]]
     room_images, room_bytes = max_images, max_bytes
@@ -229,11 +229,11 @@ def cut(visits: Sequence[Visit], max_images: int, max_bytes: int) -> list[Chunk]
 
 
 def _split(costs: Sequence[int], header: int, max_images: int, max_bytes: int) -> tuple[list[int], int]:
-    """Return where the parts of a visit end that no chunk can hold, and the bytes that are left beside the last one."""
+    """Return where the parts of a visit end that no chunk can hold, and the bytes that are left after the last one."""
     ends: list[int] = []
     start, left = 0, max_bytes - header
     for end, cost in enumerate(costs):
-        # An image that alone is larger than a chunk has one to itself.
+        # An image that is larger than a chunk has one to itself.
         if end > start and (end - start == max_images or cost > left):
             ends.append(end)
             start, left = end, max_bytes - header
@@ -242,5 +242,5 @@ def _split(costs: Sequence[int], header: int, max_images: int, max_bytes: int) -
 
 
 def _stored_bytes(*texts: str) -> int:
-    """Return what texts take in JSON, with quotes, commas and escapes: a control character has six bytes there."""
+    """Return the bytes of texts in JSON, with quotes, commas and escapes: a control character has six bytes there."""
     return len(_quoted("".join(texts)).encode()) - 2 + _TEXT_OVERHEAD_BYTES * len(texts)

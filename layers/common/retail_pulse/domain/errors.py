@@ -31,15 +31,15 @@ class RetailPulseError(Exception):
 
 
 class InvalidRequestError(RetailPulseError):
-    """What the client sent breaks a rule; the text names the place and the rule."""
+    """The client's request breaks a rule; the text names the place and the rule."""
 
 
 class BodyTooLargeError(RetailPulseError):
-    """The body is longer than this stage takes."""
+    """The body is longer than this stage accepts."""
 
 
 class UnsupportedEncodingError(RetailPulseError):
-    """The body is compressed, or in another way no plain text."""
+    """The body is compressed, or encoded in another way."""
 
 
 class JobNotFoundError(RetailPulseError):
@@ -51,7 +51,7 @@ class IdempotencyMismatchError(RetailPulseError):
 
 
 class JobIsOpenError(RetailPulseError):
-    """A run of the job has not ended; it cannot be opened again."""
+    """A run of the job has not ended, so it cannot be reopened."""
 
 
 class NothingToRetryError(RetailPulseError):
@@ -59,19 +59,19 @@ class NothingToRetryError(RetailPulseError):
 
 
 class ForbiddenError(RetailPulseError):
-    """The client's key lacks the scope that the route wants."""
+    """The client's key lacks the scope that the route requires."""
 
 
 class JobIdTakenError(RetailPulseError):
-    """The client has a job of that id already; another id has to be drawn."""
+    """The client already has a job with this id; another id must be drawn."""
 
 
 class StorageUnavailableError(RetailPulseError):
-    """The table or the queue did not take a request, however often it was repeated."""
+    """The table or the queue refused a request, despite the SDK's retries."""
 
 
 class InvalidPointerError(RetailPulseError):
-    """A message of the queue is no pointer to a chunk."""
+    """A message of the queue is not a pointer to a chunk."""
 
 
 class SettingsError(RetailPulseError):

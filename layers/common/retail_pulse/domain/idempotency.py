@@ -1,4 +1,4 @@
-"""Claims on idempotency keys: a client names a submission, so that sending it again makes no second job."""
+"""Claims on idempotency keys: a client names a submission, so that sending it twice makes only one job."""
 
 import hashlib
 import re
@@ -7,21 +7,21 @@ from datetime import timedelta
 
 from retail_pulse.domain.errors import InvalidRequestError
 
-# Within it, the same key and body give the same job; the client may use the key anew after it.
+# Within it, the same key and body give the same job; after it, the client may use the key again.
 LIFETIME = timedelta(hours=24)
 _KEY = re.compile(r"[!-~]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What the client named a submission, and the SHA-256 of the body that it came with, in hexadecimal."""
+    """The client's name for a submission, and the SHA-256 of its body in hexadecimal."""
 
     name: str
     body_hash: str
 
     @classmethod
     def of(cls, name: str, body: bytes) -> "IdempotencyKey":
-        """Make it from the header's text and the body.
+        """Return the key of a header's text and a body.
 
         Raises
         ------
@@ -35,12 +35,12 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An idempotency key of a client, taken: for which body, and which job it makes.
+    """A client's claim on an idempotency key: for which body, and for which job.
 
     Parameters
     ----------
     job_id
-        Of the job, which may not exist yet: the first attempt may have died before it.
+        The job's id. The job may not exist yet: the first attempt may have died before it stored the job.
     expires_at
         When the key is free again, in seconds of the epoch.
     """

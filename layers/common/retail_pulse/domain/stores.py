@@ -1,4 +1,4 @@
-"""Stores, as the store master names them."""
+"""Stores, as listed in the store master."""
 
 from dataclasses import dataclass
 

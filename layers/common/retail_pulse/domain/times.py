@@ -1,4 +1,4 @@
-"""Times as text: what clients write, and what this service writes."""
+"""Times as text: as clients write them, and as this service writes them."""
 
 from datetime import UTC, datetime
 
@@ -9,12 +9,12 @@ def utc_of(visit_time: str) -> datetime | None:
     Parameters
     ----------
     visit_time
-        Any text; without an offset it is taken as UTC.
+        Any text; without an offset, the time is UTC.
 
     Returns
     -------
     datetime or None
-        The time in UTC, or None for any text that does not read as a time of the years 1 to 9999.
+        The time in UTC; None for a text that is not a time of the years 1 to 9999.
     """
     try:
         time = datetime.fromisoformat(visit_time.strip().upper())
@@ -24,5 +24,5 @@ def utc_of(visit_time: str) -> datetime | None:
 
 
 def rfc3339(time: datetime) -> str:
-    """Write a UTC time with milliseconds and ``Z``: of fixed width, so that texts sort as times do."""
+    """Write a UTC time with milliseconds and ``Z``, in a fixed width, so that texts sort like times."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-# A tuple is made in a third of the time that a frozen dataclass takes, and a large body has 12,500 visits.
+# A tuple is created in a third of the time of a frozen dataclass, and a large body has 12,500 visits.
 class Visit(NamedTuple):
     """One store visited at one time, with its image URLs, as the client wrote them."""
 
@@ -15,14 +15,14 @@ class Visit(NamedTuple):
 
 
 class VisitPart(NamedTuple):
-    """The images of one visit that lie in one chunk; most visits have a single part.
+    """The images of one visit in one chunk; most visits have a single part.
 
     Parameters
     ----------
     visit
         Position of the visit in the body, from 0.
     part, parts
-        Which part of how many, from 1.
+        The part's number, from 1, and how many parts the visit has.
     first_image
         Position within the visit of the part's first image, from 0.
     """
@@ -38,7 +38,7 @@ class VisitPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VisitRow:
-    """A wholly measured part of a visit, as reports read it."""
+    """A part of a visit whose images are all measured, as reports read it."""
 
     client: str
     job_id: int

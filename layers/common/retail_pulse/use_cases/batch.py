@@ -1,4 +1,4 @@
-"""A batch of messages: what is delivered, the task that it makes, what measuring finds, and the report."""
+"""The parts of a batch: deliveries, the tasks that they ask for, what measuring finds, and the report."""
 
 import logging
 from collections import Counter
@@ -57,7 +57,7 @@ class Task:
 
 @dataclass(slots=True)
 class Findings:
-    """What measuring the images of a task came to.
+    """What measuring has found of a task's images.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Findings:
 
 @dataclass(slots=True)
 class BatchReport:
-    """What a batch came to.
+    """The counts of a batch, and what the queue has to deliver again.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class OutcomeStore(ClaimingStore, ClosingStore, Protocol):
     def requeue_chunk(
         self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
     ) -> Chunk | None:
-        """Save what a turn came to, and begin the next one."""
+        """Save a turn's outcomes and attempts, and start the next turn."""
 
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
         """Store visit rows."""

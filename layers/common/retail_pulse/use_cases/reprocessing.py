@@ -32,7 +32,7 @@ class DueStore(ReopeningStore, ClosingStore, Protocol):
 
 @dataclass(slots=True)
 class ReprocessReport:
-    """What a sweep came to.
+    """The counts of a sweep.
 
     Parameters
     ----------
@@ -151,8 +151,8 @@ class Reprocessing:
     def _has_messages(self, job: Job, wait: int, report: ReprocessReport) -> bool:
         """Return whether a job's messages may still be in the queue, so that sending them would only double them.
 
-        Once the wait has grown to its maximum, the messages are sent all the same: the queue may be full of other jobs'
-        messages for ever.
+        Once the wait has grown to its maximum, the messages are sent in any case: other jobs may fill the queue for
+        good.
         """
         if job.wait == 0 or wait >= self._sweeps.max_seconds:
             return False

@@ -65,7 +65,7 @@ class Submission:
     Notes
     -----
     Both ways to submit return the job as stored. From then on it ends, even if no message could be sent: reprocess
-    sends what is missing. Both raise `StorageUnavailableError` when the table refused it; there is no job then. Both
+    sends what is missing. Both raise `StorageUnavailableError` when the table refused it; then no job exists. Both
     raise `InvalidRequestError` when the visits make more chunks than a job can have, which takes very small chunks.
     """
 
