@@ -13,7 +13,7 @@ from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryIn
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryInline
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
@@ -272,7 +272,7 @@ class PoolWithoutThreads(ImagePool):
                 yield image.tag, result
                 continue
             match after_failure(image.tag, result):
-                case RetryIn():
+                case RetryInline():
                     raise AssertionError("a wait within the invocation needs the pool with threads")
                 case LeaveOpen():
                     yield image.tag, None

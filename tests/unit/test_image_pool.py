@@ -3,7 +3,7 @@
 import threading
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, RetryIn
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, RetryInline
 from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
 
 GOOD = Measured("PNG", 5, 5, 100)
@@ -37,7 +37,7 @@ def test_a_delay_holds_no_thread() -> None:
 def test_a_failed_attempt_is_retried_left_open_or_the_end() -> None:
     failure = Failure.of(BUSY)
     script: dict[str, list[AfterFailure]] = {
-        "retried": [RetryIn(0.01), RetryIn(0.01), failure],
+        "retried": [RetryInline(0.01), RetryInline(0.01), failure],
         "open": [LeaveOpen()],
         "failed": [failure],
     }

@@ -58,7 +58,7 @@ Outcome = Measured | Failure
 
 
 @dataclass(frozen=True, slots=True)
-class RetryIn:
+class RetryInline:
     """A failed attempt is followed by another one after so many seconds, within the same invocation."""
 
     seconds: float
@@ -69,4 +69,4 @@ class LeaveOpen:
     """A failed attempt leaves the image open: a later delivery retries it."""
 
 
-AfterFailure = RetryIn | LeaveOpen | Failure
+AfterFailure = RetryInline | LeaveOpen | Failure

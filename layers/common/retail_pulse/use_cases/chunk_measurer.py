@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from retail_pulse.domain.chunks import Chunk, Image
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, RetryIn
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, RetryInline
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.text import client_message
 from retail_pulse.use_cases.batch import Findings, Task
@@ -100,4 +100,4 @@ class ChunkMeasurer:
             return Failure.of(error)
         findings.retried += 1
         findings.attempts[image.index] = attempts
-        return RetryIn(attempts.not_before - now) if self._retries.waits_inline(attempts, now) else LeaveOpen()
+        return RetryInline(attempts.not_before - now) if self._retries.waits_inline(attempts, now) else LeaveOpen()

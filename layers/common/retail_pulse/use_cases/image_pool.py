@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryIn
+from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryInline
 
 _Tag = TypeVar("_Tag")
 
@@ -165,7 +165,7 @@ class ImagePool:
         if not isinstance(result, MeasuringError):
             return at, _Finish(image, result)
         match after_failure(image.tag, result):
-            case RetryIn(seconds):
+            case RetryInline(seconds):
                 return at + seconds, _Start(image)
             case LeaveOpen():
                 return at, _Finish(image, None)
