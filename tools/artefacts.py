@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from local.emulator.template import FUNCTION, LAYER, ROOT, Template
+from local.checkout import ARCHITECTURE, COMMON_LAYER
+from local.emulator.template import FUNCTION, LAYER, Template
 from local.sam.environment import environment
-from local.stack.serve import ARCHITECTURE
 
-PACKAGE = ROOT / "layers" / "common" / "retail_pulse"
+PACKAGE = COMMON_LAYER / "retail_pulse"
 # Lambda's limit for a function with its layers is 250 MB, unpacked. They have 24 MB: this bound reports anything large
 # that comes along, which every cold start pays for, while there is still room.
 MAX_BYTES = 100 * 1024 * 1024

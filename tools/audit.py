@@ -8,9 +8,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from local.checkout import ROOT
+
 _SECONDS = 300
 
 

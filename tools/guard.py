@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from local.emulator.template import ROOT, TEMPLATE, read
+from local.checkout import ROOT, TEMPLATE
+from local.emulator.template import read
 from tools.transform import transform
 
 EXCEPTIONS = ROOT / ".checkov.yaml"

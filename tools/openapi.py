@@ -6,18 +6,18 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from local.checkout import ROOT
 from retail_pulse import VERSION
 from retail_pulse.api import schemas
 from retail_pulse.api.submit_body import SubmitBody
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 FILE = DOCS / "openapi.json"
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.harness.pace import REFERENCE_MS
-from benchmarks.harness.record import ROOT, Measurement, Run
+from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Figure, Section, Table
+from local.checkout import ROOT
 
 PERFORMANCE = ROOT / "docs" / "performance.md"
 MEASUREMENTS = ROOT / "docs" / "measurements.md"

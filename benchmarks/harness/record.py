@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.harness.report import Figure, Plot, Section, Table
+from local.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results.json"
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import get_type_hints
 
 from benchmarks.harness.report import Section, Settings, Table, interleaved
+from local.checkout import ROOT
 from retail_pulse.runtime import settings as models
 
-ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("authorize", "submit", "process", "status", "reprocess")
 # Keeps the SDK from reading the machine's configuration and from searching for credentials.
 _AWS = {

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.checkout import ARCHITECTURE
 from local.sam import build, needs
 from local.sam.stage import SamLocalStage, StageError
 from local.stack.process import StackError
-from local.stack.serve import ARCHITECTURE, PortError, free_port, submit_command
+from local.stack.serve import PortError, free_port, submit_command
 
 # Expected failures: of this machine, SAM, Docker and the embedded stack.
 _ERRORS = (

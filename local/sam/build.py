@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.checkout import ARCHITECTURE, ROOT
 from local.emulator.template import FUNCTION, Body, of_type, read
 from local.sam.environment import environment
-from local.stack.serve import ARCHITECTURE, ROOT
 
 FOLDER = ROOT / ".aws-sam" / "build"
 # `sam local` sets only variables that the template declares. AWS does not need this one, so only a copy of the built

@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
+from local.checkout import ARCHITECTURE, ROOT
 from local.emulator.clients import client
 from local.sam import build
 from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
 from local.stack.process import StackProcess
-from local.stack.serve import ARCHITECTURE, ROOT, free_port
+from local.stack.serve import free_port
 
 _END_SECONDS = 20.0
 _READY_SECONDS = 120.0

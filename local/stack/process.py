@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local.checkout import ROOT
 from local.emulator.clients import client
 from local.stack.messages import StackInfo
-from local.stack.serve import ROOT
 
 # Longer than the supervisor's grace period.
 _END_SECONDS = 20.0

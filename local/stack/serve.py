@@ -4,8 +4,6 @@ import argparse
 import contextlib
 import errno
 import fcntl
-import os
-import platform
 import shlex
 import socket
 import sys
@@ -14,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from local.checkout import ARCHITECTURE, PYTHON_PATH, ROOT
 from local.emulator.emulator import environment
 from local.stack.messages import Order, StackInfo
 from local.stack.supervisor import StackEndedError, Supervisor
 
-ROOT = Path(__file__).resolve().parents[2]
-ARCHITECTURE = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
 _LOG_TAIL_LINES = 25
 # All other parameters keep the template's defaults. Two workers of 100 threads are what two cores can keep busy. The
 # images of the demo and the tests come from this machine, from any port; in production both are blocked.
@@ -126,8 +123,7 @@ def _serve(options: argparse.Namespace) -> None:
         log = (state or private) / "stack.log"
         order = Order(str(options.root.resolve()), str(private), str(log), port, listener.fileno(), parameters)
         # The stack's own code is always this project's, even when another project is deployed.
-        python_path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
-        variables = environment(private, state, f"http://127.0.0.1:{port}") | {"PYTHONPATH": python_path}
+        variables = environment(private, state, f"http://127.0.0.1:{port}") | {"PYTHONPATH": PYTHON_PATH}
         supervisor = stack.enter_context(
             Supervisor(order, variables, inherited, stop_on_input_end=options.until_stdin_closes)
         )

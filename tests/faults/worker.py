@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from local.checkout import ROOT
 from retail_pulse.storage.queue import decode
 from tests.faults.injection import Death, FaultyDynamoDB, FaultySQS, Injector, Journal, deadly
 
-ROOT = Path(__file__).parents[2]
 # What an invocation has, and what the longest image takes of it; the queue hides a message for longer than this.
 INVOCATION_SECONDS = 2.5
 _LONGEST_IMAGE_MILLISECONDS = 1_000

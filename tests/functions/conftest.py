@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,10 +14,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from local.checkout import ROOT
 from local.resources import create_table
 from tests.adapters.conftest import TABLE
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass

@@ -23,11 +23,12 @@ from schemathesis.engine import events, from_schema
 from schemathesis.generation import GenerationMode
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from local.checkout import ROOT
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.adapters.conftest import TABLE
-from tests.functions.conftest import ROOT, Context, event
+from tests.functions.conftest import Context, event
 from tests.functions.test_retrying_functions import deliver
 from tests.support.gateway import Gateway
 

@@ -6,13 +6,13 @@ The routes are those of docs/openapi.json; a new one without a test here fails.
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 
+from local.checkout import ROOT
 from tests.adapters.conftest import TABLE
 from tests.functions.conftest import Context, event
 
@@ -21,7 +21,7 @@ Answer = tuple[int, Any]
 
 OWNER, STRANGER = "owner", "stranger"
 NAME = "order-1"
-DESCRIPTION = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
+DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 # A valid ID without a job.
 UNUSED = "9007199254740991"
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from local.checkout import ROOT as ROOT
+from local.checkout import TEMPLATE as TEMPLATE
 from local.emulator.template import FUNCTION as FUNCTION
 from local.emulator.template import LAYER as LAYER
-from local.emulator.template import ROOT as ROOT
-from local.emulator.template import TEMPLATE as TEMPLATE
 from local.emulator.template import Body as Body
 from local.emulator.template import Template as Template
 from local.emulator.template import logical_id as logical_id

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local.checkout import ROOT
 from local.emulator.bundles import function_bundle, layer_bundle
 from local.emulator.template import Authorizer, Route, Template, TemplateError
-from local.stack.serve import ROOT
 
 
 def names(content: bytes) -> list[str]:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from local.checkout import ARCHITECTURE, ROOT
 from local.images.server import ImageServer
 from local.sam import build, needs
 from local.sam.environment import environment
 from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
 from local.sam.stage import SamLocalStage
-from local.stack.serve import ARCHITECTURE, ROOT, PortError
+from local.stack.serve import PortError
 from tests.support.commands import running
 from tests.support.waiting import wait_until
 

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
+from local.checkout import ROOT
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from tests.measuring.cases import PUBLIC, Case, own, recorded
 from tests.measuring.network import SimulatedNetwork
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "addresses.md"
+DOCUMENT = ROOT / "docs" / "addresses.md"
 _BEGIN = "<!-- addresses: written by `make addresses`; do not edit -->\n"
 _END = "<!-- addresses: end -->\n"
 _LIMITS = FetchLimits(5, 5, 60, 10**6, 10**4, 5)

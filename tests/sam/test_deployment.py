@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from local.checkout import ROOT, TEMPLATE
 from local.client import submission
 from local.emulator.bundles import Bundle, function_bundle, layer_bundle
-from local.emulator.template import FUNCTION, LAYER, ROOT, TEMPLATE, Template
+from local.emulator.template import FUNCTION, LAYER, Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.sam.environment import environment

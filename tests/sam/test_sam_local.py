@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from local.checkout import ARCHITECTURE
 from local.client import ApiClient, submission
 from local.sam import build
 from local.sam.events import InvocationError, QueuePoller, schedule_event, sqs_event
 from local.sam.stage import SamLocalStage, containers
-from local.stack.serve import ARCHITECTURE
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.sam.conftest import ReachableImages
 from tools.artefacts import Build

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
+from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.stack.process import StackProcess
-from local.stack.serve import ROOT
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tools import keys

@@ -8,11 +8,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.emulator.permissions import leading_keys
 from local.emulator.template import Template
 from local.stack.process import StackProcess
-from local.stack.serve import ROOT
 
 A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
 

@@ -5,10 +5,10 @@ from collections import Counter
 
 from benchmarks.stack.embedded_stack import END_SECONDS
 from benchmarks.stack.outage import measure
+from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
 from local.stack.process import StackProcess
-from local.stack.serve import ROOT
 from tests.support.waiting import wait_until
 
 STORE = "S00339218"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.stack.serve import ROOT
+from local.checkout import PYTHON_PATH, ROOT
 
 _END_SECONDS = 60.0
 
@@ -23,11 +23,10 @@ def running(module: str, *arguments: str, **variables: str) -> Iterator["subproc
     variables
         Environment variables, in addition to this process's.
     """
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "common")])
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", module, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths, **variables},
+        env={**os.environ, "PYTHONPATH": PYTHON_PATH, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

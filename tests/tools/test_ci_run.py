@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.checkout import ROOT
 
 
 def put_program(path: Path, script: str) -> None:

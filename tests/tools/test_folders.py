@@ -1,9 +1,10 @@
 """tests/README.md has a row for each folder of tests."""
 
 import re
-from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
+from local.checkout import ROOT
+
+TESTS = ROOT / "tests"
 
 
 def test_folders_and_rows_are_the_same() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local.emulator.template import TEMPLATE
+from local.checkout import TEMPLATE
 from tools import guard
 from tools.guard import EXCEPTIONS, GuardError, judge, scan
 

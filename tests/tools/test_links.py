@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.checkout import ROOT
+
 _CODE_BLOCK = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\]\((?![a-z]+:)([^)\s]+)\)")

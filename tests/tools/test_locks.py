@@ -13,7 +13,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.checkout import ROOT
+
 LOCK_FILE = "requirements.lock"
 GUARD_FILE = "requirements-guard.lock"
 LAYER_FILE = "layers/dependencies/requirements.txt"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from local.checkout import ROOT
 from tests.sam import test_deployment
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_without_the_sam_cli_it_fails_and_says_so(tmp_path: Path) -> None:

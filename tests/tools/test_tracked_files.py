@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.checkout import ROOT
+
 MACHINE_PATHS = re.compile(rb"(?<![\w.{}$*-])/(?:root|work|home/[a-z]+)/")
 INDEX_HOSTS = re.compile(rb"pypi\.org|pythonhosted\.org|devpi|artifactory", re.IGNORECASE)
 INDEX_OPTIONS = re.compile(rb"--(?:extra-)?index-url|--find-links|--trusted-host")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.checkout import COMMON_LAYER, ROOT
+
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 
@@ -28,7 +29,7 @@ def lint(package_parent: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "layers" / "common" / "retail_pulse", tmp_path / "retail_pulse", ignore=ignored)
+    shutil.copytree(COMMON_LAYER / "retail_pulse", tmp_path / "retail_pulse", ignore=ignored)
     return tmp_path
 
 

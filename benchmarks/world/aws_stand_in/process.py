@@ -6,14 +6,13 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.world.aws_stand_in import queues, table
 from benchmarks.world.aws_stand_in.server import CONTROL
+from local.checkout import ROOT
 
-_ROOT = Path(__file__).resolve().parents[3]
 # What AWS takes to answer a call from the same region.
 ANSWER_SECONDS = 0.005
 
@@ -81,7 +80,7 @@ class AwsStandIn:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "benchmarks.world.aws_stand_in.server", "--seconds", str(self._seconds)]
-        self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
         return self
