@@ -22,7 +22,7 @@ from typing import Any, Self
 import boto3
 
 from local.emulator.template import Template
-from local.resources import create_queue, create_table
+from local.lambda_host.table import create_queue, create_table
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from local.checkout import ARCHITECTURE, ROOT
 from local.emulator.clients import client
+from local.lambda_host.poller import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam import build
 from local.sam.environment import environment
-from local.sam.events import InvocationError, QueuePoller, Repeater, schedule_event
 from local.sam.host import ADD_HOST, Relay, bridge_address
 from local.stack.process import StackProcess
 from local.stack.serve import free_port

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.resources import create_table
+from local.lambda_host.table import create_table
 from retail_pulse.storage.jobs_table import JobsTable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.resources import create_table
+from local.lambda_host.table import create_table
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import Claim

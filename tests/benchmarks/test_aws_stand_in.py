@@ -16,7 +16,7 @@ from benchmarks.world.aws_stand_in.capacity import Index, read_units, size, writ
 from benchmarks.world.aws_stand_in.errors import RefusedError
 from benchmarks.world.aws_stand_in.expressions import condition_holds, updated
 from benchmarks.world.aws_stand_in.process import AwsStandIn
-from local.resources import create_queue, create_table
+from local.lambda_host.table import create_queue, create_table
 from retail_pulse.domain.chunks import ChunkKey, Pointer, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.idempotency import Claim

@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 
 from local.checkout import ROOT
-from local.resources import create_table
+from local.lambda_host.table import create_table
 from tests.adapters.conftest import TABLE
 
 

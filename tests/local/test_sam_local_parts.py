@@ -15,9 +15,9 @@ import pytest
 
 from local.checkout import ARCHITECTURE, ROOT
 from local.images.server import ImageServer
+from local.lambda_host.poller import InvocationError, QueuePoller
 from local.sam import build, needs
 from local.sam.environment import environment
-from local.sam.events import InvocationError, QueuePoller
 from local.sam.host import Relay
 from local.sam.stage import SamLocalStage
 from local.stack.serve import PortError

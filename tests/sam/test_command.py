@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.memory import tree
 from local.client import ApiClient
 from local.sam.stage import containers
 from tests.sam.conftest import ReachableImages
 from tests.support.commands import running
+from tests.support.memory import tree
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.sam_local

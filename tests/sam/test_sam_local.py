@@ -10,8 +10,8 @@ import pytest
 
 from local.checkout import ARCHITECTURE
 from local.client import ApiClient, submission
+from local.lambda_host.poller import InvocationError, QueuePoller, schedule_event, sqs_event
 from local.sam import build
-from local.sam.events import InvocationError, QueuePoller, schedule_event, sqs_event
 from local.sam.stage import SamLocalStage, containers
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.sam.conftest import ReachableImages

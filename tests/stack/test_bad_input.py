@@ -3,9 +3,9 @@
 import gzip
 import json
 
-from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
 from local.images.server import ImageServer
+from tests.support.loads import END_SECONDS
 
 STORE = "S00339218"
 BODY = json.dumps(submission((STORE, ["x"]))).encode()

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.stack.embedded_stack import END_SECONDS
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, stalled
 from local.stack.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage.queue import encode
+from tests.support.loads import END_SECONDS
 from tests.support.waiting import wait_until
 
 STORE, OTHER_STORE = "S00339218", "S01408764"

@@ -3,10 +3,10 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.stack.embedded_stack import END_SECONDS, add_images, run_burst, run_job, submit_large_job
 from local.client import ApiClient
 from local.images.server import ImageServer, WaitFor
 from local.stack.process import StackProcess
+from tests.support.loads import END_SECONDS, add_images, run_burst, run_job, submit_large_job
 from tests.support.waiting import wait_until
 
 

@@ -3,12 +3,12 @@
 import json
 from collections import Counter
 
-from benchmarks.stack.embedded_stack import END_SECONDS
 from benchmarks.stack.outage import measure
 from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
 from local.stack.process import StackProcess
+from tests.support.loads import END_SECONDS
 from tests.support.waiting import wait_until
 
 STORE = "S00339218"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.memory import tree
-from benchmarks.stack.embedded_stack import END_SECONDS
 from local.checkout import ROOT
 from local.client import ApiClient
 from local.images.server import ImageServer, stalled
 from local.stack.process import StackError, StackProcess
 from retail_pulse.storage.api_keys_table import ApiKeysTable
+from tests.support.loads import END_SECONDS
+from tests.support.memory import tree
 from tests.support.waiting import wait_until
 
 STORE = "S00339218"

@@ -15,11 +15,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness.memory import PeakMemory
 from local.client import ApiClient, submission
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
+from tests.support.memory import PeakMemory
 
 _T = TypeVar("_T")
 STORES = ("S00339218", "S01408764")
