@@ -5,7 +5,7 @@ import json
 
 from local.client import ApiClient, submission
 from local.images.server import ImageServer
-from tests.support.loads import END_SECONDS
+from tests.support.waiting import END_SECONDS
 
 STORE = "S00339218"
 BODY = json.dumps(submission((STORE, ["x"]))).encode()

@@ -10,8 +10,7 @@ from local.images.server import ImageServer, stalled
 from local.stack.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage.queue import encode
-from tests.support.loads import END_SECONDS
-from tests.support.waiting import wait_until
+from tests.support.waiting import END_SECONDS, wait_until
 
 STORE, OTHER_STORE = "S00339218", "S01408764"
 

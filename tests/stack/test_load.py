@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from local.client import ApiClient
 from local.images.server import ImageServer, WaitFor
 from local.stack.process import StackProcess
-from tests.support.loads import END_SECONDS, add_images, run_burst, run_job, submit_large_job
-from tests.support.waiting import wait_until
+from tests.support.loads import add_images, run_burst, run_job, submit_large_job
+from tests.support.waiting import END_SECONDS, wait_until
 
 
 def test_a_thousand_images_are_measured_correctly_and_a_hundred_at_once(client: ApiClient) -> None:

@@ -3,19 +3,18 @@
 import json
 from collections import Counter
 
-from benchmarks.stack.outage import measure
 from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
 from local.stack.process import StackProcess
-from tests.support.loads import END_SECONDS
-from tests.support.waiting import wait_until
+from tests.support.loads import run_outage
+from tests.support.waiting import END_SECONDS, wait_until
 
 STORE = "S00339218"
 
 
 def test_after_an_outage_every_image_is_measured_and_downloaded_once(stack: StackProcess) -> None:
-    outage = measure(stack, seconds=3, jobs=2)
+    outage = run_outage(stack, seconds=3, jobs=2)
     assert outage.statuses == {"completed": 2}
     assert set(outage.up_requests) == set(outage.down_requests) == {1}
 

@@ -16,9 +16,8 @@ from local.client import ApiClient
 from local.images.server import ImageServer, stalled
 from local.stack.process import StackError, StackProcess
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.support.loads import END_SECONDS
 from tests.support.memory import tree
-from tests.support.waiting import wait_until
+from tests.support.waiting import END_SECONDS, wait_until
 
 STORE = "S00339218"
 

@@ -1,46 +1,40 @@
-"""Measures the embedded stack under load and prints a table: ``python -m benchmarks.stack.embedded_stack``.
-
-tests/stack puts the same loads on the stack and checks their outcomes. The figures are for docs/measurements.md.
-"""
+"""Loads on the embedded stack: tests/stack asserts their outcomes, benchmarks/stack prints their figures."""
 
 import statistics
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
-
-from rich.console import Console
-from rich.table import Table
 
 from local.client import ApiClient, submission
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
 from tests.support.memory import PeakMemory
+from tests.support.waiting import END_SECONDS
 
-_T = TypeVar("_T")
 STORES = ("S00339218", "S01408764")
 IMAGE_BYTES = 100_000
-# Far more than a job takes on a busy machine, so only a job that hangs reaches it.
-END_SECONDS = 120.0
+OUTAGE_IMAGES = 10
+# Waits double, and each is random between 0 and its bound, so the last one may be several times the outage.
+_OUTAGE_END_SECONDS = 900.0
 _FORMATS = (Format.JPEG, Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP, Format.GIF)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job that has ended.
+    """One ended job.
 
     Attributes
     ----------
     status
-        As the API returns it.
+        Its status by the API.
     images
-        How many images its results have.
+        Number of different URLs in its results.
     wrong
-        URLs whose image was measured wrongly, or not at all.
+        The URLs whose result differs from their file.
     seconds
         From its submission to its end.
     """
@@ -53,10 +47,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Many submissions at once: responses by status code, jobs by final status, times, and the peak of memory."""
+    """Many submissions at once: the number of responses by status code and of jobs by final status, and peak memory."""
 
-    codes: dict[int, int]
-    statuses: dict[str, int]
+    codes: Counter[int]
+    statuses: Counter[str]
     accepted_seconds: float
     seconds: float
     peak_bytes: int
@@ -65,7 +59,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class LargeJob:
-    """A job of very many images: its submission, and its median status time next to that of a job of two images."""
+    """A job of very many images: its acceptance, and the time of its status and of that of a job of two, in turns."""
 
     code: int
     accepted_seconds: float
@@ -74,8 +68,28 @@ class LargeJob:
     large_status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The effect of an outage.
+
+    Attributes
+    ----------
+    statuses
+        The final statuses of the jobs.
+    up_requests, down_requests
+        Number of requests per image, for the server that was up and the one that came back.
+    ended_after
+        Seconds from the server's return until each job had ended for its client, in ascending order.
+    """
+
+    statuses: Counter[str]
+    up_requests: list[int]
+    down_requests: list[int]
+    ended_after: list[float]
+
+
 def add_images(server: ImageServer, count: int, size: int = IMAGE_BYTES) -> dict[str, int]:
-    """Serve images of different dimensions and at least so many bytes, and return their perimeters by URL."""
+    """Serve images of at least that many bytes, each with its own dimensions; return the perimeters by URL."""
     perimeters = {}
     for number in range(count):
         kind = _FORMATS[number % len(_FORMATS)]
@@ -86,7 +100,7 @@ def add_images(server: ImageServer, count: int, size: int = IMAGE_BYTES) -> dict
 
 
 def run_job(client: ApiClient, perimeters: Mapping[str, int], images_per_visit: int = 4) -> Outcome:
-    """Submit every image once, and compare the results with the images."""
+    """Submit every image once and compare the results with the perimeters."""
     urls = list(perimeters)
     parts = [urls[start : start + images_per_visit] for start in range(0, len(urls), images_per_visit)]
     begin = time.monotonic()
@@ -118,8 +132,8 @@ def run_burst(stack: StackProcess, urls: list[str], count: int) -> Burst:
         statuses = [client.wait(job, END_SECONDS)["status"] for _, job in answers if job is not None]
         seconds = time.monotonic() - begin
     return Burst(
-        _counted([code for code, _ in answers]),
-        _counted(statuses),
+        Counter(code for code, _ in answers),
+        Counter(statuses),
         accepted,
         seconds,
         memory.peak_bytes,
@@ -127,8 +141,8 @@ def run_burst(stack: StackProcess, urls: list[str], count: int) -> Burst:
     )
 
 
-def submit_large_job(client: ApiClient, url: str, count: int, requests: int = 20) -> LargeJob:
-    """Submit a job of very many images, and request its status in turns with that of a job of two images."""
+def submit_large_job(client: ApiClient, url: str, count: int, polls: int = 20) -> LargeJob:
+    """Submit a job of very many images; poll its status in turns with that of a job of two."""
     body = submission(*((STORES[0], [f"{url}?{visit}.{image}" for image in range(4)]) for visit in range(count // 4)))
     begin = time.monotonic()
     answer = client.post("/api/submit", body)
@@ -137,7 +151,7 @@ def submit_large_job(client: ApiClient, url: str, count: int, requests: int = 20
     small = client.submit((STORES[0], [f"{url}?1", f"{url}?2"]))
     times: dict[int, list[float]] = {large: [], small: []}
     status = ""
-    for _ in range(requests):
+    for _ in range(polls):
         for job in (large, small):
             begin = time.monotonic()
             response = client.get("/api/status", jobid=job)
@@ -147,42 +161,31 @@ def submit_large_job(client: ApiClient, url: str, count: int, requests: int = 20
     return LargeJob(answer.status_code, accepted, medians[large], medians[small], status)
 
 
-def _counted(values: list[_T]) -> dict[_T, int]:
-    return {value: values.count(value) for value in set(values)}
+def run_outage(stack: StackProcess, seconds: float, jobs: int) -> Outage:
+    """Submit jobs, keep a server down for some seconds, and wait until the jobs end."""
+    picture = make_image(Format.JPEG, 120, 90)
+    paths = [f"/{job}/{image}.jpg" for job in range(jobs) for image in range(OUTAGE_IMAGES)]
+    with ImageServer() as reserved:
+        port = reserved.port
+    with ImageServer() as up, ApiClient(stack.url, stack.api_key) as client:
+        for path in paths:
+            up.add(path, picture)
+        ids = []
+        for job in range(jobs):
+            own = [path for path in paths if path.startswith(f"/{job}/")]
+            ids.append(client.submit((STORES[0], [*map(up.url, own), *(f"http://127.0.0.1:{port}{p}" for p in own)])))
+        time.sleep(seconds)
+        with ImageServer(port=port) as back:
+            for path in paths:
+                back.add(path, picture)
+            returned = time.monotonic()
 
+            def wait(job_id: int) -> tuple[str, float]:
+                return client.wait(job_id, _OUTAGE_END_SECONDS)["status"], time.monotonic() - returned
 
-def main() -> int:
-    """Measure everything, print a table and return the exit status."""
-    table = Table("what", "figure", title="The embedded stack")
-    for column in table.columns:
-        column.no_wrap = True
-    row: Callable[[str, str], None] = table.add_row
-    begin = time.monotonic()
-    with ImageServer() as server, StackProcess() as stack, ApiClient(stack.url, stack.api_key) as client:
-        row("from the command to ready", f"{time.monotonic() - begin:.1f} s")
-        perimeters = add_images(server, 1000)
-        for name in ("first", "second"):
-            outcome = run_job(client, perimeters)
-            row(
-                f"1,000 images of 100 KB with delays, {name} run",
-                f"{outcome.seconds:.1f} s, {outcome.status}, {outcome.images - len(outcome.wrong)} right",
-            )
-        burst = run_burst(stack, list(perimeters)[:5], 200)
-        row("200 submissions at once", f"{burst.codes} in {burst.accepted_seconds:.1f} s")
-        row("  all of them ended", f"{burst.statuses} after {burst.seconds:.1f} s")
-        row(
-            "  peak of memory of the whole stack",
-            f"{burst.peak_bytes / 2**20:.0f} MB in {burst.peak_processes} processes",
+            with ThreadPoolExecutor(len(ids)) as threads:
+                statuses, ended_after = zip(*threads.map(wait, ids), strict=True)
+            down_requests = [len(back.requests_of(path)) for path in paths]
+        return Outage(
+            Counter(statuses), [len(up.requests_of(path)) for path in paths], down_requests, sorted(ended_after)
         )
-        large = submit_large_job(client, next(iter(perimeters)), 20_000)
-        row("20,000 images in one POST", f"{large.code} in {large.accepted_seconds:.2f} s")
-        row("  its status, while it runs", f"{large.large_status_seconds * 1000:.0f} ms, {large.large_status}")
-        row("  the status of a job of two", f"{large.small_status_seconds * 1000:.0f} ms")
-        begin = time.monotonic()
-    row("from SIGTERM to the end, in the middle of that job", f"{time.monotonic() - begin:.1f} s")
-    Console(width=110).print(table)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+# For a job on a busy machine. It is far above any promise, so that only something that hangs exceeds it.
+END_SECONDS = 120.0
 _LOOK_AGAIN_SECONDS = 0.05
 
 
