@@ -17,6 +17,15 @@ STACK_NAME = "retail-pulse-local"
 REGION = "us-east-1"
 # Access key and secret key, which AWS SDKs require: the root credentials of the local account.
 AWS_KEY = "local"
+# The settings of AWS SDKs for the local account. The host's AWS files could name other endpoints and profiles.
+AWS_VARIABLES = {
+    "AWS_ACCESS_KEY_ID": AWS_KEY,
+    "AWS_SECRET_ACCESS_KEY": AWS_KEY,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 # What the functions' interpreter needs from the host. Everything else stays out: AWS credentials and settings, proxies
 # (which would get the requests to 127.0.0.1), ministack's switches.
@@ -37,7 +46,10 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
     """
     data = state or private / "state"
     keep = "1" if state else "0"
-    return {name: os.environ[name] for name in _FROM_HOST if name in os.environ} | {
+    return {
+        **{name: os.environ[name] for name in _FROM_HOST if name in os.environ},
+        # With the root's credentials; the functions get those of their roles.
+        **AWS_VARIABLES,
         "PYTHONUNBUFFERED": "1",
         "BIND_HOST": "127.0.0.1",
         # Only used in queue URLs, which are keys of the kept state: with the real port, a stack that starts on another
@@ -45,10 +57,6 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
         "GATEWAY_PORT": "4566",
         # For the functions' SDK clients.
         "AWS_ENDPOINT_URL": endpoint_url,
-        # The host's AWS files could name other endpoints and profiles.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
         "TMPDIR": str(private / "tmp"),
         "STATE_DIR": str(data),
         "S3_DATA_DIR": str(data / "s3"),
@@ -61,11 +69,8 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
         # Without Docker, even where it is installed.
         "DOCKER_HOST": "unix:///nonexistent",
         "LAMBDA_EXECUTOR": "local",
-        # Check signatures and the policies of the functions' roles, see permissions.py. These are the credentials of
-        # the root; the functions get those of their roles.
+        # Check signatures and the policies of the functions' roles, see permissions.py.
         "AUTH": "true",
-        "AWS_ACCESS_KEY_ID": AWS_KEY,
-        "AWS_SECRET_ACCESS_KEY": AWS_KEY,
         "LOG_LEVEL": "INFO",
     }
 

@@ -2,7 +2,7 @@
 
 import os
 
-from local.emulator.emulator import AWS_KEY, REGION
+from local.emulator.emulator import AWS_VARIABLES
 
 # For this interpreter only: `sam` and the makefiles of the layers use others.
 _INTERPRETER = {"PYTHONPATH", "VIRTUAL_ENV"}
@@ -21,17 +21,5 @@ def environment(endpoint_url: str | None = None) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name not in _INTERPRETER
     }
-    return (
-        kept
-        | ({"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {})
-        | {
-            "AWS_ACCESS_KEY_ID": AWS_KEY,
-            "AWS_SECRET_ACCESS_KEY": AWS_KEY,
-            "AWS_DEFAULT_REGION": REGION,
-            # The host's AWS files could name other endpoints and profiles.
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "SAM_CLI_TELEMETRY": "0",
-        }
-    )
+    endpoint = {"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
+    return kept | AWS_VARIABLES | endpoint | {"SAM_CLI_TELEMETRY": "0"}
