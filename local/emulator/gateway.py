@@ -17,7 +17,8 @@ LAMBDA_BYTES = 6 * 1024 * 1024
 # A larger body is still read to its end, or the client would see a broken connection instead of 413. A body beyond this
 # size is not a mistake.
 _DISCARD_BYTES = 256 * 1024 * 1024
-_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
+# API Gateway passes a body of these types on as text, and any other in Base64.
+TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
 # ministack's switches, its reset, and the functions' code, all without authorization. The functions do not need them.
 _EMULATOR_PATHS = ("/_ministack", "/_localstack", "/_aws")
 # Without this limit, 200 concurrent requests make the emulator start hundreds of worker processes (16 GB measured).
@@ -133,7 +134,7 @@ def _event_bytes(body: bytes, content_type: str) -> int:
     """Return the length of the body in Lambda's event: a JSON string for text, Base64 for anything else."""
     if len(body) * 6 <= LAMBDA_BYTES:  # an escape has at most six characters
         return len(body)
-    if content_type.lower().startswith(_TEXT_TYPES):
+    if content_type.lower().startswith(TEXT_TYPES):
         return len(json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False).encode("utf-8", "replace"))
     return (len(body) + 2) // 3 * 4
 

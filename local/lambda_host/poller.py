@@ -1,59 +1,28 @@
-"""Triggers of functions that `sam local` lacks: the queue's poller and the schedule."""
+"""What invokes functions besides API Gateway: the poller of a queue, and a timer in place of the schedule."""
 
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.emulator.emulator import REGION
+from local.lambda_host.events import Event, sqs_event
 
-_log = logging.getLogger("sam-local")
-# Wait time of one ReceiveMessage. Lambda's pollers wait for up to 20 s, which would delay the end.
-_POLL_SECONDS = 1
-_BATCH = 10
+_log = logging.getLogger(__name__)
+_PAUSE_AFTER_ERROR_SECONDS = 1
 
-Invoke = Callable[[str, dict[str, Any]], Any]
+Message = dict[str, Any]
 
 
 class InvocationError(RuntimeError):
     """A function failed; the text includes its response."""
 
 
-def sqs_event(messages: list[dict[str, Any]], queue_arn: str) -> dict[str, Any]:
-    """Return the event of an SQS event source for messages from ReceiveMessage.
-
-    See "Amazon SQS standard queue event" on https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html.
-    """
-    return {
-        "Records": [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message.get("Attributes", {}),
-                "messageAttributes": {},
-                "md5OfBody": message["MD5OfBody"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": queue_arn,
-                "awsRegion": REGION,
-            }
-            for message in messages
-        ]
-    }
-
-
-def schedule_event() -> dict[str, Any]:
-    """Return the event that EventBridge Scheduler sends when the template sets no input."""
-    return {}
-
-
 class QueuePoller:
-    """Invokes the process function with messages of the queue, as Lambda's pollers do, and deletes those that succeed.
+    """Invokes a function with messages of a queue, as Lambda's pollers do, and deletes those that succeed.
 
     Parameters
     ----------
@@ -62,15 +31,21 @@ class QueuePoller:
     queue_url
         The queue's URL.
     invoke
-        Invokes a function by its logical ID with an event; returns its response.
+        Invokes the function with an event; returns its response.
+    batch_size
+        Maximum number of messages of one invocation.
+    wait_seconds
+        Time that one ReceiveMessage waits for a message.
     """
 
-    def __init__(self, sqs: Any, queue_url: str, invoke: Invoke) -> None:
+    def __init__(
+        self, sqs: Any, queue_url: str, invoke: Callable[[Event], Any], *, batch_size: int = 10, wait_seconds: int = 0
+    ) -> None:
         self._sqs = sqs
         self._url = queue_url
         self._invoke = invoke
-        attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
-        self.queue_arn: str = attributes["QueueArn"]
+        self._batch_size = batch_size
+        self._wait_seconds = wait_seconds
 
     def poll(self) -> int:
         """Receive and process one batch; return its number of messages.
@@ -80,21 +55,32 @@ class QueuePoller:
         InvocationError
             The function failed; the messages are delivered again after their visibility timeout.
         """
-        answer = self._sqs.receive_message(
-            QueueUrl=self._url, MaxNumberOfMessages=_BATCH, WaitTimeSeconds=_POLL_SECONDS, AttributeNames=["All"]
-        )
-        messages = answer.get("Messages", [])
+        messages = self.receive()
         if not messages:
             return 0
-        result = self._invoke("ProcessFunction", sqs_event(messages, self.queue_arn))
-        if not isinstance(result, dict) or "batchItemFailures" not in result:
-            raise InvocationError(f"process: {json.dumps(result)[:500]}")
-        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
-        done = [message for message in messages if message["MessageId"] not in failed]
-        if done:
-            entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(done)]
-            self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        response = self._invoke(sqs_event(messages, self._url))
+        if not isinstance(response, dict) or "batchItemFailures" not in response:
+            raise InvocationError(f"the function of the queue returned {json.dumps(response)[:500]}")
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+        self.delete([message for message in messages if message["MessageId"] not in failed])
         return len(messages)
+
+    def receive(self) -> list[Message]:
+        """Return the messages of the next batch, which are hidden from now on."""
+        response = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=self._batch_size,
+            WaitTimeSeconds=self._wait_seconds,
+            MessageSystemAttributeNames=["All"],
+        )
+        messages: list[Message] = response.get("Messages", [])
+        return messages
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        """Delete messages that succeeded."""
+        entries = [{"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]} for number, each in enumerate(messages)]
+        if entries:
+            self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
 
 
 class Repeater:
@@ -130,5 +116,5 @@ class Repeater:
             except (BotoCoreError, ClientError, InvocationError) as error:
                 if not self._end.is_set():
                     _log.warning("%s", error)
-                    time.sleep(1)
+                self._end.wait(_PAUSE_AFTER_ERROR_SECONDS)
             self._end.wait(self._pause)

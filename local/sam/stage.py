@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit
 
 from local.checkout import ARCHITECTURE, ROOT
 from local.emulator.clients import client
-from local.lambda_host.poller import InvocationError, QueuePoller, Repeater, schedule_event
+from local.lambda_host import events
+from local.lambda_host.poller import InvocationError, QueuePoller, Repeater
 from local.sam import build
 from local.sam.environment import environment
 from local.sam.host import ADD_HOST, Relay, bridge_address
@@ -100,8 +102,7 @@ class SamLocalStage:
             self.url = self._start("start-api", port)
             self._wait_until_ready(port)
             if self._takes_events:
-                poller = QueuePoller(self.stack.client("sqs"), self.stack.queue_url, self.invoke)
-                self._ends.enter_context(Repeater(poller.poll, 0))
+                self._ends.enter_context(Repeater(self.poller().poll, 0))
                 self._ends.enter_context(Repeater(self._reprocess, _REPROCESS_SECONDS))
             self._ends = self._ends.pop_all()
         return self
@@ -170,6 +171,12 @@ class SamLocalStage:
         except IndexError:
             raise InvocationError(f"{function}: {done.stderr}") from None
         return _answer(function, last)
+
+    def poller(self) -> QueuePoller:
+        """Return a poller that invokes the process function with the queue's messages."""
+        # Lambda's pollers wait for up to 20 s, which would delay the end.
+        invoke = partial(self.invoke, "ProcessFunction")
+        return QueuePoller(self.stack.client("sqs"), self.stack.queue_url, invoke, wait_seconds=1)
 
     def _common_arguments(self, endpoint_url: str) -> list[str]:
         variables = self._folder / "variables.json"
@@ -244,7 +251,7 @@ class SamLocalStage:
             raise StageError(f"GET /api/health returned {status}\n{self._tail(*self._servers)}")
 
     def _reprocess(self) -> None:
-        self.invoke("ReprocessFunction", schedule_event())
+        self.invoke("ReprocessFunction", events.event("reprocess"))
 
 
 def _answer(function: str, text: str) -> Any:

@@ -14,18 +14,13 @@ from typing import IO
 
 from local.checkout import ARCHITECTURE, PYTHON_PATH, ROOT
 from local.emulator.emulator import environment
+from local.lambda_host.environment import LOCAL_IMAGES
 from local.stack.messages import Order, StackInfo
 from local.stack.supervisor import StackEndedError, Supervisor
 
 _LOG_TAIL_LINES = 25
-# All other parameters keep the template's defaults. Two workers of 100 threads are what two cores can keep busy. The
-# images of the demo and the tests come from this machine, from any port; in production both are blocked.
-_LOCAL_PARAMETERS = {
-    "AllowedNetworks": "127.0.0.0/8",
-    "AllowedPorts": "1-65535",
-    "Architecture": ARCHITECTURE,
-    "ProcessConcurrency": "2",
-}
+# All other parameters keep the template's defaults. Two workers of 100 threads are what two cores can keep busy.
+_LOCAL_PARAMETERS = {**LOCAL_IMAGES, "Architecture": ARCHITECTURE, "ProcessConcurrency": "2"}
 _EXAMPLE_BODY = (
     '{"count":1,"visits":[{"store_id":"S00339218","image_url":["https://www.gstatic.com/webp/gallery/2.jpg"],'
     '"visit_time":"time of store visit"}]}'

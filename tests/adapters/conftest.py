@@ -7,20 +7,18 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.lambda_host.table import create_table
+from local.lambda_host.table import TABLE, create_table
 from retail_pulse.storage.jobs_table import JobsTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-TABLE = "jobs"
 
 
 @pytest.fixture
 def dynamodb() -> "Iterator[DynamoDBClient]":
     with mock_aws():
         client = boto3.client("dynamodb")
-        create_table(client, TABLE)
+        create_table(client)
         yield client
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from local.lambda_host.table import create_table
+from local.lambda_host.table import TABLE, create_table
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode
@@ -19,7 +19,6 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.adapters.conftest import TABLE
 from tests.support.fakes import FakeTable
 
 if TYPE_CHECKING:

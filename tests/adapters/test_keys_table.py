@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from local.lambda_host.table import TABLE
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError, KeyScope, hash_key
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.storage.api_key_items import KEY_GRACE_SECONDS
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.adapters.conftest import TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.lambda_host.table import create_table
+from local.lambda_host.table import TABLE, create_table
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import Claim
@@ -17,7 +17,6 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.adapters.conftest import TABLE
 from tests.support.fakes import FakeTable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

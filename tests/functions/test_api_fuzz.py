@@ -26,11 +26,13 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from local.checkout import ROOT
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from local.lambda_host.context import Context
+from local.lambda_host.environment import FUNCTIONS
+from local.lambda_host.events import event
+from local.lambda_host.table import TABLE
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.adapters.conftest import TABLE
-from tests.functions.conftest import Context, event
-from tests.functions.test_retrying_functions import deliver
 from tests.support.gateway import Gateway
+from tests.support.queue import deliver
 
 KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
@@ -42,7 +44,7 @@ OPERATIONS = sum(len(methods) for methods in DESCRIPTION["paths"].values())
 
 @pytest.fixture
 def gateway(load: Callable[[str], ModuleType]) -> Gateway:
-    return Gateway({f"{name.title()}Function": load(name).handler for name in ("authorize", "submit", "status")})
+    return Gateway({FUNCTIONS[name]: load(name).handler for name in ("authorize", "submit", "status")})
 
 
 @pytest.fixture

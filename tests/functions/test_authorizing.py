@@ -10,10 +10,11 @@ from typing import Any
 import boto3
 import pytest
 
+from local.lambda_host.context import Context
+from local.lambda_host.events import event
+from local.lambda_host.table import TABLE
 from retail_pulse.domain.api_keys import ApiKey, KeyScope, hash_key, new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.adapters.conftest import TABLE
-from tests.functions.conftest import Context, event
 
 Load = Callable[[str], ModuleType]
 

@@ -1,6 +1,5 @@
 """Bad input: GIVEN the event of a bad request, THEN the response is a 4xx that names the rule."""
 
-import base64
 import codecs
 import gzip
 import json
@@ -11,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event, event
 from retail_pulse.api import schemas
-from tests.functions.conftest import Context, event
-from tests.functions.test_retrying_functions import deliver
+from tests.support.queue import deliver
 
 Load = Callable[[str], ModuleType]
 VISIT = {"store_id": "S00339218", "image_url": ["x"], "visit_time": "now"}
@@ -29,15 +29,12 @@ def ask(module: ModuleType, sent: dict[str, Any]) -> tuple[int, Any]:
 
 def post(module: ModuleType, body: str | bytes, path: str = "/api/submit", **headers: str) -> tuple[int, Any]:
     """Send a POST; bytes arrive in Base64, like every body that is neither JSON nor text."""
-    sent = event("submit") | {"rawPath": path, "isBase64Encoded": isinstance(body, bytes)}
-    sent["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
-    sent["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return ask(module, sent)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return ask(module, api_event("POST", path, body=body, headers=named))
 
 
 def get(module: ModuleType, path: str, **query: str) -> tuple[int, Any]:
-    sent = event("status") | {"rawPath": path}
-    return ask(module, sent | ({"queryStringParameters": query} if query else {}))
+    return ask(module, api_event("GET", path, query=query))
 
 
 # ------------------------------------------------------------------ bodies

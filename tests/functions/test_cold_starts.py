@@ -11,8 +11,9 @@ import requests
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from tests.functions.conftest import Context, event
-from tests.functions.test_functions import messages
+from local.lambda_host.context import Context
+from local.lambda_host.events import event
+from tests.support.queue import messages
 
 Load = Callable[[str], ModuleType]
 

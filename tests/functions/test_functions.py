@@ -7,18 +7,19 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
 from botocore.client import BaseClient
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event, event
 from retail_pulse.api import schemas
 from retail_pulse.api.router import STORAGE_UNAVAILABLE
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.storage.errors import ThrottledError
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.functions.conftest import Context, event
+from tests.support.queue import messages
 
 Load = Callable[[str], ModuleType]
 
@@ -29,14 +30,7 @@ def call(module: ModuleType, sent: dict[str, Any], context: Context) -> tuple[in
 
 
 def get(path: str, context: Context, status: ModuleType, **query: str) -> tuple[int, Any]:
-    sent = event("status") | {"rawPath": path, "queryStringParameters": query}
-    return call(status, sent, context)
-
-
-def messages(url: str) -> dict[str, Any]:
-    found = boto3.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-    (record,) = event("process")["Records"]
-    return {"Records": [record | {"messageId": m["MessageId"], "body": m["Body"]} for m in found]}
+    return call(status, api_event("GET", path, query=query), context)
 
 
 def test_a_job_passes_through_all_functions_and_is_measured(load: Load, environment: str, context: Context) -> None:
@@ -209,7 +203,6 @@ def test_a_message_that_is_not_a_pointer_is_left_to_the_redrive_policy(load: Loa
 
 def test_no_image_is_started_when_little_time_is_left(load: Load, environment: str, context: Context) -> None:
     _, answer = call(load("submit"), event("submit"), context)
-    context.milliseconds = 5_000
-    assert load("process").handler(messages(environment), context) == {"batchItemFailures": []}
+    assert load("process").handler(messages(environment), Context(seconds=5)) == {"batchItemFailures": []}
     assert get("/api/status", context, load("status"), jobid=str(answer["job_id"]))[1]["status"] == "ongoing"
     assert len(messages(environment)["Records"]) == 1

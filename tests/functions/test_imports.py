@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from benchmarks.sections.cold_start import FUNCTIONS, run
+from local.lambda_host.environment import FUNCTIONS
+from local.lambda_host.load import run_cold
 
 # Expensive modules of packages and of Python's library, which few handlers need.
 HEAVY = (
@@ -57,5 +58,5 @@ ALLOWED = {
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_handler_imports_exactly_what_is_listed(function: str) -> None:
-    packages, heavy = (set(found) for found in json.loads(run(_SCRIPT, function)))
+    packages, heavy = (set(found) for found in json.loads(run_cold(_SCRIPT, function)))
     assert (packages, heavy) == ALLOWED[function]

@@ -13,8 +13,9 @@ import boto3
 import pytest
 
 from local.checkout import ROOT
-from tests.adapters.conftest import TABLE
-from tests.functions.conftest import Context, event
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event
+from local.lambda_host.table import TABLE
 
 Load = Callable[[str], ModuleType]
 Answer = tuple[int, Any]
@@ -43,16 +44,12 @@ class Clients:
     def call(
         self, client: str, method: str, path: str, body: str = "", name: str | None = None, **query: str
     ) -> Answer:
-        sent = event("submit" if method == "POST" else "status")
-        sent |= {"rawPath": path, "body": body, "queryStringParameters": query}
+        sent = api_event(method, path, body=body, headers={"idempotency-key": name} if name else {}, query=query)
         sent["requestContext"]["authorizer"]["lambda"] = {
             "client": client,
             "key_id": f"{client}.0123456789ab",
             "scopes": "admin",
         }
-        sent["headers"].pop("idempotency-key", None)
-        if name is not None:
-            sent["headers"]["idempotency-key"] = name
         answer = self._functions[method].handler(sent, self._context)
         return answer["statusCode"], json.loads(answer["body"])
 

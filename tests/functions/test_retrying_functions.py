@@ -10,10 +10,12 @@ import pytest
 
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event, event
+from local.lambda_host.table import TABLE
 from retail_pulse.api import schemas
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.adapters.conftest import TABLE
-from tests.functions.conftest import Context, event
+from tests.support.queue import deliver, messages
 
 Load = Callable[[str], ModuleType]
 
@@ -29,10 +31,8 @@ def post(
     scopes: str = "read submit",
 ) -> tuple[int, Any]:
     """Send a POST: by default the recorded submission."""
-    sent = event("submit")
-    sent["rawPath"] = path
-    sent["body"] = sent["body"] if body is None else body
-    sent["headers"] |= {} if name is None else {"idempotency-key": name}
+    headers = None if name is None else {"idempotency-key": name}
+    sent = api_event("POST", path, body=event("submit")["body"] if body is None else body, headers=headers)
     sent["requestContext"]["authorizer"]["lambda"] = {
         "client": client,
         "key_id": f"{client}.0123456789ab",
@@ -40,24 +40,6 @@ def post(
     }
     answer = module.handler(sent, context)
     return answer["statusCode"], json.loads(answer["body"])
-
-
-def deliver(process: ModuleType, url: str, context: Context) -> int:
-    """Process the messages in the queue, delete them, and return how many there were."""
-    sqs = boto3.client("sqs")
-    found = sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
-    ).get("Messages", [])
-    (record,) = event("process")["Records"]
-    records = [
-        record | {"messageId": m["MessageId"], "body": m["Body"], "attributes": record["attributes"] | m["Attributes"]}
-        for m in found
-    ]
-    if records:
-        assert process.handler({"Records": records}, context) == {"batchItemFailures": []}
-    for message in found:
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    return len(found)
 
 
 def job_body(*urls: str) -> str:
@@ -134,7 +116,7 @@ def test_a_retry_measures_only_failed_images(load: Load, environment: str, conte
         deliver(process, environment, context)
         # Sorted, since the images of a chunk are downloaded concurrently.
         assert sorted(request.path for request in server.requests) == ["/good.png", "/late.png", "/late.png"]
-    sent = event("status") | {"rawPath": "/api/status", "queryStringParameters": {"jobid": str(job_id)}}
+    sent = api_event("GET", "/api/status", query={"jobid": str(job_id)})
     assert json.loads(status.handler(sent, context)["body"])["status"] == "completed"
     code, answer = post(submit, context, path)
     assert code == 409
@@ -188,8 +170,7 @@ def test_the_schedule_sends_lost_messages_again_and_the_job_ends(
 
 def test_a_sweep_without_time_left_reports_that_it_is_unfinished(load: Load, context: Context) -> None:
     make_due(post(load("submit"), context)[1]["job_id"])
-    context.milliseconds = 10_000
-    counts = load("reprocess").handler(event("reprocess"), context)
+    counts = load("reprocess").handler(event("reprocess"), Context(seconds=10))
     assert (counts["swept"], counts["unfinished"]) == (0, True)
 
 
@@ -206,8 +187,7 @@ def test_the_receive_count_of_a_message_reaches_the_use_case(
         return original(deliveries, *arguments, **named)
 
     monkeypatch.setattr(process.processing, "process", spy)
-    (record,) = event("process")["Records"]
-    (message,) = boto3.client("sqs").receive_message(QueueUrl=environment)["Messages"]
-    record |= {"body": message["Body"], "attributes": record["attributes"] | {"ApproximateReceiveCount": "4"}}
-    process.handler({"Records": [record]}, context)
+    sent = messages(environment)
+    sent["Records"][0]["attributes"]["ApproximateReceiveCount"] = "4"
+    process.handler(sent, context)
     assert seen == [4]

@@ -15,6 +15,7 @@ import pytest
 
 from local.checkout import ARCHITECTURE, ROOT
 from local.images.server import ImageServer
+from local.lambda_host.events import Event
 from local.lambda_host.poller import InvocationError, QueuePoller
 from local.sam import build, needs
 from local.sam.environment import environment
@@ -24,6 +25,9 @@ from local.stack.serve import PortError
 from tests.support.commands import running
 from tests.support.waiting import wait_until
 
+QUEUE_URL = "http://127.0.0.1:1/000000000000/chunks"
+QUEUE_ARN = "arn:aws:sqs:us-east-1:000000000000:chunks"
+
 
 class FakeQueue:
     """A queue of two messages that records what is deleted."""
@@ -31,13 +35,11 @@ class FakeQueue:
     def __init__(self) -> None:
         self.deleted: list[str] = []
 
-    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
-        return {"Attributes": {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:chunks"}}
-
     def receive_message(self, **_: Any) -> dict[str, Any]:
         return {
             "Messages": [
-                {"MessageId": name, "ReceiptHandle": f"handle-{name}", "Body": "{}", "MD5OfBody": "0"} for name in "ab"
+                {"MessageId": name, "ReceiptHandle": f"handle-{name}", "Body": "{}", "MD5OfBody": "0", "Attributes": {}}
+                for name in "ab"
             ]
         }
 
@@ -159,12 +161,12 @@ def test_the_poller_deletes_the_messages_that_process_does_not_report() -> None:
     queue = FakeQueue()
     events = []
 
-    def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
-        events.append((function, [record["messageId"] for record in event["Records"]]))
+    def invoke(event: Event) -> dict[str, Any]:
+        events.append([(record["messageId"], record["eventSourceARN"]) for record in event["Records"]])
         return {"batchItemFailures": [{"itemIdentifier": "a"}]}
 
-    assert QueuePoller(queue, "url", invoke).poll() == 2
-    assert events == [("ProcessFunction", ["a", "b"])]
+    assert QueuePoller(queue, QUEUE_URL, invoke).poll() == 2
+    assert events == [[("a", QUEUE_ARN), ("b", QUEUE_ARN)]]
     assert queue.deleted == ["handle-b"]
 
 
@@ -172,7 +174,7 @@ def test_the_poller_deletes_nothing_when_process_fails() -> None:
     queue = FakeQueue()
     # `sam local` returns 200 with this body where AWS would report a failed function.
     with pytest.raises(InvocationError, match="Boom"):
-        QueuePoller(queue, "url", lambda *_: {"errorMessage": "Boom", "errorType": "Boom"}).poll()
+        QueuePoller(queue, QUEUE_URL, lambda _: {"errorMessage": "Boom", "errorType": "Boom"}).poll()
     assert queue.deleted == []
 
 

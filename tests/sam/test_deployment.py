@@ -20,10 +20,10 @@ from local.emulator.bundles import Bundle, function_bundle, layer_bundle
 from local.emulator.template import FUNCTION, LAYER, Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from local.lambda_host.events import api_event, authorizer_event
 from local.sam.environment import environment
 from local.stack.process import StackProcess
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.functions.conftest import event
 from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until
 
@@ -126,7 +126,7 @@ class Deployed:
 
     def request(self, function: str, sent: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
         """Send a request as API Gateway does: with what authorize returns about the key."""
-        allowed = self.call("AuthorizeFunction", event("authorize") | {"headers": {"x-api-key": key}})
+        allowed = self.call("AuthorizeFunction", authorizer_event(key))
         if not allowed["isAuthorized"]:
             return 403, {}
         sent["requestContext"]["authorizer"] = {"lambda": allowed["context"]}
@@ -134,16 +134,15 @@ class Deployed:
         return answer["statusCode"], json.loads(answer["body"])
 
     def submit(self, url: str, key: str = KEY) -> tuple[int, dict[str, Any]]:
-        return self.request("SubmitFunction", event("submit") | {"body": json.dumps(submission((STORE, [url])))}, key)
+        return self.request(
+            "SubmitFunction", api_event("POST", "/api/submit", body=json.dumps(submission((STORE, [url])))), key
+        )
 
     def status(self, job_id: int) -> dict[str, Any]:
-        query = {"rawQueryString": f"jobid={job_id}", "queryStringParameters": {"jobid": str(job_id)}}
-        return self.read(event("status") | query)
+        return self.read(api_event("GET", "/api/status", query={"jobid": str(job_id)}))
 
     def perimeters(self, job_id: int) -> list[int]:
-        path = f"/api/jobs/{job_id}/results"
-        sent = event("status") | {"rawPath": path, "rawQueryString": "", "queryStringParameters": {}}
-        sent["requestContext"]["http"]["path"] = path
+        sent = api_event("GET", f"/api/jobs/{job_id}/results")
         return [row["perimeter"] for row in self.read(sent)["results"]]
 
     def read(self, sent: dict[str, Any]) -> dict[str, Any]:

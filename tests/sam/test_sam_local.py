@@ -10,7 +10,8 @@ import pytest
 
 from local.checkout import ARCHITECTURE
 from local.client import ApiClient, submission
-from local.lambda_host.poller import InvocationError, QueuePoller, schedule_event, sqs_event
+from local.lambda_host.events import authorizer_event, event, sqs_event
+from local.lambda_host.poller import InvocationError
 from local.sam import build
 from local.sam.stage import SamLocalStage, containers
 from retail_pulse.storage.jobs_table import JobsTable
@@ -34,11 +35,7 @@ def table(stage: SamLocalStage) -> JobsTable:
 
 def waiting(stage: SamLocalStage) -> list[dict[str, Any]]:
     """Receive the messages of the queue, as its poller does."""
-    answer: dict[str, Any] = stage.stack.client("sqs").receive_message(
-        QueueUrl=stage.stack.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, AttributeNames=["All"]
-    )
-    messages: list[dict[str, Any]] = answer.get("Messages", [])
-    return messages
+    return stage.poller().receive()
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +100,7 @@ def test_process_by_sam_local_invoke_ends_a_job(
     assert len(messages) == 1
 
     # WHEN process is invoked with the event that SQS would send
-    answer = stage.invoke_once("ProcessFunction", sqs_event(messages, "arn:aws:sqs:us-east-1:000000000000:chunks"))
+    answer = stage.invoke_once("ProcessFunction", sqs_event(messages, stage.stack.queue_url))
 
     # THEN nothing is delivered again, and the job has ended
     assert answer == {"batchItemFailures": []}
@@ -118,10 +115,8 @@ def test_a_job_passes_through_the_queue_and_its_results_can_be_read(
     url = images.add("/good.jpg", picture)
     job = client.submit((STORE, [url, url]), (OTHER_STORE, [url]))
 
-    sqs = stage.stack.client("sqs")
-    taken = QueuePoller(sqs, stage.stack.queue_url, stage.invoke).poll()
+    assert stage.poller().poll() == 1
 
-    assert taken == 1
     assert client.get("/api/status", jobid=job).json() == {"status": "completed", "job_id": str(job)}
     # The store names come from the store master in the build.
     assert [(row["visit"], row["image"], row["perimeter"]) for row in client.results(job)] == [
@@ -131,6 +126,7 @@ def test_a_job_passes_through_the_queue_and_its_results_can_be_read(
     ]
     assert all(row["store_name"] for row in client.results(job))
     # The processed messages were deleted.
+    sqs = stage.stack.client("sqs")
     counts = sqs.get_queue_attributes(QueueUrl=stage.stack.queue_url, AttributeNames=["All"])["Attributes"]
     assert (counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
 
@@ -144,7 +140,7 @@ def test_reprocess_sends_lost_messages_again_on_a_schedule_event(stage: SamLocal
     table(stage).mark_due(job, int(job.created_at.timestamp()))
 
     # WHEN the schedule triggers reprocess
-    report = stage.invoke("ReprocessFunction", schedule_event())
+    report = stage.invoke("ReprocessFunction", event("reprocess"))
 
     # THEN the message is sent again
     assert (report["swept"], report["sent"]) == (1, 1)
@@ -152,13 +148,7 @@ def test_reprocess_sends_lost_messages_again_on_a_schedule_event(stage: SamLocal
 
 
 def test_sam_local_start_lambda_invokes_a_function_for_boto3(stage: SamLocalStage) -> None:
-    event = {
-        "version": "2.0",
-        "type": "REQUEST",
-        "headers": {"x-api-key": stage.stack.api_key},
-        "requestContext": {"requestId": "by-boto3"},
-    }
-    answer = stage.invoke("AuthorizeFunction", event)
+    answer = stage.invoke("AuthorizeFunction", authorizer_event(stage.stack.api_key))
     assert answer["isAuthorized"] is True
     assert answer["context"]["client"] == "local"
 

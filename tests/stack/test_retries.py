@@ -3,9 +3,9 @@
 import json
 from collections import Counter
 
-from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
+from local.lambda_host.events import event
 from local.stack.process import StackProcess
 from tests.support.loads import run_outage
 from tests.support.waiting import END_SECONDS, wait_until
@@ -74,7 +74,7 @@ def test_reprocess_sends_lost_messages_again(
     # WHEN the schedule invokes reprocess
     lambdas = stack.client("lambda")
     (name,) = (f["FunctionName"] for f in lambdas.list_functions()["Functions"] if "Reprocess" in f["FunctionName"])
-    answer = lambdas.invoke(FunctionName=name, Payload=(ROOT / "tests" / "events" / "reprocess.json").read_bytes())
+    answer = lambdas.invoke(FunctionName=name, Payload=json.dumps(event("reprocess")))
     # THEN the message is in the queue again, delayed until the image may be retried
     assert json.loads(answer["Payload"].read())["sent"] == 1
     wait_until(lambda: _delayed(stack) == 1, END_SECONDS)

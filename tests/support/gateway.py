@@ -3,7 +3,6 @@
 Routes, authorizer and limits are those of the template and of AWS; the handlers get events of payload version 2.0.
 """
 
-import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,14 +10,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.emulator.gateway import LAMBDA_BYTES
+from local.emulator.gateway import LAMBDA_BYTES, TEXT_TYPES
 from local.emulator.template import Route, Template
-from tests.functions.conftest import Context, event
+from local.lambda_host.context import Context
+from local.lambda_host.events import Event, api_event, event
 
-Handler = Callable[[dict[str, Any], Any], Any]
+Handler = Callable[[Event, Any], Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
-# API Gateway hands on a body of one of these as text, any other in Base64.
-_TEXT = re.compile(r"text/|application/(json|xml|javascript)\b")
 
 
 class Gateway:
@@ -70,7 +68,7 @@ class Gateway:
         json.dumps(answer, ensure_ascii=False).encode()
         return answer["statusCode"], answer["headers"]["Content-Type"], answer["body"].encode()
 
-    def _route(self, sent: dict[str, Any]) -> Route | None:
+    def _route(self, sent: Event) -> Route | None:
         asked = f"{sent['requestContext']['http']['method']} {sent['rawPath']}"
         for route in self._routes:
             pattern = re.escape(route.key).replace(r"\{proxy\+\}", ".+")
@@ -84,25 +82,20 @@ def _own(status: HTTPStatus) -> tuple[int, str, bytes]:
     return int(status), "application/json", json.dumps({"message": status.phrase}).encode()
 
 
-def _event(environ: dict[str, Any]) -> dict[str, Any]:
-    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-    method = environ["REQUEST_METHOD"]
-    sent = event("submit")
-    del sent["body"], sent["requestContext"]["authorizer"]
-    sent |= {"rawPath": path, "rawQueryString": environ["QUERY_STRING"], "headers": dict(_headers(environ))}
-    sent["requestContext"]["http"] |= {"method": method, "path": path}
+def _event(environ: dict[str, Any]) -> Event:
+    """Return the event of a request, without an authorizer's answer."""
+    headers = dict(_headers(environ))
     query: dict[str, str] = {}
     for name, value in parse_qsl(environ["QUERY_STRING"], keep_blank_values=True):
         # A parameter that comes several times arrives as one, with commas.
         query[name] = f"{query[name]},{value}" if name in query else value
-    if query:
-        sent["queryStringParameters"] = query
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    if body:
-        as_text = _TEXT.match(sent["headers"].get("content-type", "").lower()) is not None
-        sent["body"] = body.decode("utf-8", "replace") if as_text else base64.b64encode(body).decode()
-        sent["isBase64Encoded"] = not as_text
-    return sent
+    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    is_text = headers.get("content-type", "").lower().startswith(TEXT_TYPES)
+    body = (content.decode("utf-8", "replace") if is_text else content) or None
+    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+    sent = api_event(environ["REQUEST_METHOD"], path, body=body, query=query)
+    del sent["requestContext"]["authorizer"]
+    return sent | {"headers": headers, "rawQueryString": environ["QUERY_STRING"]}
 
 
 def _headers(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
