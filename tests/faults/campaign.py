@@ -1,4 +1,4 @@
-"""A run: jobs go through the real functions while everything around them fails; then all must be well."""
+"""A run: jobs go through the real functions while everything around them fails; then the table is checked."""
 
 import multiprocessing
 import random
@@ -13,7 +13,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from local.emulator.emulator import AWS_VARIABLES
 from local.images.server import ImageServer
+from local.lambda_host.environment import environment
+from local.lambda_host.table import create_queue, create_table
 from local.stack.process import StackProcess
 from retail_pulse.storage.store_master import StoreMaster
 from tests.faults import worker
@@ -23,42 +26,35 @@ from tests.faults.plan import BAD, HEIGHT_ABOVE_WIDTH, Plan, Served, draw
 from tests.faults.steps import MOMENTS, STEPS
 from tests.faults.worker import Call, Orders
 
-# The queue hides a message for longer than an invocation lasts, and a job stalls later than that, as deployed.
+# As deployed: the queue hides a message for longer than an invocation lasts, and a job stalls later than that.
 _VISIBILITY_SECONDS = 3
 _STALL_SECONDS = 4
-# After so long there are no more faults: what was accepted has to end by itself.
+# There are no faults after this time: every accepted job must then end by itself.
 _FAULT_SECONDS = 18.0
 _REST_SECONDS = 120.0
-_LOOK_SECONDS = 0.4
+_CHECK_SECONDS = 0.4
 _END_SECONDS = 30.0
-# Of the recorded event.
+# The client of the recorded events.
 _CLIENT = "me"
 _WORKERS = {"submit": "submit"} | {f"process-{n}": "process" for n in (1, 2, 3)}
 _WORKERS |= {f"reprocess-{n}": "reprocess" for n in (1, 2)}
-# A worker that has not come to its death in this time dies wherever it is; the next one is sent to another.
+# A worker that has not come to its death by then is killed wherever it is; the next one gets another death.
 _LIFE_SECONDS = 6.0
 
-# The functions of the stack itself stay out of it: every run has a table and a queue of its own.
+# The stack's own functions stay idle: every run has its own table and queue.
 STACK_PARAMETERS = {"ReprocessSchedule": "rate(365 days)"}
-_ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_METRICS_NAMESPACE": "RetailPulse",
-    "POWERTOOLS_SERVICE_NAME": "faults", "POWERTOOLS_LOG_LEVEL": "INFO",
-    "MAX_BODY_BYTES": "6000000", "MAX_JOB_VISITS": "1000", "MAX_JOB_IMAGES": "1000",
-    "CHUNK_IMAGES": "3", "CHUNK_BYTES": "100000", "JOB_RETENTION_DAYS": "90",
-    "STALL_SECONDS": str(_STALL_SECONDS), "AUTOMATIC_RUNS": "1",
-    "DELAY_MIN_SECONDS": "0", "DELAY_MAX_SECONDS": "0.02", "THREADS": "20",
-    "CONNECT_TIMEOUT_SECONDS": "1", "READ_TIMEOUT_SECONDS": "0.4", "IMAGE_DEADLINE_SECONDS": "0.6",
-    "MAX_IMAGE_BYTES": "1000000", "MAX_IMAGE_SIDE": "10000", "MAX_REDIRECTS": "3", "ALLOWED_NETWORKS": "127.0.0.0/8",
-    "ALLOWED_PORTS": "1-65535", "ALLOWED_HOSTS": "",
-    "IMAGE_TRIES": "4", "IMAGE_RETRY_SECONDS": "15", "FIRST_WAIT_SECONDS": "0.1", "LONGEST_WAIT_SECONDS": "1",
-    "INLINE_WAIT_SECONDS": "0.15",
+_PARAMETERS = {
+    "ChunkImages": "3", "AutomaticRuns": "1", "ProcessThreads": "20",
+    "DelayMinSeconds": "0", "DelayMaxSeconds": "0.02",
+    "ConnectTimeoutSeconds": "1", "ReadTimeoutSeconds": "0.4", "ImageDeadlineSeconds": "0.6",
+    "ImageTries": "4", "ImageRetrySeconds": "15", "FirstWaitSeconds": "0.1", "LongestWaitSeconds": "1",
+    "InlineWaitSeconds": "0.15",
 }  # fmt: skip
 
 
 @dataclass(slots=True)
 class Result:
-    """What a run came to."""
+    """The result of a run."""
 
     seed: int
     jobs: int = 0
@@ -72,23 +68,23 @@ class Result:
 
 
 class Campaign:
-    """Runs on one embedded stack, each with a table and a queue of its own.
+    """Runs on one embedded stack, each with its own table and queue.
 
     Parameters
     ----------
     stack
         A running stack; only its DynamoDB and SQS are used.
     folder
-        For journals and logs.
+        Folder for journals and logs.
     """
 
     def __init__(self, stack: StackProcess, folder: Path) -> None:
         self._stack = stack
         self._folder = folder
-        # Forks of a process that has everything imported: a new worker costs milliseconds, not a second.
+        # A fork of a process that has imported everything takes milliseconds, a new interpreter a second.
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(["tests.faults.preload"])
-        # Over all runs: which deaths there were, so that the rarer ones get their turn.
+        # Over all runs, so that rarer deaths get their turn.
         self._deaths: Counter[tuple[str, str, str]] = Counter()
 
     def run(self, seed: int, jobs: int, *, every_death: bool = False, strength: float = 1.0) -> Result:
@@ -97,14 +93,13 @@ class Campaign:
         Parameters
         ----------
         seed
-            Of everything that is drawn by lot. The processes run side by side as they like, so that a seed repeats what
-            goes wrong, and not in which order the processes meet it.
+            Seed of all random numbers. It repeats the faults, but not their order, since the processes run in parallel.
         jobs
-            How many jobs are submitted.
+            Number of submitted jobs.
         every_death
-            Go on until a worker has died at each step of process and reprocess in turn.
+            Whether to go on until workers have died before and after every step of process.
         strength
-            Factor on the rates of all faults but deaths.
+            Factor on the rates of all faults except deaths.
         """
         started = time.monotonic()
         with ImageServer() as server, self._resources(seed) as (table, queue_url):
@@ -118,30 +113,22 @@ class Campaign:
     @contextmanager
     def _resources(self, seed: int) -> Iterator[tuple[str, str]]:
         dynamodb, sqs = self._stack.client("dynamodb"), self._stack.client("sqs")
-        deployed = dynamodb.describe_table(TableName=self._stack.table_name)["Table"]
         table = f"faults-{seed}"
-        indexes = [
-            {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
-            for index in deployed["GlobalSecondaryIndexes"]
-        ]
-        dynamodb.create_table(
-            TableName=table,
-            KeySchema=deployed["KeySchema"],
-            AttributeDefinitions=deployed["AttributeDefinitions"],
-            GlobalSecondaryIndexes=indexes,
-            BillingMode="PAY_PER_REQUEST",
-        )
-        queue_url = sqs.create_queue(QueueName=table, Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS)})[
-            "QueueUrl"
-        ]
+        create_table(dynamodb, table)
+        queue_url = create_queue(sqs, table, _VISIBILITY_SECONDS)
         yield table, queue_url
         sqs.delete_queue(QueueUrl=queue_url)
         dynamodb.delete_table(TableName=table)
 
-    def orders(self, **fields: Any) -> Orders:
-        """Make a worker's orders, with what all have in common."""
-        environment = _ENVIRONMENT | fields.pop("environment") | {"AWS_ENDPOINT_URL": self._stack.endpoint_url}
-        return Orders(environment=environment, **fields)
+    def variables(self, role: str, table: str, queue_url: str) -> dict[str, str]:
+        """Return the environment of a worker."""
+        return {
+            **AWS_VARIABLES,
+            "AWS_ENDPOINT_URL": self._stack.endpoint_url,
+            **environment(role, _PARAMETERS, JobsTable=table, ChunkQueue=queue_url),
+            # No parameter: the template derives it from the timeout of the process function.
+            "STALL_SECONDS": str(_STALL_SECONDS),
+        }
 
     def start(self, orders: Orders) -> BaseProcess:
         """Start a worker."""
@@ -150,7 +137,7 @@ class Campaign:
         return process
 
     def draw_death(self, role: str, seen: Mapping[tuple[str, str, str], int], dice: random.Random) -> Death:
-        """Draw a death of a role, the rarer the likelier, so that no step is left out."""
+        """Draw a death of a role; rarer ones are more likely, so that no step is left out."""
         targets = [(step, moment) for step in STEPS[role] for moment in MOMENTS]
         counts = [self._deaths[(role, *target)] + seen[(role, *target)] for target in targets]
         (target,) = dice.choices(targets, [1 / (1 + count) ** 3 for count in counts])
@@ -158,7 +145,7 @@ class Campaign:
 
     @property
     def folder(self) -> Path:
-        """For journals and logs."""
+        """Folder for journals and logs."""
         return self._folder
 
 
@@ -195,7 +182,7 @@ class _Run:
         self._dynamodb = campaign._stack.client("dynamodb")
 
     def go(self, *, every_death: bool) -> None:
-        """Go through the time of faults, and through the time after it."""
+        """Run through the time with faults, and through the time after it."""
         begun = time.monotonic()
         faulty = True
         while True:
@@ -209,16 +196,16 @@ class _Run:
             self._history.saw_chunks(contents.chunks)
             if faulty:
                 if every_death and all(not job.open for job in contents.jobs.values()):
-                    # Nobody dies of nothing: there have to be chunks to be processed.
+                    # Workers only die while they process chunks.
                     self._retried.clear()
                 self._retry_some(contents)
             elif self._is_at_rest(contents) or now > _FAULT_SECONDS + _REST_SECONDS:
                 break
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_CHECK_SECONDS)
         self._end_workers()
 
     def _keep_going(self, *, faulty: bool) -> None:
-        """Start the workers that are not there, each with a death of its own while there are faults."""
+        """Start missing workers; while there are faults, each gets its own death."""
         for name, role in _WORKERS.items():
             process = self._workers.get(name)
             if process is not None and process.is_alive():
@@ -228,7 +215,7 @@ class _Run:
                 else:
                     continue
             if process is not None:
-                self._take_leave(name, process)
+                self._check_exit(name, process)
             calls = self._open_calls() if role == "submit" else []
             if role == "submit" and not calls:
                 self._workers.pop(name, None)
@@ -237,10 +224,10 @@ class _Run:
             self._started += 1
             self._born[name] = time.monotonic()
             self._workers[name] = self._campaign.start(
-                self._campaign.orders(
+                Orders(
                     role=role,
                     seed=self._seed * 1000 + self._started,
-                    environment={"TABLE_NAME": self._table, "QUEUE_URL": self._queue_url},
+                    environment=self._campaign.variables(role, self._table, self._queue_url),
                     queue_url=self._queue_url,
                     journal=self._journal_path,
                     log=self._log,
@@ -251,8 +238,8 @@ class _Run:
                 )
             )
 
-    def _take_leave(self, name: str, process: BaseProcess) -> None:
-        """See how a worker has ended: in order, or by the death that was planned; anything else is a bug."""
+    def _check_exit(self, name: str, process: BaseProcess) -> None:
+        """Record a worker that ended neither properly nor by its death: that is a bug."""
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
             self._broken.append(f"{name} ended with {process.exitcode}; see {self._log}")
@@ -265,12 +252,12 @@ class _Run:
         return any(not seen[("process", step, moment)] for step in STEPS["process"] for moment in MOMENTS)
 
     def _open_calls(self) -> list[Call]:
-        """Return the calls that have no final answer: they are made again, as a client does after a 5xx or none."""
+        """Return the calls without a final answer: a client repeats a call after a 5xx or no answer."""
         answered = {line["answered"] for line in self._journal.read() if "answered" in line and line["status"] < 500}
         return [call for call in self._calls if call.number not in answered]
 
     def _retry_some(self, contents: Contents) -> None:
-        """Have the client retry some jobs that have ended with failures."""
+        """Add retries of some jobs that ended with failures."""
         for job in contents.jobs.values():
             if not job.open and job.failed and job.job_id not in self._retried and self._dice.random() < 0.3:
                 self._retried.add(job.job_id)
@@ -286,7 +273,7 @@ class _Run:
             if process.is_alive():
                 self._broken.append(f"{name} did not end; see {self._log}")
                 process.kill()
-            self._take_leave(name, process)
+            self._check_exit(name, process)
         self._workers.clear()
         self._stop.unlink()
 
@@ -295,7 +282,7 @@ class _Run:
         return Contents.of(item for page in pages for item in page["Items"])
 
     def result(self) -> Result:
-        """Check the table and count what went wrong on the way."""
+        """Check the table and count the faults."""
         lines = self._journal.read()
         contents = self._contents()
         held: Counter[str] = Counter()
@@ -339,7 +326,7 @@ class _Run:
 
 
 def _served(script: Sequence[Served], requests: int) -> list[Served]:
-    """Return what a path has answered to so many requests; the last answer stays."""
+    """Return the answers of a path to that many requests; the last answer repeats."""
     return [script[min(number, len(script) - 1)] for number in range(requests)]
 
 
@@ -348,7 +335,7 @@ def _deaths(lines: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str, str]]
 
 
 def runs(seeds: Sequence[int], jobs: int) -> list[Result]:
-    """Do runs one after the other on one stack, and print a line for each."""
+    """Do runs one after the other on one stack; print a line per run."""
     results = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, StackProcess(parameters=STACK_PARAMETERS) as stack:
         campaign = Campaign(stack, Path(folder))
