@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
+from benchmarks.world.processes import in_own_process
 from benchmarks.world.served_images import served_images, urls
 from local.images.server import ImageServer, ok
 from retail_pulse.domain.failures import MeasuringError
@@ -26,7 +26,7 @@ def measure(settings: Settings) -> Section:
     downloads = 32 if settings.quick else 128
     with served_images(8 * _MB, 0) as base:
         images = _growth(urls(base, downloads))
-    with _served_bombs() as (base, names):
+    with in_own_process(_serving_bombs) as (base, names):
         if settings.quick:
             # All bombs in one worker: its peak is that of the worst bomb.
             worst = {
@@ -82,27 +82,11 @@ def _megabytes(name: str) -> float:
 
 
 @contextmanager
-def _served_bombs() -> Iterator[tuple[str, list[str]]]:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield ours.recv()
-    finally:
-        ours.close()
-        process.join(10)
-
-
-def _serve(parent: Connection) -> None:
+def _serving_bombs() -> Iterator[tuple[str, list[str]]]:
+    """Serve the bombs; yield the base URL and their names, whose indexes are the paths."""
     names = []
     with ImageServer() as server:
         for number, (name, content) in enumerate(bombs()):
             names.append(name)
             server.script(f"/{number}", ok(content))
-        parent.send((server.url(""), names))
-        try:
-            parent.recv()
-        except EOFError:
-            return
+        yield server.url(""), names

@@ -3,19 +3,18 @@
 They run in their own process on 127.0.0.1 to 127.0.0.8, with certificates of a temporary authority.
 """
 
-import multiprocessing
 import os
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import certifi
 import trustme
 
+from benchmarks.world.processes import in_own_process
 from local.images.server import ImageServer, Pause, head, in_pieces
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
@@ -53,17 +52,8 @@ def internet(pictures: Sequence[bytes], line: Line) -> Iterator[list[str]]:
         authority.issue_cert(*HOSTS).private_key_and_cert_chain_pem.write_to_path(certificate)
         bundle = Path(folder) / "bundle.pem"
         bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
-        spawn = multiprocessing.get_context("spawn")
-        ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_serve, args=(theirs, str(certificate), list(pictures), line), daemon=True)
-        process.start()
-        theirs.close()
-        with _trusting(bundle):
-            try:
-                yield ours.recv()
-            finally:
-                ours.close()
-                process.join(10)
+        with _trusting(bundle), in_own_process(_serving, str(certificate), list(pictures), line) as urls:
+            yield urls
 
 
 @contextmanager
@@ -77,7 +67,8 @@ def _trusting(bundle: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _serve(parent: Connection, certificate: str, pictures: Sequence[bytes], line: Line) -> None:
+@contextmanager
+def _serving(certificate: str, pictures: Sequence[bytes], line: Line) -> Iterator[list[str]]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
     size = int(line.bytes_per_second * _TICK_SECONDS)
@@ -88,7 +79,4 @@ def _serve(parent: Connection, certificate: str, pictures: Sequence[bytes], line
             pieces = in_pieces(content, size, _TICK_SECONDS) if size else [content]
             for server in servers:
                 server.script(f"/{number}", [Pause(line.wait), *pieces])
-        parent.send([server.url("") for server in servers])
-        # The parent sends nothing; it closes its end.
-        with suppress(EOFError):
-            parent.recv()
+        yield [server.url("") for server in servers]

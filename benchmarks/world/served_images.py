@@ -1,11 +1,10 @@
 """Serves images on 127.0.0.1 in a separate process, so that serving does not count as downloading."""
 
 import math
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 
+from benchmarks.world.processes import in_own_process
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer, stalled
 
@@ -28,16 +27,8 @@ def served_images(size: int, wait: float) -> Iterator[str]:
     str
         The base URL, of which `urls` makes any number of URLs.
     """
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs, size, wait), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield str(ours.recv())
-    finally:
-        ours.close()
-        process.join(10)
+    with in_own_process(_serving, size, wait) as base:
+        yield base
 
 
 def pictures(size: int) -> list[bytes]:
@@ -49,15 +40,12 @@ def pictures(size: int) -> list[bytes]:
     ]
 
 
-def _serve(parent: Connection, size: int, wait: float) -> None:
+@contextmanager
+def _serving(size: int, wait: float) -> Iterator[str]:
     with ImageServer() as server:
         for number, content in enumerate(pictures(size)):
             server.script(f"/{number}", stalled(content, seconds=wait))
-        parent.send(server.url(""))
-        try:
-            parent.recv()
-        except EOFError:
-            return
+        yield server.url("")
 
 
 def urls(base: str | Sequence[str], count: int, length: int = 70) -> list[str]:
