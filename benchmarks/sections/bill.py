@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
-from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
+from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
 from local.emulator.template import Template
+from local.lambda_host.environment import FUNCTIONS
 
 STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 IMAGE_BYTES = 100_000

@@ -12,10 +12,11 @@ from benchmarks.harness.page import number
 from benchmarks.harness.report import Section, Settings, Table
 from benchmarks.sections.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, STORES, JobsRun, run_jobs
 from benchmarks.world.aws_stand_in.capacity import size
-from benchmarks.world.functions import FUNCTIONS, job_body
+from benchmarks.world.functions import job_body
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import billed_seconds
 from local.emulator.template import Template
+from local.lambda_host.environment import FUNCTIONS
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.storage.items import DUE_SHARDS, job_item

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.process import AwsStandIn
-from benchmarks.world.functions import FUNCTIONS, Functions, Invocation, job_body
+from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.internet import HOSTS, Line, internet
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import pictures, served_images, urls
 from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, billed_seconds
 from local.emulator.template import Template
+from local.lambda_host.environment import FUNCTIONS
 
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _IMAGES = 1000
