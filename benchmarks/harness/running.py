@@ -1,27 +1,22 @@
 """Runs each measurement in its own process."""
 
 import importlib
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 
 from benchmarks.harness.pace import measure_pace
+from benchmarks.harness.processes import new_process
 from benchmarks.harness.report import Section, Settings
 
 
 def pace_now() -> float:
     """Return this machine's pace."""
-    with _process() as pool:
+    with new_process() as pool:
         return pool.submit(measure_pace).result()
 
 
 def run_isolated(name: str, settings: Settings) -> Section:
     """Run one module in a new process, free of the memory and threads of other modules."""
-    with _process() as pool:
+    with new_process() as pool:
         return pool.submit(_measure, name, settings).result()
-
-
-def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _measure(name: str, settings: Settings) -> Section:

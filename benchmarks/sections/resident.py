@@ -1,15 +1,14 @@
 """Measures how much the memory of a worker grows with 16 downloads at once: of images of 8 MB, and of each bomb."""
 
-import multiprocessing
 import re
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.harness.processes import new_process, served_by_new_process
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
-from benchmarks.world.processes import in_own_process
 from benchmarks.world.served_images import served_images, urls
 from local.images.server import ImageServer, ok
 from retail_pulse.domain.failures import MeasuringError
@@ -26,7 +25,7 @@ def measure(settings: Settings) -> Section:
     downloads = 32 if settings.quick else 128
     with served_images(8 * _MB, 0) as base:
         images = _growth(urls(base, downloads))
-    with in_own_process(_serving_bombs) as (base, names):
+    with served_by_new_process(_serving_bombs) as (base, names):
         if settings.quick:
             # All bombs in one worker: its peak is that of the worst bomb.
             worst = {
@@ -51,7 +50,7 @@ def measure(settings: Settings) -> Section:
 
 
 def _growth(images: list[str]) -> float:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with new_process() as pool:
         return pool.submit(_grown_megabytes, images).result()
 
 

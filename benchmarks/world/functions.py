@@ -4,20 +4,20 @@ The handlers are those of functions/, with the variables and the memory that the
 """
 
 import json
-import multiprocessing
 import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from functools import cache
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import boto3
 
+from benchmarks.harness.processes import new_process
 from local.emulator.emulator import AWS_VARIABLES
 from local.emulator.template import Template
 from local.lambda_host.context import Context
@@ -28,6 +28,8 @@ from local.lambda_host.poller import QueuePoller
 from local.lambda_host.table import TABLE, create_queue, create_table
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _KEY = "benchmark-key"
 # The time that a poller of Lambda waits for messages.
 _POLL_SECONDS = 20
@@ -80,52 +82,41 @@ class Functions:
     """
 
     def __init__(self, endpoint_url: str, parameters: Mapping[str, str] | None = None) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        self._ours, self._theirs = spawn.Pipe()
-        arguments = self._theirs, endpoint_url, dict(parameters or {})
-        self._process = spawn.Process(target=_run, args=arguments, daemon=True)
+        self._worker = endpoint_url, dict(parameters or {})
+        self._process = new_process()
 
     def __enter__(self) -> Self:
-        self._process.start()
-        self._theirs.close()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ours.close()
-        self._process.join(10)
+        self._process.shutdown()
 
     @property
     def pid(self) -> int:
         """The process's id."""
-        assert self._process.pid is not None
-        return self._process.pid
+        return self._process.submit(os.getpid).result()
 
     def authorize(self) -> Invocation:
         """Call the authorizer with a known key."""
-        found: Invocation = self._call("authorize", None)
-        return found
+        return self._call(_Worker.authorize)
 
     def submit(self, body: str) -> Invocation:
         """Submit a job."""
-        found: Invocation = self._call("submit", body)
-        return found
+        return self._call(_Worker.submit, body)
 
     def validate(self, body: str) -> float:
         """Return the processor time that the submit function takes to validate a body."""
-        taken: float = self._call("validate", body)
-        return taken
+        return self._call(_Worker.validate, body)
 
     def peak_bytes(self) -> int:
         """Return the peak memory of the process so far."""
-        found: int = self._call("peak_bytes", None)
-        return found
+        return self._process.submit(_peak_bytes).result()
 
     def status(self, job_id: int) -> Invocation:
         """Request a job's status."""
-        found: Invocation = self._call("status", job_id)
-        return found
+        return self._call(_Worker.status, job_id)
 
     def process(self, messages: int, batch: int | None = None) -> list[Invocation]:
         """Invoke the process function with the queue's messages until that many were received.
@@ -137,15 +128,10 @@ class Functions:
         batch
             Maximum number of messages per batch; the template's by default.
         """
-        found: list[Invocation] = self._call("process", (messages, batch))
-        return found
+        return self._call(_Worker.process, messages, batch)
 
-    def _call(self, name: str, argument: Any) -> Any:
-        self._ours.send((name, argument))
-        answer = self._ours.recv()
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+    def _call(self, method: Callable[Concatenate["_Worker", _P], _T], *arguments: _P.args, **_: _P.kwargs) -> _T:
+        return self._process.submit(_run, self._worker, method, *arguments).result()
 
 
 def job_body(urls: Sequence[str], stores: Sequence[str], images_a_visit: int = 4) -> str:
@@ -161,18 +147,20 @@ def job_body(urls: Sequence[str], stores: Sequence[str], images_a_visit: int = 4
     return json.dumps({"count": len(visits), "visits": visits}, separators=(",", ":"))
 
 
-def _run(parent: Connection, endpoint_url: str, parameters: Mapping[str, str]) -> None:
-    """Serve calls until the parent closes its end."""
-    worker = _Worker(endpoint_url, parameters)
-    while True:
-        try:
-            name, argument = parent.recv()
-        except EOFError:
-            os._exit(0)
-        try:
-            parent.send(getattr(worker, name)(argument))
-        except Exception as error:  # noqa: BLE001  # the parent raises it
-            parent.send(RuntimeError(f"{type(error).__name__}: {error}"))
+def _run(worker: tuple[str, dict[str, str]], method: Callable[..., _T], *arguments: Any) -> _T:
+    endpoint_url, parameters = worker
+    return method(_made(endpoint_url, **parameters), *arguments)
+
+
+@cache
+def _made(endpoint_url: str, **parameters: str) -> "_Worker":
+    """Return this process's worker."""
+    return _Worker(endpoint_url, parameters)
+
+
+def _peak_bytes() -> int:
+    # In kilobytes, on macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class _Worker:
@@ -193,7 +181,7 @@ class _Worker:
         self._batch = int(template.parameters["ProcessBatchSize"])
         self._modules: dict[str, ModuleType] = {}
 
-    def authorize(self, _: None) -> Invocation:
+    def authorize(self) -> Invocation:
         return self._invoke("authorize", authorizer_event(_KEY))
 
     def submit(self, body: str) -> Invocation:
@@ -205,15 +193,10 @@ class _Worker:
         submit.parse_submission(encoded, submit.limits)
         return time.process_time() - begin
 
-    def peak_bytes(self, _: None) -> int:
-        # In kilobytes, on macOS in bytes.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
     def status(self, job_id: int) -> Invocation:
         return self._invoke("status", api_event("GET", "/api/status", query={"jobid": str(job_id)}))
 
-    def process(self, argument: tuple[int, int | None]) -> list[Invocation]:
-        messages, batch = argument
+    def process(self, messages: int, batch: int | None) -> list[Invocation]:
         invocations: list[Invocation] = []
 
         def invoke(event: Event) -> Mapping[str, Any]:

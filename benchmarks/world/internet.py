@@ -14,7 +14,7 @@ from pathlib import Path
 import certifi
 import trustme
 
-from benchmarks.world.processes import in_own_process
+from benchmarks.harness.processes import served_by_new_process
 from local.images.server import ImageServer, Pause, head, in_pieces
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
@@ -52,7 +52,7 @@ def internet(pictures: Sequence[bytes], line: Line) -> Iterator[list[str]]:
         authority.issue_cert(*HOSTS).private_key_and_cert_chain_pem.write_to_path(certificate)
         bundle = Path(folder) / "bundle.pem"
         bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
-        with _trusting(bundle), in_own_process(_serving, str(certificate), list(pictures), line) as urls:
+        with _trusting(bundle), served_by_new_process(_serving, str(certificate), list(pictures), line) as urls:
             yield urls
 
 

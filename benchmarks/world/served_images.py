@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from benchmarks.world.processes import in_own_process
+from benchmarks.harness.processes import served_by_new_process
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer, stalled
 
@@ -27,7 +27,7 @@ def served_images(size: int, wait: float) -> Iterator[str]:
     str
         The base URL, of which `urls` makes any number of URLs.
     """
-    with in_own_process(_serving, size, wait) as base:
+    with served_by_new_process(_serving, size, wait) as base:
         yield base
 
 
