@@ -1,1 +1,1 @@
-"""What AWS does around a handler: loading, context, events, polling, environment and table."""
+"""What AWS does around a handler: loading, context, events, polling, variables and table."""
