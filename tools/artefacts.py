@@ -30,32 +30,24 @@ BYTECODE_ENDING = ".cpython-313.pyc"
 # Where Lambda unpacks layers.
 MOUNT = "/opt"
 SERVICE_CLIENT = re.compile(r"""\.client\(\s*["']([\w-]+)""")
-LAMBDA_PYTHON = "python3.13"
 IMPORT_FUNCTION = Path(__file__).with_name("import_function.py")
 
 
 class Build:
-    """The folder that `sam build` leaves, ``.aws-sam/build`` by default.
-
-    Parameters
-    ----------
-    folder
-        Its path.
-    """
+    """The folder that `sam build` leaves, ``.aws-sam/build`` by default."""
 
     def __init__(self, folder: Path) -> None:
         self.template = Template(folder / "template.yaml")
         self.functions = {n: folder / p["CodeUri"] for n, p in self.template.resources(FUNCTION).items()}
         self.layers = {n: folder / p["ContentUri"] for n, p in self.template.resources(LAYER).items()}
-
-    def sizes(self) -> dict[str, int]:
-        """Return the bytes of every function and layer, unpacked."""
-        return {
+        # What is unpacked, in bytes.
+        self.sizes = {
             name: sum(path.lstat().st_size for path in _files(folder))
             for name, folder in (self.functions | self.layers).items()
         }
+        self.largest = max(self.sizes[n] for n in self.functions) + sum(self.sizes[n] for n in self.layers)
 
-    def faults(self, architecture: str, python: str = LAMBDA_PYTHON) -> Iterator[str]:
+    def faults(self, architecture: str, python: str = "python3.13") -> Iterator[str]:
         """Yield what is wrong, in one sentence each.
 
         Parameters
@@ -66,14 +58,16 @@ class Build:
             The program that imports the functions, where the architecture is this machine's.
         """
         for name, folder in self.functions.items():
-            yield from _function_faults(name, folder)
+            found = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+            if found != ["app.py"]:
+                yield f"{name} has {', '.join(found) or 'nothing'}, not just app.py"
         for name, folder in self.layers.items():
             yield from _layer_faults(name, folder)
             yield from _bytecode_faults(name, folder)
             yield from _machine_faults(name, folder, architecture)
-        yield from self._package_faults()
-        yield from self._description_faults()
-        yield from self._overall_faults()
+        yield from _content_faults([folder / "python" for folder in self.layers.values()])
+        if self.largest > MAX_BYTES:
+            yield f"a function with its layers has {self.largest:,} bytes, more than {MAX_BYTES:,}"
         if architecture == ARCHITECTURE:
             yield from self._import_faults(python)
 
@@ -82,55 +76,11 @@ class Build:
         layers = [folder / "python" for folder in self.layers.values()]
         host = {name: value for name, value in environment().items() if name.startswith(("AWS_", "PATH", "LD_"))}
         for name, folder in self.functions.items():
-            done = subprocess.run(
-                [python, "-I", "-S", "-B", IMPORT_FUNCTION, folder, *layers],
-                env=host | self.template.environment(name),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            command = [python, "-I", "-S", "-B", IMPORT_FUNCTION, folder, *layers]
+            variables = host | self.template.environment(name)
+            done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
             if done.returncode:
                 yield f"{name} cannot be imported: {''.join(done.stderr.splitlines()[-1:])}"
-
-    def _package_faults(self) -> Iterator[str]:
-        carriers = [folder / "python" / PACKAGE.name for folder in self.layers.values()]
-        packages = [package for package in carriers if package.exists()]
-        if len(packages) != 1:
-            yield f"{len(packages)} layers carry {PACKAGE.name}, not one"
-            return
-        for source in _files(PACKAGE):
-            name = source.relative_to(PACKAGE)
-            if (NOT_SHIPPED | {"__pycache__"}) & set(name.parts):
-                continue
-            shipped = packages[0] / name
-            if shipped.is_symlink() or not shipped.is_file():
-                yield f"{PACKAGE.name} lacks {name}"
-            elif shipped.read_bytes() != source.read_bytes():
-                yield f"{name} of {PACKAGE.name} is not the checkout's"
-
-    def _description_faults(self) -> Iterator[str]:
-        """The makefile removes botocore's descriptions of the services that no function calls."""
-        for data in (folder / "python" / "botocore" / "data" for folder in self.layers.values()):
-            for service in sorted(called_services()) if data.is_dir() else ():
-                if not (data / service).is_dir():
-                    yield f"botocore lacks the description of {service}"
-
-    def _overall_faults(self) -> Iterator[str]:
-        names = Counter(path.name for folder in self.layers.values() for path in (folder / "python").glob("*"))
-        yield from (f"{name} is in {times} layers" for name, times in names.items() if times > 1)
-        if (largest := self.largest()) > MAX_BYTES:
-            yield f"a function with its layers has {largest:,} bytes, more than {MAX_BYTES:,}"
-
-    def largest(self) -> int:
-        """Return the bytes of the largest function with its layers."""
-        sizes = self.sizes()
-        return max(sizes[name] for name in self.functions) + sum(sizes[name] for name in self.layers)
-
-
-def _function_faults(name: str, folder: Path) -> Iterator[str]:
-    found = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
-    if found != ["app.py"]:
-        yield f"{name} has {', '.join(found) or 'nothing'}, not just app.py"
 
 
 def _layer_faults(name: str, folder: Path) -> Iterator[str]:
@@ -145,35 +95,60 @@ def _layer_faults(name: str, folder: Path) -> Iterator[str]:
 
 
 def _bytecode_faults(name: str, folder: Path) -> Iterator[str]:
-    compiled = set()
-    for source in (path for path in folder.rglob("*.py") if path.is_file()):
-        module = source.relative_to(folder).as_posix()
-        bytecode = source.parent / "__pycache__" / f"{source.stem}{BYTECODE_ENDING}"
+    modules = {
+        path.parent / "__pycache__" / f"{path.stem}{BYTECODE_ENDING}": path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if path.is_file()
+    }
+    for bytecode, module in modules.items():
         if not bytecode.is_file():
             yield f"{name} ships {module} without bytecode"
-            continue
-        compiled.add(bytecode)
-        content = bytecode.read_bytes()
-        if not content.startswith(BYTECODE_HEAD):
+        elif not (content := bytecode.read_bytes()).startswith(BYTECODE_HEAD):
             yield f"{name}: the bytecode of {module} is not Python 3.13's, or is checked against its source"
         # Tracebacks show this path. With a path of the build machine, every build would differ.
         elif f"{MOUNT}/{module}".encode() not in content:
             yield f"{name}: the bytecode of {module} does not name {MOUNT}/{module}"
     for path in _files(folder):
-        if path.parent.name == "__pycache__" and path not in compiled:
+        if path.parent.name == "__pycache__" and path not in modules:
             yield f"{name} ships {path.relative_to(folder)}, which belongs to no module"
 
 
 def _machine_faults(name: str, folder: Path, architecture: str) -> Iterator[str]:
     for path in _files(folder):
-        if ".so" not in path.suffixes:
+        if ".so" in path.suffixes:
+            with path.open("rb") as file:
+                head = file.read(20)
+            if head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") != ELF_MACHINES[architecture]:
+                yield f"{name}: {path.name} is for another processor than {architecture}"
+            elif FOREIGN_PYTHON.search(path.name):
+                yield f"{name}: {path.name} is for another Python than 3.13"
+
+
+def _content_faults(layers: list[Path]) -> Iterator[str]:
+    packages = [package for layer in layers if (package := layer / PACKAGE.name).exists()]
+    if len(packages) == 1:
+        yield from _package_faults(packages[0])
+    else:
+        yield f"{len(packages)} layers carry {PACKAGE.name}, not one"
+    # The makefile removes botocore's descriptions of the services that no function calls.
+    for data in (layer / "botocore" / "data" for layer in layers if (layer / "botocore" / "data").is_dir()):
+        for service in sorted(called_services() - {path.name for path in data.iterdir()}):
+            yield f"botocore lacks the description of {service}"
+    for name, times in Counter(path.name for layer in layers for path in layer.glob("*")).items():
+        if times > 1:
+            yield f"{name} is in {times} layers"
+
+
+def _package_faults(package: Path) -> Iterator[str]:
+    for source in _files(PACKAGE):
+        name = source.relative_to(PACKAGE)
+        shipped = package / name
+        if (NOT_SHIPPED | {"__pycache__"}) & set(name.parts):
             continue
-        with path.open("rb") as file:
-            head = file.read(20)
-        if head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") != ELF_MACHINES[architecture]:
-            yield f"{name}: {path.name} is for another processor than {architecture}"
-        elif FOREIGN_PYTHON.search(path.name):
-            yield f"{name}: {path.name} is for another Python than 3.13"
+        if shipped.is_symlink() or not shipped.is_file():
+            yield f"{PACKAGE.name} lacks {name}"
+        elif shipped.read_bytes() != source.read_bytes():
+            yield f"{name} of {PACKAGE.name} is not the checkout's"
 
 
 def called_services() -> set[str]:
@@ -192,9 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("architecture", choices=sorted(ELF_MACHINES), help="what it was built for")
     chosen = parser.parse_args(arguments)
     build = Build(chosen.folder.resolve())
-    for name, size in build.sizes().items():
+    for name, size in build.sizes.items():
         print(f"{name:36} {size / 1024:10,.1f} KB")
-    print(f"{'the largest function with its layers':36} {build.largest() / 1024:10,.1f} KB of {MAX_BYTES / 1024:,.0f}")
+    print(f"{'the largest function with its layers':36} {build.largest / 1024:10,.1f} KB of {MAX_BYTES / 1024:,.0f}")
     if chosen.architecture != ARCHITECTURE:
         print(f"imports were not tried: this machine is {ARCHITECTURE}, the build is for {chosen.architecture}")
     faults = list(build.faults(chosen.architecture))

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -25,36 +26,47 @@ Resources:
   Packages: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: Packages}}
 """
 EXTENSION = "_imaging.cpython-313-aarch64-linux-gnu.so"
+PILLOW = "Packages/python/PIL"
+SHIPPED = "Common/python/retail_pulse"
+INIT = "python/retail_pulse/__init__.py"
+INIT_PYC = f"python/retail_pulse/__pycache__/__init__{BYTECODE_ENDING}"
+OLD_PYC = INIT_PYC.replace("313", "311")
+(STORES,) = (path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("store_master.csv"))
 
 
 def elf(architecture: str) -> bytes:
     return b"\x7fELF".ljust(18, b"\0") + ELF_MACHINES[architecture].to_bytes(2, "little")
 
 
-def compile_module(source: Path, layer: Path) -> Path:
-    """Write a stand-in for the bytecode of a module: its first bytes, and the path that it names."""
-    bytecode = source.parent / "__pycache__" / f"{source.stem}{BYTECODE_ENDING}"
-    bytecode.parent.mkdir(exist_ok=True)
-    bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + f"/opt/{source.relative_to(layer).as_posix()}".encode())
-    return bytecode
+def bytecode(module: str, head: bytes = BYTECODE_HEAD) -> bytes:
+    """Return a stand-in for the bytecode of a module: its first bytes, and the path that it names."""
+    return head + bytes(8) + module.encode()
+
+
+def change(folder: Path, files: Mapping[str, bytes | None]) -> None:
+    """Write files with these contents; remove what has none."""
+    for name, content in files.items():
+        path = folder / name
+        if content is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A correct build for arm64, on a machine that cannot run it."""
     monkeypatch.setattr(artefacts, "ARCHITECTURE", "riscv64")
-    (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-    (tmp_path / "Submit").mkdir()
-    (tmp_path / "Submit" / "app.py").write_text("", encoding="utf-8")
-    package = tmp_path / "Common" / "python" / "retail_pulse"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for source in list(package.rglob("*.py")):
-        compile_module(source, tmp_path / "Common")
-    pillow = tmp_path / "Packages" / "python" / "PIL"
-    pillow.mkdir(parents=True)
-    (pillow / EXTENSION).write_bytes(elf("arm64"))
-    for service in ("dynamodb", "sqs"):
-        (tmp_path / "Packages" / "python" / "botocore" / "data" / service).mkdir(parents=True)
+    data = "Packages/python/botocore/data"
+    change(tmp_path, {"template.yaml": TEMPLATE.encode(), "Submit/app.py": b"", f"{PILLOW}/{EXTENSION}": elf("arm64")})
+    change(tmp_path, {f"{data}/dynamodb/service.json": b"", f"{data}/sqs/service.json": b""})
+    shutil.copytree(PACKAGE, tmp_path / SHIPPED, ignore=shutil.ignore_patterns("__pycache__"))
+    for source in list((tmp_path / SHIPPED).rglob("*.py")):
+        module = source.relative_to(tmp_path / "Common").as_posix()
+        change(source.parent, {f"__pycache__/{source.stem}{BYTECODE_ENDING}": bytecode(f"/opt/{module}")})
     return tmp_path
 
 
@@ -62,126 +74,71 @@ def faults(folder: Path, architecture: str = "arm64") -> list[str]:
     return list(Build(folder).faults(architecture))
 
 
-def test_a_good_build_has_no_faults(built: Path) -> None:
-    assert faults(built) == []
-
-
 def test_packages_for_another_processor_are_found_by_their_content(built: Path) -> None:
     assert faults(built, "x86_64") == [f"Packages: {EXTENSION} is for another processor than x86_64"]
 
 
-def test_a_library_with_a_version_after_its_ending_is_checked_too(built: Path) -> None:
-    (built / "Packages" / "python" / "libwebp-51b0b3f7.so.7.2.0").write_bytes(elf("x86_64"))
-    assert faults(built) == ["Packages: libwebp-51b0b3f7.so.7.2.0 is for another processor than arm64"]
+def test_a_store_master_that_is_still_a_link_is_found(built: Path) -> None:
+    (built / SHIPPED / STORES).unlink()
+    (built / SHIPPED / STORES).symlink_to(PACKAGE / STORES)
+    assert faults(built) == [f"retail_pulse lacks {STORES}"]
 
 
-def test_packages_for_another_python_are_found(built: Path) -> None:
-    extension = built / "Packages" / "python" / "PIL" / EXTENSION
-    extension.rename(extension.with_name(EXTENSION.replace("313", "311")))
-    assert faults(built) == ["Packages: _imaging.cpython-311-aarch64-linux-gnu.so is for another Python than 3.13"]
+# Files that change in a correct build, None for removed ones, and what is wrong with it then.
+CHANGES: dict[str, tuple[dict[str, bytes | None], list[str]]] = {
+    "nothing": ({}, []),
+    "a library for another processor, with a version after its ending":
+        ({"Packages/python/webp.so.7.2": elf("x86_64")}, ["Packages: webp.so.7.2 is for another processor than arm64"]),
+    "a package for another Python": (
+        {f"{PILLOW}/{EXTENSION}": None, f"{PILLOW}/{EXTENSION.replace('313', '311')}": elf("arm64")},
+        ["Packages: _imaging.cpython-311-aarch64-linux-gnu.so is for another Python than 3.13"],
+    ),
+    "a second python folder within the first":
+        ({"Packages/python/python/LICENSE": b""}, ["Packages has a second python/ folder within the first"]),
+    "content outside the python folder":
+        ({"Packages/PIL/LICENSE": b""}, ["Packages has PIL outside python/, which is not on a function's path"]),
+    "a package in both layers": ({"Common/python/PIL/LICENSE": b""}, ["PIL is in 2 layers"]),
+    "a different store master": ({f"{SHIPPED}/{STORES}": b"S"}, [f"{STORES} of retail_pulse is not the checkout's"]),
+    "a missing module": (
+        {f"{SHIPPED}/__init__.py": None},
+        [f"Common ships {INIT_PYC}, which belongs to no module", "retail_pulse lacks __init__.py"],
+    ),
+    "a missing package": ({SHIPPED: None}, ["0 layers carry retail_pulse, not one"]),
+    "caches and tests in every package": (
+        {
+            f"{SHIPPED}/.mypy_cache/a": b"", f"{SHIPPED}/tests/a": b"",
+            f"{PILLOW}/a/tests/a": b"", f"{PILLOW}/test/a": b"",
+        },
+        [
+            "Common ships python/retail_pulse/.mypy_cache/a", "Common ships python/retail_pulse/tests/a",
+            "Packages ships python/PIL/a/tests/a", "Packages ships python/PIL/test/a",
+        ],
+    ),
+    "a module without bytecode":
+        ({"Packages/python/six.py": b""}, ["Packages ships python/six.py without bytecode"]),
+    "bytecode of another Python": (
+        {f"Common/{INIT_PYC}": None, f"Common/{OLD_PYC}": b""},
+        [f"Common ships {INIT} without bytecode", f"Common ships {OLD_PYC}, which belongs to no module"],
+    ),
+    "bytecode that is checked against its source": (
+        {f"Common/{INIT_PYC}": bytecode(f"/opt/{INIT}", BYTECODE_HEAD[:4] + bytes(4))},
+        [f"Common: the bytecode of {INIT} is not Python 3.13's, or is checked against its source"],
+    ),
+    "bytecode that names the build machine": (
+        {f"Common/{INIT_PYC}": bytecode("/builds/7/retail_pulse/__init__.py")},
+        [f"Common: the bytecode of {INIT} does not name /opt/{INIT}"],
+    ),
+    "a description that botocore lacks":
+        ({"Packages/python/botocore/data/sqs": None}, ["botocore lacks the description of sqs"]),
+    "a function with more than its handler":
+        ({"Submit/notes.txt": b""}, ["Submit has app.py, notes.txt, not just app.py"]),
+}  # fmt: skip
 
 
-def test_a_second_python_folder_within_the_first_is_found(built: Path) -> None:
-    (built / "Packages" / "python" / "python").mkdir()
-    assert "Packages has a second python/ folder within the first" in faults(built)
-
-
-def test_content_outside_the_python_folder_is_found(built: Path) -> None:
-    (built / "Packages" / "PIL").mkdir()
-    assert faults(built) == ["Packages has PIL outside python/, which is not on a function's path"]
-
-
-def test_a_package_in_both_layers_is_found(built: Path) -> None:
-    (built / "Common" / "python" / "PIL").mkdir()
-    assert faults(built) == ["PIL is in 2 layers"]
-
-
-@pytest.fixture
-def package(built: Path) -> Path:
-    return built / "Common" / "python" / "retail_pulse"
-
-
-def store_master(package: Path) -> tuple[Path, str]:
-    """Return the path of the store master, and its name in the package."""
-    (found,) = package.rglob("store_master.csv")
-    return found, found.relative_to(package).as_posix()
-
-
-def test_a_store_master_that_is_still_a_link_is_found(built: Path, package: Path) -> None:
-    stores, name = store_master(package)
-    stores.unlink()
-    stores.symlink_to(PACKAGE / name)
-    assert faults(built) == [f"retail_pulse lacks {name}"]
-
-
-def test_a_different_store_master_is_found(built: Path, package: Path) -> None:
-    stores, name = store_master(package)
-    stores.write_text("AreaCode,StoreName,StoreID\n", encoding="utf-8")
-    assert faults(built) == [f"{name} of retail_pulse is not the checkout's"]
-
-
-def test_a_missing_module_is_found(built: Path, package: Path) -> None:
-    (package / "__init__.py").unlink()
-    assert "retail_pulse lacks __init__.py" in faults(built)
-
-
-def test_a_missing_package_is_found(built: Path, package: Path) -> None:
-    shutil.rmtree(package)
-    assert faults(built) == ["0 layers carry retail_pulse, not one"]
-
-
-def test_caches_and_tests_are_found_in_every_package(built: Path, package: Path) -> None:
-    other = built / "Packages" / "python" / "PIL"
-    for folder in (package / ".mypy_cache", package / "tests", other / "test", other / "_data" / "tests"):
-        folder.mkdir(parents=True)
-        (folder / "kept.json").touch()
-    assert sorted(faults(built)) == [
-        "Common ships python/retail_pulse/.mypy_cache/kept.json",
-        "Common ships python/retail_pulse/tests/kept.json",
-        "Packages ships python/PIL/_data/tests/kept.json",
-        "Packages ships python/PIL/test/kept.json",
-    ]
-
-
-def test_a_module_without_bytecode_is_found_in_every_package(built: Path) -> None:
-    (built / "Packages" / "python" / "six.py").touch()
-    assert faults(built) == ["Packages ships python/six.py without bytecode"]
-
-
-def test_bytecode_of_another_python_is_found(built: Path, package: Path) -> None:
-    (package / "__pycache__" / f"__init__{BYTECODE_ENDING}").rename(
-        package / "__pycache__" / "__init__.cpython-311.pyc"
-    )
-    assert faults(built) == [
-        "Common ships python/retail_pulse/__init__.py without bytecode",
-        "Common ships python/retail_pulse/__pycache__/__init__.cpython-311.pyc, which belongs to no module",
-    ]
-
-
-def test_bytecode_that_is_checked_against_its_source_is_found(built: Path, package: Path) -> None:
-    bytecode = package / "__pycache__" / f"__init__{BYTECODE_ENDING}"
-    bytecode.write_bytes(BYTECODE_HEAD[:4] + bytes(4) + bytecode.read_bytes()[8:])
-    assert faults(built) == [
-        "Common: the bytecode of python/retail_pulse/__init__.py is not Python 3.13's, or is checked against its source"
-    ]
-
-
-def test_bytecode_that_names_the_build_machine_is_found(built: Path, package: Path) -> None:
-    bytecode = package / "__pycache__" / f"__init__{BYTECODE_ENDING}"
-    bytecode.write_bytes(BYTECODE_HEAD + bytes(8) + b"/builds/7/retail_pulse/__init__.py")
-    assert faults(built) == [
-        "Common: the bytecode of python/retail_pulse/__init__.py does not name /opt/python/retail_pulse/__init__.py"
-    ]
-
-
-def test_a_description_that_botocore_lacks_is_found(built: Path) -> None:
-    (built / "Packages" / "python" / "botocore" / "data" / "sqs").rmdir()
-    assert faults(built) == ["botocore lacks the description of sqs"]
-
-
-def test_a_function_with_more_than_its_handler_is_found(built: Path) -> None:
-    (built / "Submit" / "notes.txt").touch()
-    assert faults(built) == ["Submit has app.py, notes.txt, not just app.py"]
+@pytest.mark.parametrize(("files", "found"), CHANGES.values(), ids=CHANGES)
+def test_what_is_wrong_with_a_build_is_found(built: Path, files: dict[str, bytes | None], found: list[str]) -> None:
+    change(built, files)
+    assert sorted(faults(built)) == found
 
 
 def test_a_size_near_lambdas_limit_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +155,7 @@ def test_the_command_prints_sizes_and_fails_when_there_are_faults(
     *sizes, skipped = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in sizes] == ["Submit", "Common", "Packages", "the"]
     assert skipped == "imports were not tried: this machine is riscv64, the build is for arm64"
-    (built / "Submit" / "notes.txt").touch()
+    change(built, {"Submit/notes.txt": b""})
     assert artefacts.main([str(built), "arm64"]) == 1
     assert capsys.readouterr().err == "wrong: Submit has app.py, notes.txt, not just app.py\n"
 
@@ -224,17 +181,14 @@ MISSING = "ModuleNotFoundError: No module named 'yaml'"
     ],
 )
 def test_functions_are_imported_with_only_the_artefact_and_the_templates_variables(
-    built: Path, package: Path, monkeypatch: pytest.MonkeyPatch, handler: str, fault: str
+    built: Path, monkeypatch: pytest.MonkeyPatch, handler: str, fault: str
 ) -> None:
     # GIVEN a machine for which it was built, whose own Python has yaml, and modules without bytecode
     monkeypatch.setattr(artefacts, "ARCHITECTURE", "arm64")
     monkeypatch.setenv("PYTHONPATH", str(Path(yaml.__file__).parents[1]))
     monkeypatch.setenv("QUEUE_URL", "of this machine")
-    (built / "Submit" / "app.py").write_text(handler, encoding="utf-8")
-    (built / "Packages" / "python" / "six.py").touch()
-    shutil.rmtree(package)
-    package.mkdir()
-    (package / "page.py").write_text("def page():\n    import yaml\n", encoding="utf-8")
+    change(built, {"Submit/app.py": handler.encode(), "Packages/python/six.py": b"", SHIPPED: None})
+    change(built, {f"{SHIPPED}/page.py": b"def page():\n    import yaml\n"})
 
     found = [each for each in Build(built).faults("arm64", sys.executable) if each.startswith("Submit")]
 
