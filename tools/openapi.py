@@ -6,6 +6,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -34,12 +35,12 @@ def describe() -> dict[str, Any]:
     return description
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the file; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     text = json.dumps(describe(), indent=2, ensure_ascii=False) + "\n"
-    if not parser.parse_args().check:
+    if not parser.parse_args(arguments).check:
         FILE.write_text(text, encoding="utf-8")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
         print(f"{FILE.name} is out of date: run `make openapi`", file=sys.stderr)

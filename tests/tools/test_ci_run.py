@@ -1,68 +1,40 @@
 """`.ci/run` with stand-ins for the programs that it runs: what it calls, and its exit status."""
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from local.checkout import ROOT
+from tests.support.checkout import ROOT, run, write_program
 
 
-def put_program(path: Path, script: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout with only .ci/run, and programs that record how they are called."""
-    checkout = tmp_path / "checkout"
-    (checkout / ".ci").mkdir(parents=True)
-    shutil.copy(ROOT / ".ci" / "run", checkout / ".ci" / "run")
-    for name in ("make", "sam", "python3.13"):
-        put_program(
-            tmp_path / "bin" / name, f"""echo {name} "$@" >>'{tmp_path}/calls'; [ "$1" != "$FAILS" ] || exit 3"""
-        )
-    put_program(tmp_path / "shared" / "sam-local" / "setup.sh", f"""echo setup "$@" >>'{tmp_path}/calls'""")
+@pytest.mark.parametrize(
+    ("fails", "status", "output", "end"),
+    [
+        ("nothing", 0, "=== done", ["make test-sam-local", "setup sweep"]),
+        # Containers are removed, and the status is kept.
+        ("test-sam-local", 3, "=== FAILED in make test-sam-local", ["make test-sam-local", "setup sweep"]),
+        # There are no containers yet.
+        ("demo", 3, "=== FAILED in make demo", ["make demo"]),
+    ],
+    ids=["success", "failure with containers", "failure before containers"],
+)
+def test_a_run_keeps_its_status_and_removes_the_containers_that_it_started(
+    tmp_path: Path, fails: str, status: int, output: str, end: list[str]
+) -> None:
+    # GIVEN a checkout with only .ci/run, and programs that record how they are called
+    (tmp_path / "checkout" / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / "checkout" / ".ci" / "run")
+    record = f"""#!/bin/sh\necho "${{0##*/}}" "$@" >>'{tmp_path}/calls'; [ "$1" != "$FAILS" ] || exit 3\n"""
+    for program in ("bin/make", "bin/sam", "bin/python3.13", "shared/sam-local/setup.sh"):
+        write_program(tmp_path / program, record)
     (tmp_path / "env").touch()
-    return checkout
 
+    path = f"{tmp_path / 'bin'}:/bin:/usr/bin"
+    done = run("bash", ".ci/run", folder=tmp_path / "checkout", PATH=path, SAMLOCAL_HOME=str(tmp_path), FAILS=fails)
 
-def run(checkout: Path, fails: str = "nothing") -> tuple[int, str, list[str]]:
-    """Run it; return its status, its output and its calls."""
-    folder = checkout.parent
-    done = subprocess.run(
-        ["bash", ".ci/run"],
-        cwd=checkout,
-        env=os.environ | {"PATH": f"{folder / 'bin'}:/bin:/usr/bin", "SAMLOCAL_HOME": str(folder), "FAILS": fails},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, (folder / "calls").read_text().splitlines()
-
-
-def test_containers_are_removed_at_the_end(checkout: Path) -> None:
-    status, output, calls = run(checkout)
-    assert status == 0
-    assert calls[-2:] == ["make test-sam-local", "setup sweep"]
-    assert "=== done" in output
-    assert "FAILED" not in output
-
-
-def test_containers_are_removed_after_a_failure_and_the_status_is_kept(checkout: Path) -> None:
-    status, output, calls = run(checkout, fails="test-sam-local")
-    assert status == 3
-    assert calls[-1] == "setup sweep"
-    assert "=== FAILED in make test-sam-local" in output
-    assert "=== done" not in output
-
-
-def test_a_failure_before_there_are_containers_removes_nothing(checkout: Path) -> None:
-    status, output, calls = run(checkout, fails="demo")
-    assert status == 3
-    assert calls[-1] == "make demo"
-    assert "=== FAILED in make demo" in output
+    assert done.returncode == status
+    assert output in done.stdout
+    assert ("=== done" in done.stdout, "=== FAILED" in done.stdout) == (status == 0, status != 0)
+    assert (tmp_path / "calls").read_text().replace(".sh", "").splitlines()[-len(end) :] == end

@@ -1,7 +1,6 @@
 """Links in Markdown: every relative one leads to a file of this repository, and to a heading in it."""
 
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.checkout import ROOT
+from tests.support.checkout import ROOT, tracked_files
 
 _CODE_BLOCK = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")
@@ -37,11 +37,7 @@ def broken_links(page: Path) -> Iterator[str]:
 
 
 def test_relative_links_lead_somewhere() -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
-    listed = subprocess.run(["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, check=True).stdout
-    pages = [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
-
+    pages = tracked_files("*.md")
     assert pages
     assert [f"{page.relative_to(ROOT)}: {link}" for page in pages for link in broken_links(page)] == []
 

@@ -11,14 +11,13 @@ import pytest
 import yaml
 
 from local.checkout import ROOT
+from tests.support.checkout import ROOT, text
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 HOOKS = ROOT / ".pre-commit-config.yaml"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 SECTIONS = ["Context", "Decision", "Alternatives considered", "Consequences"]
-RECIPES = dict(
-    re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-)
+RECIPES = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", text("Makefile"), re.MULTILINE))
 
 every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
@@ -81,7 +80,7 @@ def test_a_deployment_waits_for_all_of_ci_on_the_same_commit() -> None:
 
 
 def test_workflows_use_the_sam_cli_that_was_tried() -> None:
-    tried = re.findall(r"tried with ([\d.]+)", (ROOT / "docs" / "sam-local.md").read_text(encoding="utf-8"))
+    tried = re.findall(r"tried with ([\d.]+)", text("docs/sam-local.md"))
     set_up = [
         step["with"]["version"] for path in WORKFLOWS for step in steps(path) if "setup-sam@" in step.get("uses", "")
     ]
@@ -111,7 +110,7 @@ def test_a_deployment_uses_a_token_instead_of_a_stored_key() -> None:
 
 
 def test_deployments_name_stages_of_samconfig() -> None:
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    config = tomllib.loads(text("samconfig.toml"))
     named = {
         stage
         for path in WORKFLOWS
@@ -129,7 +128,7 @@ def test_hooks_at_a_commit_check_only_the_changed_files() -> None:
 
 
 def test_hooks_run_locked_programs_and_download_nothing() -> None:
-    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    locked = re.findall(r"^([\w.-]+)==", text("requirements.lock"), re.MULTILINE)
     programs = {shlex.split(hook["entry"])[0] for hook in hooks() if hook["language"] == "system"}
 
     assert {repository["repo"] for repository in load(HOOKS)["repos"]} == {"local"}

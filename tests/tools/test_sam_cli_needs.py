@@ -1,21 +1,17 @@
 """`make test-sam-cli` when something that it needs is missing."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from local.checkout import ROOT
 from tests.sam import test_deployment
+from tests.support.checkout import run
 
 
 def test_without_the_sam_cli_it_fails_and_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "sam_cli", "tests/sam"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "sam_cli", "tests/sam")
+    done = run(*command, PATH=str(tmp_path))
 
     assert done.returncode == 1
     assert "sam deploy needs the SAM CLI" in done.stdout + done.stderr

@@ -1,46 +1,28 @@
 """Committed files must work on every machine: they name no path of one machine and no package index."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from local.checkout import ROOT
+from tests.support.checkout import ROOT, tracked_files
 
 MACHINE_PATHS = re.compile(rb"(?<![\w.{}$*-])/(?:root|work|home/[a-z]+)/")
 INDEX_HOSTS = re.compile(rb"pypi\.org|pythonhosted\.org|devpi|artifactory", re.IGNORECASE)
 INDEX_OPTIONS = re.compile(rb"--(?:extra-)?index-url|--find-links|--trusted-host")
 
 
-def tracked_files() -> list[Path]:
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    paths = [ROOT / name for name in listed.decode().split("\0") if name]
-    # This file contains what it searches for.
-    return [path for path in paths if path.is_file() and path != Path(__file__).resolve()]
-
-
-def lines_with(pattern: re.Pattern[bytes]) -> list[str]:
-    return [
+@pytest.mark.parametrize("pattern", [MACHINE_PATHS, INDEX_HOSTS, INDEX_OPTIONS], ids=["path", "host", "option"])
+def test_no_tracked_file_names_a_machine_or_a_package_index(pattern: re.Pattern[bytes]) -> None:
+    assert [
         f"{path.relative_to(ROOT)}:{number}: {line.decode(errors='replace').strip()}"
         for path in tracked_files()
+        # This file contains what it searches for.
+        if path != Path(__file__).resolve()
         for number, line in enumerate(path.read_bytes().splitlines(), start=1)
         if pattern.search(line)
-    ]
-
-
-def test_no_tracked_file_names_a_path_of_one_machine() -> None:
-    assert lines_with(MACHINE_PATHS) == []
-
-
-def test_no_tracked_file_names_a_package_index() -> None:
-    assert lines_with(INDEX_HOSTS) == []
-
-
-def test_no_tracked_file_tells_pip_where_to_look() -> None:
-    assert lines_with(INDEX_OPTIONS) == []
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The walls between the rooms: `make check` fails on an import in the wrong direction."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,19 +10,14 @@ from pathlib import Path
 import pytest
 
 from local.checkout import COMMON_LAYER, ROOT
+from tests.support.checkout import ROOT, run, text
 
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 
-def lint(package_parent: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [LINT_IMPORTS, "--no-cache", "--no-logo", ROOT / "pyproject.toml"],
-        cwd=package_parent,
-        env=os.environ | {"PYTHONPATH": str(package_parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def lint(folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = (LINT_IMPORTS, "--no-cache", "--no-logo", ROOT / "pyproject.toml")
+    return run(*command, folder=folder, PYTHONPATH=str(folder))
 
 
 @pytest.fixture
@@ -34,7 +28,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_make_check_runs_the_linter() -> None:
-    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
+    recipe = text("Makefile").partition("\ncheck:")[2].partition("\n\n")[0]
     assert "$(BIN)/lint-imports" in recipe
 
 
@@ -45,9 +39,8 @@ def test_the_package_keeps_every_contract(copy: Path) -> None:
 
 
 def test_the_architecture_page_quotes_the_contracts() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    (quoted,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (quoted,) = re.findall(r"^```toml\n(.*?)^```$", text("docs/architecture.md"), re.MULTILINE | re.DOTALL)
+    project = tomllib.loads(text("pyproject.toml"))
 
     assert tomllib.loads(quoted) == {"tool": {"importlinter": project["tool"]["importlinter"]}}
 
