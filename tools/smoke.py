@@ -19,6 +19,8 @@ _POLL_SECONDS: Final = 0.5
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 # Job IDs count time: the first ones belong to a time before any job was submitted.
 _UNKNOWN_JOB: Final = "1"
+# A header without a value takes the session's header out of a request.
+_NO_KEY: Final = {"x-api-key": None}
 _USAGE: Final = """\
 smoke needs the URL of a stage and an API key:
 
@@ -48,10 +50,10 @@ class Smoke:
 
     def __init__(self, url: str, key: str, *, images: str = _EXAMPLE_IMAGES, seconds: float = _JOB_SECONDS) -> None:
         self._url = url.rstrip("/")
-        self._key = key
         self._images = images.rstrip("/")
         self._seconds = seconds
         self._session = requests.Session()
+        self._session.headers["x-api-key"] = key
         # A proxy from the environment may be needed to reach a stage, but cannot reach this machine.
         self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
         self._job_id: int | None = None
@@ -76,16 +78,17 @@ class Smoke:
         return all(passed)
 
     def health(self) -> str:
-        self._json_with(None, "GET", "/api/health", 200)
+        self._json("GET", "/api/health", 200, headers=_NO_KEY)
         return "200"
 
     def no_key(self) -> str:
-        self._json_with(None, "GET", "/api/status", 401, params={"jobid": _UNKNOWN_JOB})
-        self._json_with(None, "POST", "/api/submit", 401, json=self._example())
+        self._json("GET", "/api/status", 401, headers=_NO_KEY, params={"jobid": _UNKNOWN_JOB})
+        self._json("POST", "/api/submit", 401, headers=_NO_KEY, json=self._example())
         return "401 on both routes of the contract"
 
     def unknown_key(self) -> str:
-        self._json_with("an-unknown-key", "GET", "/api/status", 403, params={"jobid": _UNKNOWN_JOB})
+        headers = {"x-api-key": "an-unknown-key"}
+        self._json("GET", "/api/status", 403, headers=headers, params={"jobid": _UNKNOWN_JOB})
         return "403"
 
     def mistake(self) -> str:
@@ -134,25 +137,23 @@ class Smoke:
             raise CheckError(f"the results are for the images {places}, not for the example's images in order")
         seen = []
         for row in rows:
-            if row["outcome"] == "measured":
-                if row["perimeter"] != 2 * (row["height"] + row["width"]) or row["perimeter"] <= 0:
-                    raise CheckError(f"{row['width']} x {row['height']} pixels, but a perimeter of {row['perimeter']}")
-                seen.append(str(row["perimeter"]))
-            elif row["outcome"] == "failed":
-                seen.append(row["error"]["code"])
-            else:
+            if row["outcome"] not in {"measured", "failed"}:
                 raise CheckError(f"the job has ended, but an image is {row['outcome']}")
+            if row["outcome"] == "failed":
+                seen.append(row["error"]["code"])
+            elif 0 < row["perimeter"] == 2 * (row["height"] + row["width"]):
+                seen.append(str(row["perimeter"]))
+            else:
+                raise CheckError(f"{row['width']} x {row['height']} pixels, but a perimeter of {row['perimeter']}")
         return ", ".join(seen)
 
     def _example(self) -> dict[str, Any]:
         two, three = f"{self._images}/2.jpg", f"{self._images}/3.jpg"
-        return {
-            "count": 2,
-            "visits": [
-                {"store_id": "S00339218", "image_url": [two, three], "visit_time": "time of store visit"},
-                {"store_id": "S01408764", "image_url": [three], "visit_time": "time of store visit"},
-            ],
-        }
+        visits = [
+            {"store_id": "S00339218", "image_url": [two, three], "visit_time": "time of store visit"},
+            {"store_id": "S01408764", "image_url": [three], "visit_time": "time of store visit"},
+        ]
+        return {"count": len(visits), "visits": visits}
 
     def _submitted(self) -> int:
         if self._job_id is None:
@@ -163,32 +164,18 @@ class Smoke:
         """Read the job's status and check its fields against the contract."""
         job_id = self._submitted()
         body = self._json("GET", path, 200, params={"jobid": job_id})
-        fields = {"status", "job_id", "error"} if body.get("status") == "failed" else {"status", "job_id"}
-        if (
-            set(body) != fields
-            or body["status"] not in {"ongoing", "completed", "failed"}
-            or body["job_id"] != str(job_id)
-        ):
+        status, stores = body.get("status"), body.get("error")
+        expected = {"status": status, "job_id": str(job_id)} | ({"error": stores} if status == "failed" else {})
+        if body != expected or status not in {"ongoing", "completed", "failed"}:
             raise CheckError(f"the response does not match the contract: {body}")
-        if body["status"] == "failed":
-            entries = body["error"]
-            if not entries or any(set(entry) != {"store_id", "error"} for entry in entries):
-                raise CheckError(f"the list of failing stores does not match the contract: {entries}")
+        if status == "failed" and not (stores and all(set(store) == {"store_id", "error"} for store in stores)):
+            raise CheckError(f"the list of failing stores does not match the contract: {stores}")
         return body
 
     def _json(self, method: str, path: str, status: int, **arguments: Any) -> dict[str, Any]:
-        """Send a request with the stage's key; return the JSON object of the response."""
-        return self._json_with(self._key, method, path, status, **arguments)
-
-    def _json_with(self, key: str | None, method: str, path: str, status: int, **arguments: Any) -> dict[str, Any]:
-        answer = self._session.request(
-            method,
-            self._url + path,
-            headers={"x-api-key": key} if key else {},
-            timeout=_REQUEST_SECONDS,
-            allow_redirects=False,
-            **arguments,
-        )
+        """Send a request, by default with the stage's key; return the JSON object of the response."""
+        url = self._url + path
+        answer = self._session.request(method, url, timeout=_REQUEST_SECONDS, allow_redirects=False, **arguments)
         text = " ".join(answer.text[:200].split())
         if answer.status_code != status:
             raise CheckError(f"{method} {path} returned {answer.status_code}, not {status}: {text}")
@@ -217,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("url", nargs="?", default="", help="base URL of the API: the stack's output ApiUrl")
     parser.add_argument("key", nargs="?", default="", help="an API key")
     parser.add_argument(
-        "--images", default=_EXAMPLE_IMAGES, metavar="URL", help="folder with the example's 2.jpg and 3.jpg"
+        "--images", default=_EXAMPLE_IMAGES, help="URL of the folder with the example's 2.jpg and 3.jpg"
     )
     parser.add_argument("--seconds", type=float, default=_JOB_SECONDS, help="maximum wait for the job to end")
     options = parser.parse_args(arguments)
@@ -227,9 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if urlsplit(options.url).scheme not in {"http", "https"} or not urlsplit(options.url).hostname:
         print(f"the URL must start with http:// or https://: {options.url!r}", file=sys.stderr)
         return 2
-    smoke = Smoke(options.url, options.key, images=options.images, seconds=options.seconds)
     try:
-        passed = smoke.run()
+        passed = Smoke(**vars(options)).run()
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130

@@ -1,7 +1,6 @@
 """make guard: a broken rule, a needless exception and a template that checkov cannot read fail."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ import pytest
 import yaml
 
 from local.checkout import TEMPLATE
+from local.emulator.template import TEMPLATE
+from tests.support.checkout import write_program
 from tools import guard
 from tools.guard import EXCEPTIONS, GuardError, judge, scan
 
@@ -16,52 +17,34 @@ EXCEPTED = "CKV_AWS_27"
 
 
 def found(rule: str) -> dict[str, Any]:
-    return {
-        "check_id": rule,
-        "check_name": "Ensure it",
-        "resource": "AWS::SQS::Queue.ChunkQueue",
-        "file_line_range": [12, 30],
-    }
+    place = {"resource": "AWS::SQS::Queue.ChunkQueue", "file_line_range": [12, 30]}
+    return {"check_id": rule, "check_name": "Ensure it", **place}
 
 
 def report(*failed: str, passed: int = 3, unread: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {
-        "results": {
-            "passed_checks": [found("CKV_AWS_1")] * passed,
-            "failed_checks": [found(rule) for rule in failed],
-            "parsing_errors": list(unread),
-        }
-    }
+    checks = {"passed_checks": [found("CKV_AWS_1")] * passed, "failed_checks": [found(rule) for rule in failed]}
+    return {"results": {**checks, "parsing_errors": list(unread)}}
 
 
-def test_a_template_that_breaks_only_excepted_rules_passes() -> None:
-    reports = {"a.yaml": report(EXCEPTED), "b.json": report()}
-
-    assert judge(reports, [EXCEPTED]) == (0, "guard: 6 checks passed, 1 rules excepted")
-
-
-def test_a_broken_rule_is_named_with_its_place() -> None:
-    assert judge({"a.yaml": report(EXCEPTED, "CKV_AWS_28")}, [EXCEPTED]) == (
-        1,
-        "guard: a.yaml:12: AWS::SQS::Queue.ChunkQueue: CKV_AWS_28 Ensure it",
-    )
-
-
-def test_an_exception_that_is_no_longer_needed_fails() -> None:
-    assert judge({"a.yaml": report()}, [EXCEPTED]) == (1, f"guard: .checkov.yaml: {EXCEPTED} is no longer needed")
+# checkov's report, with exit code 0, on a file that is not a template.
+NO_TEMPLATE = {"passed": 0, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 0}
+UNREAD = "b.json: checkov could not read it"
 
 
 @pytest.mark.parametrize(
-    "unread",
+    ("a", "b", "code", "message"),
     [
-        # checkov's reports, with exit code 0, on a file that is not a template, and on one that it cannot parse.
-        {"passed": 0, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 0},
-        report(passed=0, unread=("b.json",)),
-        report(unread=("b.json",)),
+        (report(EXCEPTED), report(), 0, "6 checks passed, 1 rules excepted"),
+        (report(EXCEPTED, "CKV_1"), report(), 1, "a.yaml:12: AWS::SQS::Queue.ChunkQueue: CKV_1 Ensure it"),
+        (report(), report(), 1, f".checkov.yaml: {EXCEPTED} is no longer needed"),
+        (report(), NO_TEMPLATE, 1, UNREAD),
+        (report(), report(passed=0, unread=("b.json",)), 1, UNREAD),
+        (report(), report(unread=("b.json",)), 1, UNREAD),
     ],
+    ids=["only excepted rules", "a broken rule", "a needless exception", "no template", "unread", "partly unread"],
 )
-def test_a_template_that_checkov_cannot_read_fails(unread: dict[str, Any]) -> None:
-    assert judge({"a.yaml": report(), "b.json": unread}, []) == (1, "guard: b.json: checkov could not read it")
+def test_the_reports_of_checkov(a: dict[str, Any], b: dict[str, Any], code: int, message: str) -> None:
+    assert judge({"a.yaml": a, "b.json": b}, [EXCEPTED]) == (code, f"guard: {message}")
 
 
 def test_every_exception_has_its_reason_above_it() -> None:
@@ -79,9 +62,7 @@ def test_a_checkov_that_is_missing_fails_in_one_line(tmp_path: Path, capsys: pyt
 
 
 def test_a_checkov_that_prints_no_json_fails(tmp_path: Path) -> None:
-    program = tmp_path / "checkov"
-    program.write_text(f"#!{sys.executable}\nprint('Traceback')\n", encoding="utf-8")
-    program.chmod(0o700)
+    write_program(tmp_path / "checkov", "#!/bin/sh\necho Traceback\n")
 
     with pytest.raises(GuardError, match=r"no report from checkov on template\.yaml"):
-        scan(program, TEMPLATE, tmp_path)
+        scan(tmp_path / "checkov", TEMPLATE, tmp_path)
