@@ -3,7 +3,6 @@
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,131 +12,109 @@ import yaml
 from local.checkout import ROOT
 from tests.support.checkout import ROOT, text
 
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-HOOKS = ROOT / ".pre-commit-config.yaml"
+WORKFLOWS: dict[str, dict[str, Any]] = {
+    path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / ".github/workflows").glob("*.yml")
+}
+CI, DEPLOY = WORKFLOWS["ci.yml"], WORKFLOWS["deploy.yml"]
+PRE_COMMIT = yaml.safe_load(text(".pre-commit-config.yaml"))
+HOOKS = [hook for repository in PRE_COMMIT["repos"] for hook in repository["hooks"]]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 SECTIONS = ["Context", "Decision", "Alternatives considered", "Consequences"]
 RECIPES = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)*)", text("Makefile"), re.MULTILINE))
 
-every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
 
 
-def load(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return found
-
-
-def steps(path: Path) -> Iterator[dict[str, Any]]:
-    for job in load(path)["jobs"].values():
-        yield from job.get("steps", [])
-
-
-def commands(path: Path) -> Iterator[str]:
-    yield from (step["run"] for step in steps(path) if "run" in step)
-
-
-def hooks() -> list[dict[str, Any]]:
-    return [hook for repository in load(HOOKS)["repos"] for hook in repository["hooks"]]
+def values(key: str, *workflows: dict[str, Any]) -> list[Any]:
+    """Return what the steps of some workflows have under a key, such as ``run``."""
+    jobs = [job for workflow in workflows for job in workflow["jobs"].values()]
+    return [step[key] for job in jobs for step in job.get("steps", []) if key in step]
 
 
 def test_dependabot_updates_the_actions() -> None:
-    updates = load(ROOT / ".github" / "dependabot.yml")["updates"]
+    updates = yaml.safe_load(text(".github/dependabot.yml"))["updates"]
     assert [update["package-ecosystem"] for update in updates] == ["github-actions"]
 
 
 @every_workflow
-def test_every_make_target_that_is_called_is_in_the_makefile(path: Path) -> None:
-    called = [target for command in commands(path) for target in re.findall(r"\bmake ([a-z-]+)", command)]
+def test_every_make_target_that_is_called_is_in_the_makefile(workflow: dict[str, Any]) -> None:
+    called = re.findall(r"\bmake ([a-z-]+)", "\n".join(values("run", workflow)))
     assert called
     assert set(called) <= RECIPES.keys()
 
 
 @every_workflow
-def test_workflows_run_only_make_targets_apart_from_the_deployment(path: Path) -> None:
-    assert [each for each in commands(path) if not re.match(r"(make [a-z]|sam deploy )", each)] == []
+def test_workflows_run_only_make_targets_apart_from_the_deployment(workflow: dict[str, Any]) -> None:
+    assert [each for each in values("run", workflow) if not re.match(r"(make [a-z]|sam deploy )", each)] == []
 
 
 def test_the_jobs_of_ci_run_every_test() -> None:
     """Check that the job `stack` runs exactly what the job `unit` ignores."""
-    called = {command.split()[1] for command in commands(ROOT / ".github" / "workflows" / "ci.yml")}
     ignored = re.findall(r"--ignore (\S+)", RECIPES["test-unit"])
-    run = re.findall(r"(tests/\S+)", RECIPES["test-stack"])
 
-    assert {"check", "test-unit", "test-stack"} <= called
+    assert {"check", "test-unit", "test-stack"} <= {command.split()[1] for command in values("run", CI)}
     assert ignored
-    assert ignored == run
-    assert all((ROOT / folder).is_dir() for folder in run)
+    assert ignored == re.findall(r"(tests/\S+)", RECIPES["test-stack"])
+    assert all((ROOT / folder).is_dir() for folder in ignored)
 
 
 def test_a_deployment_waits_for_all_of_ci_on_the_same_commit() -> None:
-    jobs = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
-
-    assert jobs["deploy"]["needs"] == "ci"
+    assert DEPLOY["jobs"]["deploy"]["needs"] == "ci"
     # A path without a version: the workflow of the same commit.
-    assert jobs["ci"] == {"uses": "./.github/workflows/ci.yml"}
+    assert DEPLOY["jobs"]["ci"] == {"uses": "./.github/workflows/ci.yml"}
     # YAML 1.1 reads the key `on` as true.
-    assert "workflow_call" in load(ROOT / ".github" / "workflows" / "ci.yml")[True]  # type: ignore[index]
+    assert "workflow_call" in CI[True]  # type: ignore[index]
 
 
 def test_workflows_use_the_sam_cli_that_was_tried() -> None:
     tried = re.findall(r"tried with ([\d.]+)", text("docs/sam-local.md"))
-    set_up = [
-        step["with"]["version"] for path in WORKFLOWS for step in steps(path) if "setup-sam@" in step.get("uses", "")
-    ]
+    workflows = "".join(text(f".github/workflows/{name}") for name in WORKFLOWS)
+    set_up = re.findall(r"setup-sam@.*\n.*\bversion: ([\d.]+)", workflows)
     assert len(set_up) == 3
     assert set(set_up) == set(tried)
 
 
 @every_workflow
-def test_actions_are_pinned_by_their_commit(path: Path) -> None:
-    used = [step["uses"] for step in steps(path) if "uses" in step]
+def test_actions_are_pinned_by_their_commit(workflow: dict[str, Any]) -> None:
+    used = values("uses", workflow)
     assert used
     assert [action for action in used if not re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action)] == []
 
 
 @every_workflow
-def test_workflows_may_only_read_unless_a_job_says_more(path: Path) -> None:
-    assert load(path)["permissions"] == {"contents": "read"}
+def test_workflows_may_only_read_unless_a_job_says_more(workflow: dict[str, Any]) -> None:
+    assert workflow["permissions"] == {"contents": "read"}
 
 
 def test_a_deployment_uses_a_token_instead_of_a_stored_key() -> None:
-    path = ROOT / ".github" / "workflows" / "deploy.yml"
-    job = load(path)["jobs"]["deploy"]
-
-    assert job["permissions"]["id-token"] == "write"
-    assert job["environment"] == "prod"
-    assert "secrets." not in path.read_text(encoding="utf-8")
+    assert DEPLOY["jobs"]["deploy"]["permissions"]["id-token"] == "write"
+    assert DEPLOY["jobs"]["deploy"]["environment"] == "prod"
+    assert "secrets." not in text(".github/workflows/deploy.yml")
 
 
 def test_deployments_name_stages_of_samconfig() -> None:
-    config = tomllib.loads(text("samconfig.toml"))
-    named = {
-        stage
-        for path in WORKFLOWS
-        for command in commands(path)
-        for stage in re.findall(r"--config-env (\w+)", command)
-    }
-    assert named == {"prod"}
-    assert named <= config.keys()
+    named = re.findall(r"--config-env (\w+)", "\n".join(values("run", *WORKFLOWS.values())))
+    assert set(named) == {"prod"}
+    assert set(named) <= tomllib.loads(text("samconfig.toml")).keys()
 
 
 def test_hooks_at_a_commit_check_only_the_changed_files() -> None:
-    assert load(HOOKS)["default_stages"] == ["pre-commit"]
-    assert {tuple(hook["stages"]) for hook in hooks() if "stages" in hook} == {("pre-push",)}
-    assert [hook["id"] for hook in hooks() if "stages" not in hook and not hook.get("pass_filenames", True)] == []
+    assert PRE_COMMIT["default_stages"] == ["pre-commit"]
+    assert {tuple(hook["stages"]) for hook in HOOKS if "stages" in hook} == {("pre-push",)}
+    assert [hook["id"] for hook in HOOKS if "stages" not in hook and not hook.get("pass_filenames", True)] == []
 
 
 def test_hooks_run_locked_programs_and_download_nothing() -> None:
     locked = re.findall(r"^([\w.-]+)==", text("requirements.lock"), re.MULTILINE)
-    programs = {shlex.split(hook["entry"])[0] for hook in hooks() if hook["language"] == "system"}
+    programs = {shlex.split(hook["entry"])[0] for hook in HOOKS if hook["language"] == "system"}
 
-    assert {repository["repo"] for repository in load(HOOKS)["repos"]} == {"local"}
-    assert {hook["language"] for hook in hooks()} == {"system", "pygrep"}
+    assert {repository["repo"] for repository in PRE_COMMIT["repos"]} == {"local"}
+    assert {hook["language"] for hook in HOOKS} == {"system", "pygrep"}
     assert programs - {f".venv/bin/{name}" for name in locked} == {"sh"}
 
 
 @pytest.mark.parametrize(
-    ("text", "found_by"),
+    ("content", "found_by"),
     [
         ("", []),
         ("a line\n", []),
@@ -149,26 +126,24 @@ def test_hooks_run_locked_programs_and_download_nothing() -> None:
         ("one newline too many\n\n", ["end-of-file"]),
     ],
 )
-def test_hooks_find_whitespace_where_it_does_not_belong(text: str, found_by: list[str]) -> None:
+def test_hooks_find_whitespace_where_it_does_not_belong(content: str, found_by: list[str]) -> None:
     found = []
-    for hook in hooks():
+    for hook in HOOKS:
         if hook["language"] == "pygrep":
             # Like pre-commit's pygrep: line by line, or the whole file.
             whole = "--multiline" in hook.get("args", [])
-            parts = [text] if whole else text.splitlines(keepends=True)
-            flags = re.MULTILINE | re.DOTALL if whole else re.NOFLAG
-            if any(re.search(hook["entry"], part, flags) for part in parts):
+            pattern = re.compile(hook["entry"], re.MULTILINE | re.DOTALL if whole else re.NOFLAG)
+            if any(map(pattern.search, [content] if whole else content.splitlines(keepends=True))):
                 found.append(hook["id"])
     assert found == found_by
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
 def test_a_decision_is_dated_and_short_and_in_the_index(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    title = re.match(rf"# {int(path.name[:4])}\. (.+)\n\nDecided on (\d{{4}}-\d\d-\d\d)\b", text)
+    page, number = path.read_text(encoding="utf-8"), int(path.name[:4])
+    title = re.match(rf"# {number}\. (.+)\n\nDecided on (\d{{4}}-\d\d-\d\d)\b", page)
 
     assert title
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
-    assert len(text.splitlines()) <= 50
-    row = f"| [{int(path.name[:4])}]({path.name}) | {title[1]} | {title[2]} |"
-    assert row in (path.parent / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
+    assert len(page.splitlines()) <= 50
+    assert f"| [{number}]({path.name}) | {title[1]} | {title[2]} |" in text("docs/decisions/README.md")
