@@ -35,35 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def judge(report: str, complaint: str, *, required: bool) -> tuple[int, str]:
-    """Return the exit code and the message for a run of pip-audit.
+    """Return the exit code and the message for a run of pip-audit that printed a report (JSON) and a complaint.
 
-    Parameters
-    ----------
-    report
-        Its standard output: JSON, or nothing when it failed.
-    complaint
-        Its standard error.
-    required
-        Whether a package without an answer is a failure.
+    A package without an answer is a failure where one is required.
     """
     try:
         packages = json.loads(report)["dependencies"]
     except (ValueError, KeyError):
         reason = complaint.strip().splitlines()[-1:] or ["pip-audit printed nothing"]
         return int(required), f"audit: skipped, no answer from the vulnerability service: {reason[0][:300]}"
-    found = [
+    flaws = [
         f"audit: {package['name']} {package['version']}: {flaw['id']}, "
         f"fixed in {', '.join(flaw['fix_versions']) or 'no release'}"
         for package in packages
         for flaw in package.get("vulns", ())
     ]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
-    if unknown:
-        found.append(f"audit: no data on {', '.join(unknown)}")
+    gaps = [f"audit: no data on {', '.join(unknown)}"] if unknown else []
     if not packages:
-        found.append("audit: the lock has no packages")
-    flawed = not packages or any(package.get("vulns") for package in packages) or (required and bool(unknown))
-    return int(flawed), "\n".join(found) or f"audit: no known vulnerability in {len(packages)} packages"
+        flaws.append("audit: the lock has no packages")
+    message = "\n".join(flaws + gaps) or f"audit: no known vulnerability in {len(packages)} packages"
+    return int(bool(flaws or (required and gaps))), message
 
 
 if __name__ == "__main__":

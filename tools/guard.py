@@ -19,6 +19,7 @@ from local.emulator.template import read
 from tools.transform import transform
 
 EXCEPTIONS = ROOT / ".checkov.yaml"
+_OPTIONS = ("--skip-download", "--soft-fail")
 _SECONDS = 120
 
 Report = Mapping[str, Any]
@@ -39,47 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         transformed = Path(folder) / "transformed.json"
         transformed.write_text(json.dumps(transform(read()), indent=1), encoding="utf-8")
         try:
-            reports = {path.name: scan(checkov, path, Path(folder)) for path in (TEMPLATE, transformed)}
+            code, text = judge(
+                {path.name: scan(checkov, path, Path(folder)) for path in (TEMPLATE, transformed)}, excepted
+            )
         except GuardError as error:
-            print(f"guard: {error}", file=sys.stderr)
-            return 1
-    code, text = judge(reports, excepted)
+            code, text = 1, f"guard: {error}"
     print(text, file=sys.stderr if code else sys.stdout)
     return code
 
 
 def scan(checkov: Path, template: Path, folder: Path) -> Report:
-    """Return checkov's report on a template: all rules, without network access.
-
-    Raises
-    ------
-    GuardError
-        When checkov does not give one.
-    """
-    command = [
-        *(str(checkov), "--file", str(template), "--framework", "cloudformation", "--output", "json"),
-        *("--skip-download", "--soft-fail"),
-    ]
+    """Return checkov's report on a template, by all rules and without the network, or raise `GuardError`."""
+    command = [checkov, "--file", template, "--framework", "cloudformation", "--output", "json", *_OPTIONS]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=_SECONDS)
         report: Report = json.loads(done.stdout)
-    except subprocess.TimeoutExpired as error:
-        raise GuardError(f"checkov did not end within {_SECONDS} s") from error
-    except (OSError, subprocess.CalledProcessError, ValueError) as error:
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise GuardError(f"no report from checkov on {template.name}: {error}") from error
     return report
 
 
 def judge(reports: Mapping[str, Report], excepted: Sequence[str]) -> tuple[int, str]:
-    """Return the exit code and the message for checkov's reports.
-
-    Parameters
-    ----------
-    reports
-        Reports by the template's name.
-    excepted
-        Ids of the rules that the template may break.
-    """
+    """Return the exit code and the message for checkov's reports by template, and the rules that may be broken."""
     wrong: list[str] = []
     broken: set[str] = set()
     passed = 0
@@ -90,11 +72,10 @@ def judge(reports: Mapping[str, Report], excepted: Sequence[str]) -> tuple[int, 
             continue
         passed += len(results["passed_checks"])
         for found in results["failed_checks"]:
-            rule = found["check_id"]
-            broken.add(rule)
+            broken.add(rule := found["check_id"])
             if rule not in excepted:
-                line = found["file_line_range"][0]
-                wrong.append(f"guard: {name}:{line}: {found['resource']}: {rule} {found['check_name']}")
+                place = f"{name}:{found['file_line_range'][0]}: {found['resource']}"
+                wrong.append(f"guard: {place}: {rule} {found['check_name']}")
     if not wrong:
         wrong += [f"guard: {EXCEPTIONS.name}: {rule} is no longer needed" for rule in excepted if rule not in broken]
     return (1, "\n".join(wrong)) if wrong else (0, f"guard: {passed} checks passed, {len(excepted)} rules excepted")

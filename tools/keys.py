@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import clients
 from local.emulator.emulator import STACK_NAME
-from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, Refusal, check_client, new_key
+from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
@@ -40,7 +40,8 @@ def _list(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespa
     rows = [("ID", "CLIENT", "SCOPES", "CREATED", "EXPIRES", "REVOKED", "STATE")]
     for key in ApiKeysTable(dynamodb, table_name).all(client):
         times = (_time(key.created_at), _time(key.expires_at), _time(key.revoked_at))
-        rows.append((key.key_id, key.client, ",".join(sorted(key.scopes)), *times, _state(key.refusal(now))))
+        state = key.refusal(now) or "live"
+        rows.append((key.key_id, key.client, ",".join(sorted(key.scopes)), *times, state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -50,10 +51,6 @@ def _revoke(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Names
     key = ApiKeysTable(dynamodb, table_name).revoke(options.id, datetime.now(UTC))
     print(f"key {key.key_id} was revoked at {_time(key.revoked_at)}; the stage may accept it until its cached")
     print("authorization expires (parameter AuthorizerCacheSeconds)")
-
-
-def _state(refusal: Refusal | None) -> str:
-    return "live" if refusal is None else refusal.value
 
 
 def _time(time: datetime | None) -> str:
@@ -91,9 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 
     create = commands.add_parser("create", parents=[where], help="create a key, which is printed once")
     create.add_argument("--client", required=True, help="name of the client: a-z, 0-9 and -")
-    create.add_argument(
-        "--scopes", default=",".join(sorted(DEFAULT_SCOPES)), help="comma-separated: submit, read, admin"
-    )
+    scopes = ",".join(sorted(DEFAULT_SCOPES))
+    create.add_argument("--scopes", default=scopes, help="comma-separated: submit, read, admin")
     create.add_argument("--expires-days", type=_days, help="days until it expires; never by default")
     create.set_defaults(command=_create)
 
