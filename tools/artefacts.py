@@ -42,23 +42,15 @@ class Build:
         self.layers = {n: folder / p["ContentUri"] for n, p in self.template.resources(LAYER).items()}
         # What is unpacked, in bytes.
         self.sizes = {
-            name: sum(path.lstat().st_size for path in _files(folder))
+            name: sum((folder / path).lstat().st_size for path in _files(folder))
             for name, folder in (self.functions | self.layers).items()
         }
         self.largest = max(self.sizes[n] for n in self.functions) + sum(self.sizes[n] for n in self.layers)
 
     def faults(self, architecture: str, python: str = "python3.13") -> Iterator[str]:
-        """Yield what is wrong, in one sentence each.
-
-        Parameters
-        ----------
-        architecture
-            What it was built for: ``arm64`` or ``x86_64``.
-        python
-            The program that imports the functions, where the architecture is this machine's.
-        """
+        """Yield what is wrong with a build for an architecture; `python` imports the functions if this machine can."""
         for name, folder in self.functions.items():
-            found = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+            found = sorted(map(str, _files(folder)))
             if found != ["app.py"]:
                 yield f"{name} has {', '.join(found) or 'nothing'}, not just app.py"
         for name, folder in self.layers.items():
@@ -90,34 +82,32 @@ def _layer_faults(name: str, folder: Path) -> Iterator[str]:
     if (folder / "python" / "python").exists():
         yield f"{name} has a second python/ folder within the first"
     for path in _files(folder):
-        if NOT_SHIPPED & set(path.relative_to(folder).parts):
-            yield f"{name} ships {path.relative_to(folder)}"
+        if NOT_SHIPPED & set(path.parts):
+            yield f"{name} ships {path}"
 
 
 def _bytecode_faults(name: str, folder: Path) -> Iterator[str]:
+    files = _files(folder)
     modules = {
-        path.parent / "__pycache__" / f"{path.stem}{BYTECODE_ENDING}": path.relative_to(folder).as_posix()
-        for path in folder.rglob("*.py")
-        if path.is_file()
+        path.parent / "__pycache__" / f"{path.stem}{BYTECODE_ENDING}": path for path in files if path.suffix == ".py"
     }
     for bytecode, module in modules.items():
-        if not bytecode.is_file():
+        if not (folder / bytecode).is_file():
             yield f"{name} ships {module} without bytecode"
-        elif not (content := bytecode.read_bytes()).startswith(BYTECODE_HEAD):
+        elif not (content := (folder / bytecode).read_bytes()).startswith(BYTECODE_HEAD):
             yield f"{name}: the bytecode of {module} is not Python 3.13's, or is checked against its source"
         # Tracebacks show this path. With a path of the build machine, every build would differ.
         elif f"{MOUNT}/{module}".encode() not in content:
             yield f"{name}: the bytecode of {module} does not name {MOUNT}/{module}"
-    for path in _files(folder):
+    for path in files:
         if path.parent.name == "__pycache__" and path not in modules:
-            yield f"{name} ships {path.relative_to(folder)}, which belongs to no module"
+            yield f"{name} ships {path}, which belongs to no module"
 
 
 def _machine_faults(name: str, folder: Path, architecture: str) -> Iterator[str]:
     for path in _files(folder):
         if ".so" in path.suffixes:
-            with path.open("rb") as file:
-                head = file.read(20)
+            head = (folder / path).read_bytes()[:20]
             if head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") != ELF_MACHINES[architecture]:
                 yield f"{name}: {path.name} is for another processor than {architecture}"
             elif FOREIGN_PYTHON.search(path.name):
@@ -140,14 +130,13 @@ def _content_faults(layers: list[Path]) -> Iterator[str]:
 
 
 def _package_faults(package: Path) -> Iterator[str]:
-    for source in _files(PACKAGE):
-        name = source.relative_to(PACKAGE)
+    for name in _files(PACKAGE):
         shipped = package / name
         if (NOT_SHIPPED | {"__pycache__"}) & set(name.parts):
             continue
         if shipped.is_symlink() or not shipped.is_file():
             yield f"{PACKAGE.name} lacks {name}"
-        elif shipped.read_bytes() != source.read_bytes():
+        elif shipped.read_bytes() != (PACKAGE / name).read_bytes():
             yield f"{name} of {PACKAGE.name} is not the checkout's"
 
 
@@ -156,8 +145,9 @@ def called_services() -> set[str]:
     return {name for source in PACKAGE.rglob("*.py") for name in SERVICE_CLIENT.findall(source.read_text("utf-8"))}
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+def _files(folder: Path) -> list[Path]:
+    """Return the paths of all files and links, relative to the folder."""
+    return [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
 
 
 def main(arguments: list[str] | None = None) -> int:

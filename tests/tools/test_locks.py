@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,13 @@ every_file = pytest.mark.parametrize("name", FILES)
 
 def requirements(name: str) -> list[Requirement]:
     """Return the requirements of a lock, with their markers and without their hashes."""
-    pins = re.findall(r"^([^#\s][^\\\n]*)", text(name), flags=re.MULTILINE)
-    return [Requirement(pin.strip()) for pin in pins]
+    return [Requirement(pin) for pin in re.findall(r"^([^#\s][^\\\n]*)", text(name), flags=re.MULTILINE)]
 
 
-def versions(name: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+def versions(name: str) -> defaultdict[str, set[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
     for requirement in requirements(name):
-        (specifier,) = requirement.specifier
-        found.setdefault(canonicalize_name(requirement.name), set()).add(specifier.version)
+        found[canonicalize_name(requirement.name)] |= {each.version for each in requirement.specifier}
     return found
 
 
@@ -72,7 +71,7 @@ class TestTheCommittedFiles:
     def test_the_lock_satisfies_every_group(self, group: str) -> None:
         locked = versions(GUARD_LOCK if group == GUARD else LOCK)
         for asked in map(Requirement, GROUPS[group]):
-            found = locked.get(canonicalize_name(asked.name), set())
+            found = locked[canonicalize_name(asked.name)]
             assert found, f"{asked} is not in the lock"
             assert all(version in asked.specifier for version in found), f"{asked} is locked at {found}"
 

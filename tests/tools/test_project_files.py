@@ -1,4 +1,4 @@
-"""Workflows, hooks and decisions: existing make targets, pinned actions, and pages of the same form."""
+"""Workflows, hooks, decisions and folders of tests: existing make targets, pinned actions, complete indexes."""
 
 import re
 import shlex
@@ -147,3 +147,11 @@ def test_a_decision_is_dated_and_short_and_in_the_index(path: Path) -> None:
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
     assert len(page.splitlines()) <= 50
     assert f"| [{number}]({path.name}) | {title[1]} | {title[2]} |" in text("docs/decisions/README.md")
+
+
+def test_the_readme_of_the_tests_has_a_row_for_each_folder() -> None:
+    rows = re.findall(r"^\| `(\w+)/` \|", text("tests/README.md"), re.MULTILINE)
+    # A folder that was moved away may still contain caches.
+    folders = {path.parent.name for path in ROOT.glob("tests/*/*") if path.is_file()} - {"__pycache__"}
+
+    assert sorted(rows) == sorted(folders)
