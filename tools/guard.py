@@ -19,7 +19,7 @@ from local.emulator.template import read
 from tools.transform import transform
 
 EXCEPTIONS = ROOT / ".checkov.yaml"
-_OPTIONS = ("--skip-download", "--soft-fail")
+_OPTIONS = ("--framework", "cloudformation", "--output", "json", "--skip-download", "--soft-fail")
 _SECONDS = 120
 
 Report = Mapping[str, Any]
@@ -40,9 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         transformed = Path(folder) / "transformed.json"
         transformed.write_text(json.dumps(transform(read()), indent=1), encoding="utf-8")
         try:
-            code, text = judge(
-                {path.name: scan(checkov, path, Path(folder)) for path in (TEMPLATE, transformed)}, excepted
-            )
+            reports = {path.name: scan(checkov, path, Path(folder)) for path in (TEMPLATE, transformed)}
+            code, text = judge(reports, excepted)
         except GuardError as error:
             code, text = 1, f"guard: {error}"
     print(text, file=sys.stderr if code else sys.stdout)
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def scan(checkov: Path, template: Path, folder: Path) -> Report:
     """Return checkov's report on a template, by all rules and without the network, or raise `GuardError`."""
-    command = [checkov, "--file", template, "--framework", "cloudformation", "--output", "json", *_OPTIONS]
+    command: list[str | Path] = [checkov, "--file", template, *_OPTIONS]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=_SECONDS)
         report: Report = json.loads(done.stdout)

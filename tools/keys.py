@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -65,12 +66,8 @@ def _days(text: str) -> int:
 
 
 def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
-    def client(service: str) -> Any:
-        if options.url:
-            # The embedded stack has its own credentials; those of AWS must not reach it.
-            return clients.client(service, options.url)
-        return boto3.client(service)  # type: ignore[call-overload]  # the stubs want a literal
-
+    # The embedded stack has its own credentials; those of AWS must not reach it.
+    client: Any = partial(clients.client, endpoint_url=options.url) if options.url else boto3.client
     stack = options.stack or (STACK_NAME if options.url else _DEFAULT_STACK)
     (found,) = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     names = [each["OutputValue"] for each in found.get("Outputs", []) if each["OutputKey"] == "TableName"]

@@ -34,19 +34,7 @@ class CheckError(Exception):
 
 
 class Smoke:
-    """The checks of one stage; the method of each check returns what it found.
-
-    Parameters
-    ----------
-    url
-        Base URL of the API.
-    key
-        An API key with the scopes `submit` and `read`.
-    images
-        URL of the folder with the example's images.
-    seconds
-        Maximum wait for the example job to end.
-    """
+    """The checks of one stage, by a key with the scopes `submit` and `read`; each method returns what it found."""
 
     def __init__(self, url: str, key: str, *, images: str = _EXAMPLE_IMAGES, seconds: float = _JOB_SECONDS) -> None:
         self._url = url.rstrip("/")
