@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.checkout import ROOT
-from tests.support.checkout import ROOT, run, write_program
+from tests.support.checkout import run, write_program
 
 
 @pytest.mark.parametrize(

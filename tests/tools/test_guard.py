@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from local.checkout import TEMPLATE
-from local.emulator.template import TEMPLATE
 from tests.support.checkout import write_program
 from tools import guard
 from tools.guard import EXCEPTIONS, GuardError, judge, scan

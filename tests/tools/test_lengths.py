@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.support.checkout import ROOT
+from local.checkout import ROOT
 
 SOURCES = [
     path

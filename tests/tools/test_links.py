@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.checkout import ROOT
-from tests.support.checkout import ROOT, tracked_files
+from tests.support.checkout import tracked_files
 
 _CODE_BLOCK = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")

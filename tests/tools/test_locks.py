@@ -13,7 +13,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.checkout import ROOT, run, text, write_program
+from local.checkout import ROOT
+from tests.support.checkout import run, text, write_program
 
 LOCK, GUARD_LOCK, LAYER = FILES = (
     "requirements.lock",

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from local.checkout import ROOT
-from tests.support.checkout import ROOT, text
+from tests.support.checkout import text
 
 WORKFLOWS: dict[str, dict[str, Any]] = {
     path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / ".github/workflows").glob("*.yml")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.checkout import ROOT
-from tests.support.checkout import ROOT, tracked_files
+from tests.support.checkout import tracked_files
 
 MACHINE_PATHS = re.compile(rb"(?<![\w.{}$*-])/(?:root|work|home/[a-z]+)/")
 INDEX_HOSTS = re.compile(rb"pypi\.org|pythonhosted\.org|devpi|artifactory", re.IGNORECASE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.checkout import COMMON_LAYER, ROOT
-from tests.support.checkout import ROOT, run, text
+from tests.support.checkout import run, text
 
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
