@@ -6,8 +6,10 @@ it, also one that goes around the fetcher's own connection class.
 
 import io
 import socket
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -32,7 +34,7 @@ class SimulatedNetwork:
     def __init__(self, case: Case, answer: bytes | None = None) -> None:
         self._case = case
         self._answer = answer
-        self._look_ups: dict[str, int] = {}
+        self._look_ups: Counter[str] = Counter()
         self._replies: dict[int, io.BytesIO] = {}
         self._peers: dict[int, tuple[Any, ...]] = {}
         self._redirects = iter(case.redirects)
@@ -43,7 +45,7 @@ class SimulatedNetwork:
     def in_place(self) -> Iterator[None]:
         """Take the place of the real network."""
         self._redirects = iter(self._case.redirects)
-        methods = {
+        methods: dict[str, Any] = {
             "connect": lambda connection, address: self._connect(connection, address),
             "connect_ex": lambda connection, address: self._connect(connection, address),
             "getpeername": lambda connection: self._peers[id(connection)],
@@ -51,29 +53,20 @@ class SimulatedNetwork:
             "sendall": lambda connection, data, *_: self._send(connection, data),
             "recv_into": lambda connection, buffer, *_: self._replies[id(connection)].readinto(buffer),
         }
-        with ExitStack() as stack:
-            stack.enter_context(patch("socket.getaddrinfo", self._getaddrinfo))
-            for name, method in methods.items():
-                stack.enter_context(patch.object(socket.socket, name, method))
+        with patch("socket.getaddrinfo", self._getaddrinfo), patch.multiple(socket.socket, **methods):
             yield
 
     def _getaddrinfo(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         # The encoding is the real function's own, and may fail as there.
         name = host.encode("idna").decode().lower().rstrip(".")
-        if name not in self._case.resolver:
-            # Addresses in any form that the C library reads; nothing is asked of a resolver.
-            return _real_getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        answers = self._case.resolver[name]
-        number = self._look_ups.get(name, 0)
-        self._look_ups[name] = number + 1
-        found = answers[min(number, len(answers) - 1)]
+        answers = self._case.resolver.get(name, [[host]])
+        found = answers[min(self._look_ups[name], len(answers) - 1)]
+        self._look_ups[name] += 1
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [
-            entry
-            for address in found
-            for entry in _real_getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        ]
+        # Addresses in any form that the C library reads; nothing is asked of a resolver.
+        look_up = partial(_real_getaddrinfo, port=port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return [info for address in found for info in look_up(address)]
 
     def _connect(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
         self.connected.append(address[0])
@@ -83,13 +76,12 @@ class SimulatedNetwork:
 
     def _send(self, connection: socket.socket, data: bytes) -> int:
         self.requests.append(bytes(data))
-        if self._answer is not None:
-            self._replies[id(connection)] = io.BytesIO(self._answer)
-            return len(data)
-        status, location = next(self._redirects, (200, ""))
-        head = f"HTTP/1.1 {status} Fine\r\nConnection: close\r\n"
-        body = _PICTURE if status == 200 else b""
-        head += f"Location: {location}\r\n" if location else ""
-        head += f"Content-Length: {len(body)}\r\n\r\n"
-        self._replies[id(connection)] = io.BytesIO(head.encode() + body)
+        reply = self._answer
+        if reply is None:
+            status, location = next(self._redirects, (200, ""))
+            body = _PICTURE if status == 200 else b""
+            head = f"HTTP/1.1 {status} Fine\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+            head += f"Location: {location}\r\n\r\n" if location else "\r\n"
+            reply = head.encode() + body
+        self._replies[id(connection)] = io.BytesIO(reply)
         return len(data)

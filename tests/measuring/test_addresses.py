@@ -64,13 +64,13 @@ def test_the_simulation_records_what_a_fetcher_without_the_rule_would_reach(monk
     ],
 )
 def test_a_refusal_names_the_rule(url: str, policy: str, code: str, message: str) -> None:
-    tried = try_case(Case(group="", name="", url=url, policy=policy, expected="refuse"))
+    tried = try_case(Case("", "", url, policy=policy))
     assert (tried.codes, tried.messages, tried.connected) == ([FailureCode(code)], [message], [])
 
 
 def test_a_refused_host_is_not_resolved() -> None:
     names: dict[str, list[list[str]]] = {"ok.test": [[]]}
-    tried = try_case(Case(group="", name="", url="http://ok.test/", resolver=names, policy="hosts", expected="refuse"))
+    tried = try_case(Case("", "", "http://ok.test/", resolver=names, policy="hosts"))
     assert tried.codes == [FailureCode.BLOCKED_ADDRESS]
 
 

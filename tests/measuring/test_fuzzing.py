@@ -53,7 +53,7 @@ def outcome(
 @example(b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n")
 @example(b"HTTP/1.1 503 No\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n")
 def test_any_answer_measures_or_fails_with_a_code(answer: bytes) -> None:
-    case = Case(group="", name="", url="http://ok.test/", expected="allow")
+    case = Case("", "", "http://ok.test/", "allow")
     _, error = outcome(FETCHER, SimulatedNetwork(case, answer), case)
     if error is not None:
         assert len(error.message) <= MAX_MESSAGE_CHARACTERS
@@ -81,7 +81,7 @@ def test_any_url_calls_a_public_address_or_fails_with_a_code(
 ) -> None:
     url = start + authority + "/" + rest
     hops = [(302, url)] if later and "\n" not in url and "\r" not in url else []
-    case = Case(group="", name="", url="http://ok.test/" if hops else url, redirects=hops, expected="refuse")
+    case = Case("", "", "http://ok.test/" if hops else url, redirects=hops)
     network = SimulatedNetwork(case)
     _, error = outcome(PRODUCTION, network, case)
     assert error is None or error.code in REFUSALS or network.connected

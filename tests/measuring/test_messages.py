@@ -58,7 +58,7 @@ MESSAGES = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_failed_image_says_what_is_wrong(name: str) -> None:
     sent, message = MESSAGES[name]
-    case = Case(group="", name="", url="http://ok.test/a.png?token=secret", expected="allow")
+    case = Case("", "", "http://ok.test/a.png?token=secret", "allow")
     with SimulatedNetwork(case, sent).in_place(), pytest.raises(MeasuringError) as caught:
         FETCHER.measure(case.url)
     assert (caught.value.code, caught.value.message) == (FailureCode(name.partition(",")[0]), message)
