@@ -226,8 +226,8 @@ def _idna() -> Iterator[Case]:
         "１２７.０.０.１", "①②⑦.⓪.⓪.①", "127。0。0。1", "127．0．0．1", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "ｌｏｃａｌｈｏｓｔ", "ℓocalhost",
         "LOCALHOſT", "localhoﬆ", "ｅｖｉｌ.test", "evil。test", "EVIL.TEST", "ev\u00adil.test", "ev\u200bil.test",
         "K.test", "𝟏𝟐𝟕.0.0.1", "169.254.169.２５４", "１６９.254.169.254", "[::ｆｆｆｆ:127.0.0.1]", "[::１]",
-        "0ｘ7f.1", "xn--",
-        "xn--a.xn--b", "\u202elocalhost", "local\u2060host", "127.0.0.1\u3002", "\u0661\u0662\u0667.0.0.1",
+        "0ｘ7f.1", "xn--", "xn--a.xn--b", "\u202elocalhost",
+        "local\u2060host", "127.0.0.1\u3002", "\u0661\u0662\u0667.0.0.1",
     ):  # fmt: skip
         yield Case("IDNA and case", host, f"http://{host}/", resolver=names)
         yield _redirect("IDNA and case", f"redirect {host}", f"http://{host}/", resolver=names)

@@ -5,13 +5,17 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from local.images.pictures import Format, make_image
 from local.images.server import Action, Answer, End, ImageServer, Repeat
+from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 
 PICTURE = make_image(Format.PNG, 20, 27)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
+ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
 # Time enough for everything that ends by itself, and hardly any for what does not.
 PATIENT = FetchLimits(10, 10, 20, 10**6, 10**4, 5)
 HASTY = FetchLimits(0.4, 0.4, 0.4, 10**6, 10**4, 5)
@@ -34,3 +38,10 @@ def forever(content: bytes, cap_bytes: int = 1 << 28) -> Repeat:
 def fetcher(limits: FetchLimits = PATIENT) -> Fetcher:
     """Return a fetcher that may call this machine."""
     return Fetcher(limits, LOOPBACK, 1)
+
+
+def refusal(fetcher: Fetcher, url: str) -> MeasuringError:
+    """Return the error of a measurement, which must fail."""
+    with pytest.raises(MeasuringError) as caught:
+        fetcher.measure(url)
+    return caught.value

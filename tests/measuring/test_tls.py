@@ -4,16 +4,14 @@ import datetime
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import trustme
 
 from local.images.server import End, in_pieces
-from retail_pulse.domain.failures import FailureCode, MeasuringError
-from tests.measuring.hostile_server import HASTY, HEAD, PICTURE, fetcher, hostile_server
+from retail_pulse.domain.failures import FailureCode
+from tests.measuring.hostile_server import ANSWER, HASTY, fetcher, hostile_server, refusal
 
-ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
 YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
 _real_getaddrinfo = socket.getaddrinfo
 
@@ -37,17 +35,16 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def context(certificate: trustme.LeafCert, **attributes: Any) -> ssl.SSLContext:
+def context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(made)
-    for name, value in attributes.items():
-        setattr(made, name, value)
     return made
 
 
 def test_a_certificate_for_the_name_is_accepted_and_the_name_kept(authority: trustme.CA) -> None:
     asked: list[str | None] = []
-    tls = context(authority.issue_cert("images.test"), sni_callback=lambda _, name, __: asked.append(name))
+    tls = context(authority.issue_cert("images.test"))
+    tls.sni_callback = lambda _, name, __: asked.append(name)
     with hostile_server(ANSWER, tls=tls) as server:
         assert fetcher().measure(f"https://images.test:{server.port}/a.png").width == 20
     assert asked == ["images.test"]
@@ -77,49 +74,34 @@ REFUSED: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_an_invalid_certificate_is_refused(authority: trustme.CA, kind: str) -> None:
-    with (
-        hostile_server(ANSWER, tls=context(REFUSED[kind](authority))) as server,
-        pytest.raises(MeasuringError) as caught,
-    ):
-        fetcher().measure(f"https://images.test:{server.port}/a.png")
-    assert (caught.value.code, caught.value.is_transient) == (FailureCode.TLS_FAILED, False)
-    assert caught.value.message == "the TLS connection to images.test failed"
+    with hostile_server(ANSWER, tls=context(REFUSED[kind](authority))) as server:
+        error = refusal(fetcher(), f"https://images.test:{server.port}/a.png")
+    assert (error.code, error.is_transient) == (FailureCode.TLS_FAILED, False)
+    assert error.message == "the TLS connection to images.test failed"
     assert server.requests == []
 
 
 def test_a_certificate_is_verified_behind_a_redirect_too(authority: trustme.CA) -> None:
     with hostile_server(ANSWER, tls=context(authority.issue_cert("other.test"))) as target:
         redirect = f"HTTP/1.1 302 Found\r\nLocation: https://images.test:{target.port}/\r\n\r\n".encode()
-        with (
-            hostile_server(redirect, tls=context(authority.issue_cert("images.test"))) as server,
-            pytest.raises(MeasuringError) as caught,
-        ):
-            fetcher().measure(f"https://images.test:{server.port}/a.png")
-    assert caught.value.code is FailureCode.TLS_FAILED
+        with hostile_server(redirect, tls=context(authority.issue_cert("images.test"))) as server:
+            error = refusal(fetcher(), f"https://images.test:{server.port}/a.png")
+    assert error.code is FailureCode.TLS_FAILED
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\x03\x03\x40\x00" + bytes(99), bytes(99)])
 def test_what_is_no_tls_is_refused(said: bytes) -> None:
-    with hostile_server(greeting=[said, End()]) as server, pytest.raises(MeasuringError) as caught:
-        fetcher().measure(f"https://images.test:{server.port}/a.png")
-    assert caught.value.code is FailureCode.TLS_FAILED
+    with hostile_server(greeting=[said, End()]) as server:
+        assert refusal(fetcher(), f"https://images.test:{server.port}/a.png").code is FailureCode.TLS_FAILED
 
 
 @pytest.mark.parametrize(("pause", "said"), [(9, b"\x16"), (0.1, b"\x16\x03\x03\x40\x00" + bytes(99))])
 def test_a_silent_or_slow_handshake_meets_the_deadline(pause: float, said: bytes) -> None:
-    with (
-        hostile_server(greeting=[*in_pieces(said, pause=pause), End()]) as server,
-        pytest.raises(MeasuringError) as caught,
-    ):
-        fetcher(HASTY).measure(f"https://images.test:{server.port}/a.png")
-    assert caught.value.code is FailureCode.TIMEOUT
+    with hostile_server(greeting=[*in_pieces(said, pause=pause), End()]) as server:
+        assert refusal(fetcher(HASTY), f"https://images.test:{server.port}/a.png").code is FailureCode.TIMEOUT
 
 
 def test_a_slow_body_meets_the_deadline_over_tls(authority: trustme.CA) -> None:
     tls = context(authority.issue_cert("images.test"))
-    with (
-        hostile_server(ANSWER[:-50], *in_pieces(ANSWER[-50:], pause=0.1), tls=tls) as server,
-        pytest.raises(MeasuringError) as caught,
-    ):
-        fetcher(HASTY).measure(f"https://images.test:{server.port}/a.png")
-    assert caught.value.code is FailureCode.TIMEOUT
+    with hostile_server(ANSWER[:-50], *in_pieces(ANSWER[-50:], pause=0.1), tls=tls) as server:
+        assert refusal(fetcher(HASTY), f"https://images.test:{server.port}/a.png").code is FailureCode.TIMEOUT
