@@ -12,7 +12,7 @@ import retail_pulse.measuring.formats.tiff as tiff_module
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import deadline
 from retail_pulse.measuring.formats.size import SizeReader
-from retail_pulse.measuring.formats.tiff import ByteBudget, TiffReader
+from retail_pulse.measuring.formats.tiff import TiffReader
 from retail_pulse.measuring.formats.walker import MAX_STEPS
 from tests.measuring.bombs import MB, bombs
 from tests.measuring.corpus import corpus, tiff
@@ -124,10 +124,10 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
     assert len(checks) > len(content) / 4 / 8_192
 
 
-def test_concurrent_tiffs_share_a_budget_and_release_it() -> None:
+def test_concurrent_tiffs_share_a_budget_and_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
     content = tiff()
-    budget = ByteBudget(len(content) + 10)
-    first, second = TiffReader(budget), TiffReader(budget)
+    monkeypatch.setattr(tiff_module, "_MAX_BUFFERED_BYTES", len(content) + 10)
+    first, second = TiffReader(), TiffReader()
     first.feed(content)
     with pytest.raises(MeasuringError, match="there is no space to buffer another TIFF") as caught:
         second.feed(content)

@@ -1,8 +1,4 @@
-"""BMP: the size from the header, the end from the rows that it declares.
-
-The reader gets the first 64 bytes of the file, or all of a shorter one. It raises `struct.error` or `IndexError` if
-the file ends within its header.
-"""
+"""BMP: the size from the header, the end from the rows that it declares."""
 
 import struct
 

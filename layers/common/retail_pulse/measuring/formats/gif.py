@@ -1,8 +1,4 @@
-"""GIF: the size of the logical screen, the end from the trailer.
-
-The reader gets the first 64 bytes of the file, or all of a shorter one. It raises `struct.error` or `IndexError` if
-the file ends within its header.
-"""
+"""GIF: the size of the logical screen, the end from the trailer."""
 
 import re
 import struct

@@ -1,5 +1,6 @@
 """AVIF and HEIC: ISO base media files, whose size is a property of the primary item (ISO/IEC 23008-12)."""
 
+import io
 import struct
 from collections.abc import Iterator
 
@@ -105,37 +106,30 @@ def _associated(ipma: bytes, item: int) -> Iterator[int]:
         at += count * index_bytes
 
 
-class _NumberReader:
-    """Reads numbers of given lengths, one after another."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self._at = at
-
-    def next(self, length: int) -> int:
-        begin, self._at = self._at, self._at + length
-        if self._at > len(self._data):
-            raise ValueError("a box ends early")
-        return int.from_bytes(self._data[begin : self._at])
-
-
 def _item_ends(iloc: bytes) -> Iterator[int]:
     """Yield the offsets in the file where the extents of items end (ISO/IEC 14496-12, section 8.11.3)."""
     version = iloc[0]
     offset_bytes, length_bytes, base_bytes = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4
     index_bytes = iloc[5] & 15 if version else 0
     id_bytes = 4 if version == 2 else 2
-    numbers = _NumberReader(iloc, 6)
-    for _ in range(numbers.next(id_bytes)):
-        numbers.next(id_bytes)
+    content = io.BytesIO(iloc[6:])
+
+    def number(length: int) -> int:
+        data = content.read(length)
+        if len(data) < length:
+            raise ValueError("a box ends early")
+        return int.from_bytes(data)
+
+    for _ in range(number(id_bytes)):
+        number(id_bytes)
         # 0: in the file; 1: in a box of the meta box; 2: in another item.
-        method = numbers.next(2) & 15 if version else 0
-        in_this_file = numbers.next(2) == 0 and method == 0
-        base, extents = numbers.next(base_bytes), numbers.next(2)
+        method = number(2) & 15 if version else 0
+        in_this_file = number(2) == 0 and method == 0
+        base, extents = number(base_bytes), number(2)
         if not offset_bytes + length_bytes + index_bytes:
             continue  # extents without bytes, of which there may be any number
         for _ in range(extents):
-            numbers.next(index_bytes)
-            offset, length = numbers.next(offset_bytes), numbers.next(length_bytes)
+            number(index_bytes)
+            offset, length = number(offset_bytes), number(length_bytes)
             if in_this_file:
                 yield base + offset + length

@@ -3,7 +3,7 @@
 import re
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.formats.walker import MarkerFinder, Walker
+from retail_pulse.measuring.formats.walker import Walker
 
 # Markers by their second byte (ITU-T T.81, table B.1).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -24,14 +24,15 @@ class JpegReader(Walker):
 
     def __init__(self) -> None:
         super().__init__(2)
-        self._end: MarkerFinder | None = None
+        self._skip = 0
+        self._splits_marker = self._has_end = False
 
     def feed(self, block: bytes) -> None:
         """Walk through the segments up to the first scan, then find the end marker."""
-        if self._end is not None:
-            self._end.feed(block)
-        else:
+        if not self._ended:
             super().feed(block)
+        elif not self._has_end:
+            self._find_end(block, self._skip)
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
         if data[at] != 0xFF:
@@ -56,9 +57,15 @@ class JpegReader(Walker):
                 if self.size is None:
                     raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the JPEG has no frame header before its first scan")
                 self._ended = True
-                self._end = MarkerFinder(b"\xff\xd9", at + 2 + length)
-                self._end.feed(data)
+                self._find_end(data, at + 2 + length)
+
+    def _find_end(self, block: bytes | bytearray, start: int) -> None:
+        if start >= len(block):
+            self._skip = start - len(block)
+            return
+        self._has_end = block.find(b"\xff\xd9", start) >= 0 or (self._splits_marker and block[start] == _END)
+        self._skip, self._splits_marker = 0, block[-1] == 0xFF
 
     def is_complete(self, _length: int) -> bool:
         """Return whether the end marker was found."""
-        return self._end is not None and self._end.is_found
+        return self._has_end

@@ -1,8 +1,4 @@
-"""PNG: the size from IHDR, the end from IEND.
-
-The reader gets the first 64 bytes of the file, or all of a shorter one. It raises `struct.error` or `IndexError` if
-the file ends within its header.
-"""
+"""PNG: the size from IHDR, the end from IEND."""
 
 import struct
 

@@ -23,29 +23,23 @@ _SIGNATURE_BYTES = 32
 # Enough for headers at fixed offsets, too.
 _HEAD_BYTES = 64
 
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "TIFF"),
-)
+_SIGNATURES = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "BMP": (b"BM",),
+    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+}
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
-_UNSUPPORTED = (
-    (b"8BPS", "PSD"),
-    (b"\x00\x00\x01\x00", "ICO"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"qoif", "QOI"),
-    (b"<svg", "SVG"),
-)
+_UNSUPPORTED = {
+    "PSD": (b"8BPS",),
+    "ICO": (b"\x00\x00\x01\x00",),
+    "JPEG 2000": (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "JPEG XL": (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"),
+    "QOI": (b"qoif",),
+    "SVG": (b"<svg",),
+}
 
 
 def format_of(head: bytes) -> str:
@@ -56,8 +50,8 @@ def format_of(head: bytes) -> str:
     MeasuringError
         `unsupported_format` for images of other formats, `not_an_image` for all other files.
     """
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
+    for name, signatures in _SIGNATURES.items():
+        if head.startswith(signatures):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
@@ -66,8 +60,8 @@ def format_of(head: bytes) -> str:
             return "AVIF"
         if head[8:12] in _HEIF_BRANDS:
             return "HEIC"
-    for signature, name in _UNSUPPORTED:
-        if head.lstrip()[: len(signature)] == signature or head.startswith(signature):
+    for name, signatures in _UNSUPPORTED.items():
+        if head.lstrip().startswith(signatures) or head.startswith(signatures):
             raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"{name} is not supported")
     raise MeasuringError(FailureCode.NOT_AN_IMAGE, "not a recognized image format" if head else "the file is empty")
 
@@ -158,6 +152,7 @@ class SizeReader:
         self._reader.feed(data)
 
 
+# Each gets the first 64 bytes, or all of a shorter file. It raises `struct.error` or `IndexError` if its header is cut.
 _READERS: dict[str, Callable[[bytes], FormatReader]] = {
     "JPEG": lambda _: JpegReader(),
     "PNG": PngReader,

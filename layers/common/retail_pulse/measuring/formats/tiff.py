@@ -36,55 +36,35 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _INTEGER_FORMATS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 
-class ByteBudget:
-    """Bounds the bytes that all readers of a process buffer together.
+class _Budget:
+    """Bounds the bytes that all readers of a process buffer together."""
 
-    Parameters
-    ----------
-    max_bytes
-        How many bytes may be reserved at once.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self) -> None:
         self._reserved = 0
         self._lock = threading.Lock()
 
-    def reserve(self, count: int) -> bool:
-        """Reserve bytes, and return whether there was room for them."""
+    def reserve(self, count: int) -> None:
         with self._lock:
-            if self._reserved + count > self._max_bytes:
-                return False
+            if self._reserved + count > _MAX_BUFFERED_BYTES:
+                raise _no_space()
             self._reserved += count
-            return True
 
     def release(self, count: int) -> None:
-        """Return reserved bytes to the budget."""
         with self._lock:
             self._reserved -= count
 
 
-_shared_budget = ByteBudget(_MAX_BUFFERED_BYTES)
+_budget = _Budget()
 
 
 class TiffReader:
     """Reads a TIFF, which is complete if all directories, values, strips and tiles end within the file.
 
-    See TIFF 6.0, sections 2, 8 and 15.
-
-    Parameters
-    ----------
-    budget
-        Bounds what all readers buffer together.
-
-    Notes
-    -----
-    Close the reader: the file is kept in a temporary one.
+    See TIFF 6.0, sections 2, 8 and 15. Close the reader: the file is kept in a temporary one.
     """
 
-    def __init__(self, budget: ByteBudget = _shared_budget) -> None:
+    def __init__(self) -> None:
         self.size: Size | None = None
-        self._budget = budget
         self._reserved = 0
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115  # see close
 
@@ -96,8 +76,7 @@ class TiffReader:
         MeasuringError
             There is no space right now, because of other TIFFs.
         """
-        if not self._budget.reserve(len(block)):
-            raise _no_space()
+        _budget.reserve(len(block))
         self._reserved += len(block)
         try:
             self._file.write(block)
@@ -107,7 +86,7 @@ class TiffReader:
     def close(self) -> None:
         """Delete the buffered file."""
         self._file.close()
-        self._budget.release(self._reserved)
+        _budget.release(self._reserved)
         self._reserved = 0
 
     def is_complete(self, length: int) -> bool:
@@ -121,10 +100,9 @@ class TiffReader:
             The thread's deadline has passed.
         """
         self._file.seek(0)
+        directories = _Directories(self._file, _Layout(self._file.read(4)), length)
         try:
-            layout, offset = _layout(self._file.read(16))
-            directories = _Directories(self._file, layout, length)
-            self.size = directories.read(offset)
+            self.size = directories.read()
         except _EndsEarlyError:
             return False
         return directories.end <= length
@@ -139,26 +117,15 @@ def _no_space() -> MeasuringError:
     return MeasuringError(FailureCode.PROCESSING_ERROR, message, passing=True)
 
 
-@dataclass(frozen=True, slots=True)
 class _Layout:
-    """The formats of `struct` that TIFF and BigTIFF differ in, and how many bytes of values a tag itself holds."""
+    """The byte order, and what TIFF and BigTIFF differ in. A tag itself holds values up to the length of an offset."""
 
-    byte_order: str
-    count: str
-    offset: str
-    tag: str
-    inline_bytes: int
-
-
-def _layout(head: bytes) -> tuple[_Layout, int]:
-    """Return the layout of the file, and the offset of its first directory."""
-    order = "<" if head[:2] == b"II" else ">"
-    is_big = struct.unpack_from(order + "H", head, 2)[0] == 43
-    layout = _Layout(order, "Q", "Q", "HHQ8s", 8) if is_big else _Layout(order, "H", "I", "HHI4s", 4)
-    try:
-        return layout, struct.unpack_from(order + layout.offset, head, 8 if is_big else 4)[0]
-    except struct.error as error:
-        raise _EndsEarlyError from error
+    def __init__(self, signature: bytes) -> None:
+        self.order = "<" if signature[:2] == b"II" else ">"
+        count, offset, tag = ("Q", "Q", "HHQ8s") if b"+" in signature else ("H", "I", "HHI4s")
+        self.count = struct.Struct(self.order + count)
+        self.offset = struct.Struct(self.order + offset)
+        self.tag = struct.Struct(self.order + tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +146,11 @@ class _Directories:
         self._strips = 0
         self.end = 0
 
-    def read(self, offset: int) -> Size | None:
+    def read(self) -> Size | None:
         """Return the size of the first directory's image. A chain that returns to itself ends there."""
         size = None
+        # After the signature of four bytes, or eight in a BigTIFF.
+        offset = self._number_at(self._layout.offset.size, self._layout.offset)
         seen: set[int] = set()
         while offset and offset not in seen:
             seconds_left()
@@ -199,23 +168,21 @@ class _Directories:
     def _directory(self, offset: int) -> tuple[Mapping[int, _Tag], int]:
         """Return a directory's tags that matter, and the offset of the next directory."""
         layout = self._layout
-        (count,) = self._unpack(offset, layout.byte_order + layout.count)
+        count = self._number_at(offset, layout.count)
         self._tags += count
         if self._tags > _MAX_TAGS:
             raise _too_many("tags", _MAX_TAGS)
-        offset += struct.calcsize(layout.byte_order + layout.count)
-        tag_format = layout.byte_order + layout.tag
-        table = self._read(offset, count * struct.calcsize(tag_format))
+        offset += layout.count.size
+        table = self._read(offset, count * layout.tag.size)
         tags = {}
-        for tag, kind, values, value in struct.iter_unpack(tag_format, table):
+        for tag, kind, values, value in layout.tag.iter_unpack(table):
             length = _TYPE_BYTES.get(kind, 0) * values
-            if length > layout.inline_bytes:
-                (start,) = struct.unpack(layout.byte_order + layout.offset, value)
+            if length > layout.offset.size:
+                (start,) = layout.offset.unpack(value)
                 self.end = max(self.end, start + length)
             if tag in _READ_TAGS:
                 tags[tag] = _Tag(kind, values, value)
-        (following,) = self._unpack(offset + len(table), layout.byte_order + layout.offset)
-        return tags, following
+        return tags, self._number_at(offset + len(table), layout.offset)
 
     def _number(self, tags: Mapping[int, _Tag], name: int) -> int:
         tag = tags.get(name)
@@ -239,15 +206,17 @@ class _Directories:
         if letter is None:
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"TIFF tag type {tag.type} is not an integer type")
         size = _TYPE_BYTES[tag.type]
-        is_inline = tag.count * size <= layout.inline_bytes
-        (offset,) = (0,) if is_inline else struct.unpack(layout.byte_order + layout.offset, tag.value)
+        is_inline = tag.count * size <= layout.offset.size
+        (offset,) = layout.offset.unpack(tag.value)
         for first in range(0, count, _BLOCK_VALUES):
             seconds_left()
-            block = f"{layout.byte_order}{min(_BLOCK_VALUES, count - first)}{letter}"
-            yield struct.unpack_from(block, tag.value) if is_inline else self._unpack(offset + first * size, block)
+            values = min(_BLOCK_VALUES, count - first)
+            block = tag.value if is_inline else self._read(offset + first * size, values * size)
+            yield struct.unpack_from(f"{layout.order}{values}{letter}", block)
 
-    def _unpack(self, offset: int, struct_format: str) -> tuple[int, ...]:
-        return struct.unpack(struct_format, self._read(offset, struct.calcsize(struct_format)))
+    def _number_at(self, offset: int, number: struct.Struct) -> int:
+        (value,) = number.unpack(self._read(offset, number.size))
+        return int(value)
 
     def _read(self, offset: int, count: int) -> bytes:
         if offset + count > self._length:

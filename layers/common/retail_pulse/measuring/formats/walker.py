@@ -44,29 +44,6 @@ class DeclaredLength:
         return length >= self._length
 
 
-class MarkerFinder:
-    """Finds a marker anywhere after an offset."""
-
-    def __init__(self, marker: bytes, offset: int) -> None:
-        self._marker = marker
-        self._skip = offset
-        self._tail = b""
-        self.is_found = False
-
-    def feed(self, block: bytes | bytearray) -> None:
-        """Find the marker, also across two blocks."""
-        if self.is_found:
-            return
-        if self._skip >= len(block):
-            self._skip -= len(block)
-            return
-        start, self._skip = self._skip, 0
-        keep = len(self._marker) - 1
-        seam = self._tail + block[start : start + keep]
-        self.is_found = self._marker in seam or block.find(self._marker, start) >= 0
-        self._tail = (self._tail + block[max(start, len(block) - keep) :])[-keep:]
-
-
 class Walker(ABC):
     """Walks through a file from one position of interest to the next, and skips the bytes between them.
 

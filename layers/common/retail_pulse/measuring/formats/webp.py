@@ -1,8 +1,4 @@
-"""WebP: the size from the first chunk, the end from the RIFF length.
-
-The reader gets the first 64 bytes of the file, or all of a shorter one. It raises `struct.error` or `IndexError` if
-the file ends within its header.
-"""
+"""WebP: the size from the first chunk, the end from the RIFF length."""
 
 import struct
 
@@ -14,7 +10,8 @@ def webp_reader(head: bytes) -> DeclaredLength:
     """Read the first chunk of a WebP (RFC 9649): lossy, lossless, or extended."""
     riff, kind, chunk = struct.unpack_from("<4xI4x4sI", head, 0)
     if kind == b"VP8X":
-        size = 1 + int.from_bytes(_slice(head, 24, 3), "little"), 1 + int.from_bytes(_slice(head, 27, 3), "little")
+        width, height = (int.from_bytes(number, "little") for number in struct.unpack_from("<3s3s", head, 24))
+        size = 1 + width, 1 + height
     elif kind == b"VP8L":
         mark, bits = struct.unpack_from("<BI", head, 20)
         size = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
@@ -29,9 +26,3 @@ def webp_reader(head: bytes) -> DeclaredLength:
     if not kind:
         raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the WebP does not start with a valid image chunk")
     return DeclaredLength(size, max(8 + riff, 20 + chunk))
-
-
-def _slice(head: bytes, start: int, length: int) -> bytes:
-    if len(head) < start + length:
-        raise IndexError("the header ends early")
-    return head[start : start + length]
