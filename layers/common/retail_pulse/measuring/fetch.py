@@ -174,28 +174,22 @@ def _translate_errors(url: str) -> Iterator[None]:
     except (RequestsConnectionError, requests.RequestException, HTTPError, OSError) as error:
         if _caused_by(error, http.client.IncompleteRead):
             # The server announced more bytes: the connection broke, which may be transient.
-            raise MeasuringError(
-                FailureCode.TRUNCATED, f"{_host(url)} closed the connection early", passing=True
-            ) from error
+            message = f"{_host(url)} closed the connection early"
+            raise MeasuringError(FailureCode.TRUNCATED, message, passing=True) from error
         if _caused_by(error, TimeoutError):
             raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} timed out") from error
-        if _is_malformed(error):
+        # A response that violates HTTP: a retry does not change it, unlike a lost connection.
+        is_malformed = _caused_by(error, http.client.HTTPException, InvalidHeader)
+        if is_malformed and not _caused_by(error, http.client.RemoteDisconnected):
             message = f"the response from {_host(url)} is not valid HTTP"
             raise MeasuringError(FailureCode.CONNECT_FAILED, message, passing=False) from error
         raise MeasuringError(FailureCode.CONNECT_FAILED, f"the connection to {_host(url)} failed") from error
 
 
-def _is_malformed(error: BaseException) -> bool:
-    """Return whether the response violates HTTP, which a retry does not change, unlike a lost connection."""
-    if _caused_by(error, http.client.RemoteDisconnected):
-        return False
-    return any(_caused_by(error, kind) for kind in (http.client.HTTPException, InvalidHeader))
-
-
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Return whether an error has a cause of this kind: urllib3 wraps errors of reads once or twice."""
+def _caused_by(error: BaseException | None, *kinds: type[BaseException]) -> bool:
+    """Return whether an error has a cause of these kinds: urllib3 wraps errors of reads once or twice."""
     while error is not None:
-        if isinstance(error, kind):
+        if isinstance(error, kinds):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -22,13 +22,11 @@ class _DeadlineMixin:
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
-        received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
-        return received
+        return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return]
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         super().settimeout(seconds_left(self._own_timeout))  # type: ignore[misc]
-        sent: int = super().send(*args, **kwargs)  # type: ignore[misc]
-        return sent
+        return super().send(*args, **kwargs)  # type: ignore[misc, no-any-return]
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         # One timeout for the whole call. A TLS socket calls `send` for each part.
