@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from local.checkout import ROOT
-from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from tests.measuring.cases import PUBLIC, Case, own, recorded
@@ -37,21 +37,11 @@ REFUSALS = {FailureCode.INVALID_URL, FailureCode.BLOCKED_ADDRESS, FailureCode.DN
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The result of a case.
-
-    Parameters
-    ----------
-    connected
-        The addresses that were connected to.
-    codes
-        The code of each measurement; None for a measured image.
-    messages
-        The messages of the refusals.
-    """
+    """The addresses that a case connected to, and the code of each measurement with the messages of the refusals."""
 
     case: Case
     connected: Sequence[str]
-    codes: Sequence[FailureCode | None]
+    codes: Sequence[FailureCode | None]  # None for a measured image
     messages: Sequence[str]
 
     @property
@@ -78,17 +68,9 @@ def try_case(case: Case) -> Tried:
     """Return the result of measuring a case's URL, once more than its names have different answers."""
     network = SimulatedNetwork(case)
     times = max([1, *(len(answers) + 1 for answers in case.resolver.values() if len(answers) > 1)])
-    codes: list[FailureCode | None] = []
-    messages = []
-    for _ in range(times):
-        with network.in_place():
-            try:
-                _fetcher(case.policy).measure(case.url)
-                codes.append(None)
-            except MeasuringError as error:
-                codes.append(error.code)
-                messages.append(error.message)
-    return Tried(case, network.connected, codes, messages)
+    errors = [network.failure(_fetcher(case.policy)) for _ in range(times)]
+    codes = [error.code if error else None for error in errors]
+    return Tried(case, network.connected, codes, [error.message for error in errors if error])
 
 
 @cache

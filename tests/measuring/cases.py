@@ -20,37 +20,18 @@ _START = "http://ok.test/start"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One URL, and the network in which it is fetched.
-
-    Parameters
-    ----------
-    group, name
-        The kind of trick, and which one.
-    url
-        The URL that the fetcher gets.
-    expected
-        ``allow`` or ``refuse``.
-    resolver
-        The answers for each name, one per look-up; the last one repeats.
-    redirects
-        Status and Location of the responses before the image.
-    policy
-        ``strict`` as in production, ``loopback`` as on the local stack, ``ports``, ``range`` or ``hosts``.
-    public_connect_ok
-        Whether measuring the response of a public address is allowed.
-    dead
-        Addresses that refuse the connection.
-    """
+    """One URL, the network in which it is fetched, and the kind and name of the trick."""
 
     group: str
     name: str
     url: str
-    expected: str = "refuse"
+    expected: str = "refuse"  # or "allow"
+    # The answers for each name, one per look-up; the last one repeats.
     resolver: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=lambda: dict(_NAMES))
-    redirects: Sequence[tuple[int, str]] = ()
-    policy: str = "strict"
-    public_connect_ok: bool = False
-    dead: Sequence[str] = ()
+    redirects: Sequence[tuple[int, str]] = ()  # status and Location of the responses before the image
+    policy: str = "strict"  # as in production; "loopback" as on the local stack, "ports", "range" or "hosts"
+    public_connect_ok: bool = False  # whether measuring the response of a public address is allowed
+    dead: Sequence[str] = ()  # addresses that refuse the connection
 
 
 def recorded() -> list[Case]:

@@ -17,19 +17,7 @@ WIDTH, HEIGHT = 61, 43
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A complete file.
-
-    Parameters
-    ----------
-    name
-        The format, and what is special about the file.
-    format
-        The format that is measured.
-    content
-        The bytes of the file.
-    whole_bytes
-        Where the image ends: a file cut after it is still complete.
-    """
+    """A complete file, and where its image ends: cut after that, the file is still complete."""
 
     name: str
     format: str

@@ -7,13 +7,13 @@ it, also one that goes around the fetcher's own connection class.
 import io
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 from local.images.pictures import Format, make_image
+from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.cases import Case
 
 _PICTURE = make_image(Format.PNG, 20, 27)
@@ -21,15 +21,7 @@ _real_getaddrinfo = socket.getaddrinfo
 
 
 class SimulatedNetwork:
-    """The network of one case.
-
-    Parameters
-    ----------
-    case
-        Says what names resolve to, who refuses connections, and what servers answer.
-    answer
-        What servers send instead of that, byte by byte as it stands; None for redirects and pictures.
-    """
+    """The network of one case: an answer is sent as it is, in place of the case's redirects and a picture."""
 
     def __init__(self, case: Case, answer: bytes | None = None) -> None:
         self._case = case
@@ -37,13 +29,11 @@ class SimulatedNetwork:
         self._look_ups: Counter[str] = Counter()
         self._replies: dict[int, io.BytesIO] = {}
         self._peers: dict[int, tuple[Any, ...]] = {}
-        self._redirects = iter(case.redirects)
         self.connected: list[str] = []
         self.requests: list[bytes] = []
 
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Take the place of the real network."""
+    def failure(self, fetcher: Fetcher) -> MeasuringError | None:
+        """Measure the case's URL in place of the real network; other exceptions than the domain's are raised."""
         self._redirects = iter(self._case.redirects)
         methods: dict[str, Any] = {
             "connect": lambda connection, address: self._connect(connection, address),
@@ -54,7 +44,11 @@ class SimulatedNetwork:
             "recv_into": lambda connection, buffer, *_: self._replies[id(connection)].readinto(buffer),
         }
         with patch("socket.getaddrinfo", self._getaddrinfo), patch.multiple(socket.socket, **methods):
-            yield
+            try:
+                fetcher.measure(self._case.url)
+            except MeasuringError as error:
+                return error
+        return None
 
     def _getaddrinfo(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         # The encoding is the real function's own, and may fail as there.

@@ -5,8 +5,6 @@ import ipaddress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from retail_pulse.domain.failures import MeasuringError
-from retail_pulse.domain.outcomes import Measured
 from retail_pulse.domain.text import MAX_MESSAGE_CHARACTERS
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
@@ -36,25 +34,13 @@ def answers(draw: st.DrawFn) -> bytes:
     return start + b"".join(parts)
 
 
-def outcome(
-    fetcher: Fetcher, network: SimulatedNetwork, case: Case
-) -> tuple[Measured, None] | tuple[None, MeasuringError]:
-    """Return the outcome of a case's URL; other exceptions than the domain's are raised."""
-    with network.in_place():
-        try:
-            return fetcher.measure(case.url), None
-        except MeasuringError as error:
-            return None, error
-
-
 @settings(max_examples=300, deadline=None)
 @given(answers())
 @example(HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n")
 @example(b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n")
 @example(b"HTTP/1.1 503 No\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n")
 def test_any_answer_measures_or_fails_with_a_code(answer: bytes) -> None:
-    case = Case("", "", "http://ok.test/", "allow")
-    _, error = outcome(FETCHER, SimulatedNetwork(case, answer), case)
+    error = SimulatedNetwork(Case("", "", "http://ok.test/", "allow"), answer).failure(FETCHER)
     if error is not None:
         assert len(error.message) <= MAX_MESSAGE_CHARACTERS
         assert error.message.isprintable()
@@ -68,12 +54,7 @@ AUTHORITIES = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from(["http://", "", "HTTP:", "http:/", "//"]),
-    AUTHORITIES,
-    st.text(max_size=20),
-    st.booleans(),
-)
+@given(st.sampled_from(["http://", "", "HTTP:", "http:/", "//"]), AUTHORITIES, st.text(max_size=20), st.booleans())
 @example("http://", "[::1%25x%25y]", "a.jpg", False)
 @example("http://", "[::1%25x%25y]", "a.jpg", True)
 def test_any_url_calls_a_public_address_or_fails_with_a_code(
@@ -81,9 +62,8 @@ def test_any_url_calls_a_public_address_or_fails_with_a_code(
 ) -> None:
     url = start + authority + "/" + rest
     hops = [(302, url)] if later and "\n" not in url and "\r" not in url else []
-    case = Case("", "", "http://ok.test/" if hops else url, redirects=hops)
-    network = SimulatedNetwork(case)
-    _, error = outcome(PRODUCTION, network, case)
+    network = SimulatedNetwork(Case("", "", "http://ok.test/" if hops else url, redirects=hops))
+    error = network.failure(PRODUCTION)
     assert error is None or error.code in REFUSALS or network.connected
     # The standard library reads the same registries, in a newer or older version than the project.
     assert all(ipaddress.ip_address(address).is_global for address in network.connected)
