@@ -3,7 +3,6 @@
 `python -m tests.measuring.address_table` writes the table; a test compares it.
 """
 
-import ipaddress
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,19 +11,18 @@ from functools import cache
 from local.checkout import ROOT
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.measuring.download.policy import CallPolicy
-from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.cases import PUBLIC, Case, own, recorded
+from tests.measuring.hostile_server import LOOPBACK, PATIENT
 from tests.measuring.network import SimulatedNetwork
 
 DOCUMENT = ROOT / "docs" / "addresses.md"
 _BEGIN = "<!-- addresses: written by `make addresses`; do not edit -->\n"
 _END = "<!-- addresses: end -->\n"
-_LIMITS = FetchLimits(5, 5, 60, 10**6, 10**4, 5)
-_LOOPBACK, _ANY_PORT = ipaddress.ip_network("127.0.0.0/8"), range(1, 65536)
 _POLICIES = {
     "strict": CallPolicy(),
-    "loopback": CallPolicy([_LOOPBACK], [_ANY_PORT]),
-    "ports": CallPolicy((), [_ANY_PORT]),
+    "loopback": LOOPBACK,
+    "ports": CallPolicy((), LOOPBACK.ports),
     "range": CallPolicy((), [range(80, 81), range(8000, 9000)]),
     "hosts": CallPolicy(hosts=("img.example.test", "*.cdn.test", ".shop.test")),
 }
@@ -61,7 +59,7 @@ class Tried:
 @cache
 def _fetcher(policy: str) -> Fetcher:
     # One for all cases of a policy: every simulated connection ends with its response.
-    return Fetcher(_LIMITS, _POLICIES[policy], 1)
+    return Fetcher(PATIENT, _POLICIES[policy], 1)
 
 
 def try_case(case: Case) -> Tried:

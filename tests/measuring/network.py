@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from local.images.pictures import Format, make_image
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.cases import Case
+from tests.measuring.hostile_server import PICTURE
 
-_PICTURE = make_image(Format.PNG, 20, 27)
 _real_getaddrinfo = socket.getaddrinfo
 
 
@@ -73,7 +72,7 @@ class SimulatedNetwork:
         reply = self._answer
         if reply is None:
             status, location = next(self._redirects, (200, ""))
-            body = _PICTURE if status == 200 else b""
+            body = PICTURE if status == 200 else b""
             head = f"HTTP/1.1 {status} Fine\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
             head += f"Location: {location}\r\n\r\n" if location else "\r\n"
             reply = head.encode() + body

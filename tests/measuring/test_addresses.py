@@ -13,6 +13,7 @@ from retail_pulse.runtime.settings import ProcessSettings
 from tests.measuring import address_table
 from tests.measuring.address_table import REFUSALS, STRICTER, all_tried, try_case
 from tests.measuring.cases import Case, recorded
+from tests.measuring.hostile_server import PATIENT
 
 
 def test_no_address_that_must_be_refused_is_reached() -> None:
@@ -42,7 +43,7 @@ def test_the_table_in_the_document_is_the_one_of_this_run() -> None:
 
 def test_the_simulation_records_what_a_fetcher_without_the_rule_would_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     everywhere = CallPolicy([ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")], [range(65536)])
-    fetcher = Fetcher(address_table._LIMITS, everywhere, 1)
+    fetcher = Fetcher(PATIENT, everywhere, 1)
     monkeypatch.setattr(address_table, "_fetcher", lambda policy: fetcher)
     for group in ("v4-special", "v6-special", "name-private", "redirect", "name-rebind"):
         assert any(try_case(case).let_through for case in recorded() if case.group == group), group
@@ -90,10 +91,8 @@ class TestTheParameters:
             self.settings(ports, "")
 
     def test_hosts_are_a_list(self) -> None:
-        assert self.settings("80", "img.example.com, *.cdn.example.com").allowed_hosts == (
-            "img.example.com",
-            "*.cdn.example.com",
-        )
+        read = self.settings("80", "img.example.com, *.cdn.example.com")
+        assert read.allowed_hosts == ("img.example.com", "*.cdn.example.com")
 
     def test_the_defaults_of_the_template_are_those_of_the_policy(self) -> None:
         parameters = Template().parameters

@@ -257,10 +257,7 @@ def test_a_failure_behind_a_redirect_names_the_host_that_failed() -> None:
 
 def test_no_header_is_read_for_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
     # The cookie parser takes quadratic time in a header's length.
-    def fail(*_: object) -> None:
-        raise AssertionError("read for cookies")
-
-    monkeypatch.setattr(http.cookiejar.CookieJar, "extract_cookies", fail)
+    monkeypatch.delattr(http.cookiejar.CookieJar, "extract_cookies")
     cookies = b"Set-Cookie2: " + b'a="' * 20_000 + b"\r\nSet-Cookie: a=b\r\n"
     with hostile_server(HEAD + cookies + LENGTH + PICTURE) as server:
         assert FETCHER.measure(server.url("/a.png")).width == 20

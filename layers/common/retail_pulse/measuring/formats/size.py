@@ -76,7 +76,7 @@ class SizeReader:
 
     Notes
     -----
-    Memory does not grow with the file. Close the reader (or use ``with``): TIFFs are kept in a temporary file.
+    Memory does not grow with the file. Use ``with``, which deletes the temporary file of a TIFF.
     """
 
     def __init__(self, max_side: int) -> None:
@@ -90,10 +90,6 @@ class SizeReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release what the reader holds."""
         if isinstance(self._reader, TiffReader):
             self._reader.close()
 

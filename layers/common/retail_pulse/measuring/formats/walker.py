@@ -1,6 +1,6 @@
 """Walking through a file from one position of interest to the next, as its bytes arrive, without keeping the rest."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Protocol
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
@@ -25,6 +25,7 @@ class FormatReader(Protocol):
     def feed(self, block: bytes) -> None:
         """Read the next bytes of the file, from its first byte on."""
 
+    @abstractmethod
     def is_complete(self, length: int) -> bool:
         """Return whether the file is complete, given its total length."""
 
@@ -44,7 +45,7 @@ class DeclaredLength:
         return length >= self._length
 
 
-class Walker(ABC):
+class Walker(FormatReader):
     """Walks through a file from one position of interest to the next, and skips the bytes between them.
 
     Parameters
@@ -99,7 +100,3 @@ class Walker(ABC):
     @abstractmethod
     def _step(self, data: bytes | bytearray, at: int) -> None:
         """Read the position of interest, at ``data[at]``, and set the next one."""
-
-    @abstractmethod
-    def is_complete(self, length: int) -> bool:
-        """Return whether the file is complete, given its total length."""
