@@ -6,17 +6,20 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
-from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, Outcome, RetryInline
+from retail_pulse.domain.outcomes import AfterFailure, Failure, Measured, Outcome, RetryInline
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
+
+K = TypeVar("K")
+Item = TypeVar("Item", Chunk, Job)
 
 
 class Killed(BaseException):
@@ -54,6 +57,19 @@ class FakeTable:
         self.claims: dict[tuple[str, str], Claim] = {}
         self.faults = Faults()
 
+    def _update(
+        self, items: dict[K, Item], key: K, run: int, change: Callable[[Item], Item],
+        condition: Callable[[Item], bool] = lambda _: True,
+    ) -> Item | None:  # fmt: skip
+        """Change an item that is at this run and meets the condition; return it, or None."""
+        self.faults.before()
+        now = items.get(key)
+        if now is None or now.run != run or not condition(now):
+            return None
+        items[key] = change(now)
+        self.faults.after()
+        return items[key]
+
     def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None:
         self.faults.before()
         for chunk in chunks:
@@ -70,50 +86,28 @@ class FakeTable:
         return {key: self.stored[key] for key in keys if key in self.stored}
 
     def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None:
-        self.faults.before()
-        now = self.stored.get(key)
-        if now is None or now.run != chunk.run:
-            return None
-        outcomes = {index: outcome for index, outcome in now.outcomes.items() if index not in images}
-        self.stored[key] = replace(
-            now, run=run, outcomes=outcomes, attempts={}, turn=0, starts=0, starting=None, lease=0
-        )
-        self.faults.after()
-        return self.stored[key]
+        return self._update(self.stored, key, chunk.run, lambda now: replace(
+            now, run=run, outcomes={index: outcome for index, outcome in now.outcomes.items() if index not in images},
+            attempts={}, turn=0, starts=0, starting=None, lease=0,
+        ))  # fmt: skip
 
     def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
-        self.faults.before()
-        now = self.stored.get(key)
-        if now is None or now.run != run:
-            return None
-        self.stored[key] = replace(now, outcomes={**outcomes, **now.outcomes})
-        self.faults.after()
-        return self.stored[key]
+        return self._update(self.stored, key, run, lambda now: replace(now, outcomes={**outcomes, **now.outcomes}))
 
     def requeue_chunk(
         self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
     ) -> Chunk | None:
-        self.faults.before()
-        now = self.stored.get(key)
-        if now is None or (now.run, now.turn) != (chunk.run, chunk.turn):
-            return None
-        self.stored[key] = replace(
+        return self._update(self.stored, key, chunk.run, lambda now: replace(
             now, outcomes={**outcomes, **now.outcomes}, attempts={**now.attempts, **attempts}, turn=now.turn + 1,
             starts=0, starting=None, lease=0,
-        )  # fmt: skip
-        self.faults.after()
-        return self.stored[key]
+        ), lambda now: now.turn == chunk.turn)  # fmt: skip
 
     def claim_exclusively(
         self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
     ) -> Chunk | None:
-        self.faults.before()
-        found = self.stored.get(key)
-        if found is None or found.run != chunk.run or not (found.lease == chunk.lease or found.lease <= now):
-            return None
-        self.stored[key] = replace(found, starts=starts, starting=starting, lease=lease)
-        self.faults.after()
-        return self.stored[key]
+        return self._update(self.stored, key, chunk.run, lambda found: replace(
+            found, starts=starts, starting=starting, lease=lease
+        ), lambda found: found.lease == chunk.lease or found.lease <= now)  # fmt: skip
 
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
         self.faults.before()
@@ -122,38 +116,24 @@ class FakeTable:
         self.faults.after()
 
     def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
-        self.faults.before()
-        job = self.jobs.get((client, job_id))
-        if job is None or job.run != run:
-            return None
         done, failed, transient = numbers(verdicts)
-        self.jobs[client, job_id] = replace(
-            job, done=job.done | done, failed=job.failed | failed, transient=job.transient | transient
-        )
-        self.faults.after()
-        return self.jobs[client, job_id]
+        return self._update(self.jobs, (client, job_id), run, lambda now: replace(
+            now, done=now.done | done, failed=now.failed | failed, transient=now.transient | transient
+        ))  # fmt: skip
 
     def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
-        self.faults.before()
-        now = self.jobs.get((job.client, job.job_id))
-        if now is None or now.run != job.run or not now.open:
-            return None
-        self.jobs[job.client, job.job_id] = replace(now, status=status, open=False, ended_at=ended_at, due=due)
-        self.faults.after()
-        return self.jobs[job.client, job.job_id]
+        return self._update(self.jobs, (job.client, job.job_id), job.run, lambda now: replace(
+            now, status=status, open=False, ended_at=ended_at, due=due
+        ), lambda now: now.open)  # fmt: skip
 
     def due_jobs(self, now: int) -> Iterator[tuple[str, int]]:
         due = sorted((job.due, key) for key, job in self.jobs.items() if job.due is not None and job.due <= now)
         return iter([key for _, key in due])
 
     def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
-        self.faults.before()
-        now = self.jobs.get((job.client, job.job_id))
-        if now is None or (now.run, now.open, now.due) != (job.run, job.open, job.due):
-            return None
-        self.jobs[job.client, job.job_id] = replace(now, due=due, wait=wait, done_at_sweep=len(job.done))
-        self.faults.after()
-        return self.jobs[job.client, job.job_id]
+        return self._update(self.jobs, (job.client, job.job_id), job.run, lambda now: replace(
+            now, due=due, wait=wait, done_at_sweep=len(job.done)
+        ), lambda now: (now.open, now.due) == (job.open, job.due))  # fmt: skip
 
     def mark_due(self, job: Job, due: int) -> None:
         self.faults.before()
@@ -163,19 +143,14 @@ class FakeTable:
         self.faults.after()
 
     def reopen_job(self, job: Job, reopening: Reopening) -> Job | None:
-        self.faults.before()
-        now = self.jobs.get((job.client, job.job_id))
-        if now is None or now.run != job.run or now.open:
-            return None
-        self.jobs[job.client, job.job_id] = replace(
+        again = reopening.chunks
+        return self._update(self.jobs, (job.client, job.job_id), job.run, lambda now: replace(
             now, run=job.run + 1, scope=reopening.scope, open=True, status=reopening.status,
             automatic=reopening.automatic, due=reopening.due, wait=reopening.wait,
             ended_at=None if reopening.status is JobStatus.ONGOING else now.ended_at,
-            done_at_sweep=len(job.done - reopening.chunks), done=now.done - reopening.chunks,
-            failed=now.failed - reopening.chunks, transient=now.transient - reopening.chunks,
-        )  # fmt: skip
-        self.faults.after()
-        return self.jobs[job.client, job.job_id]
+            done_at_sweep=len(job.done - again), done=now.done - again, failed=now.failed - again,
+            transient=now.transient - again,
+        ), lambda now: not now.open)  # fmt: skip
 
     def put_claim(self, claim: Claim, now: int) -> Claim:
         self.faults.before()
@@ -209,15 +184,7 @@ class Message:
 
 
 class FakeQueue:
-    """Holds messages until their delay has passed; delivers at least once.
-
-    Parameters
-    ----------
-    now
-        The clock.
-    copies
-        How often each message that is sent is in the queue.
-    """
+    """Holds messages until their delay has passed, each so many times; delivers at least once."""
 
     def __init__(self, now: Callable[[], datetime], copies: int = 1) -> None:
         self._now = now
@@ -268,13 +235,8 @@ class PoolWithoutThreads(ImagePool):
     ) -> Iterator[tuple[Any, Outcome | None]]:
         for image in images:
             result = self._attempt(image.url) if may_start() else None
-            if not isinstance(result, MeasuringError):
-                yield image.tag, result
-                continue
-            match after_failure(image.tag, result):
-                case RetryInline():
-                    raise AssertionError("a wait within the invocation needs the pool with threads")
-                case LeaveOpen():
-                    yield image.tag, None
-                case Failure() as failure:
-                    yield image.tag, failure
+            if isinstance(result, MeasuringError):
+                decision = after_failure(image.tag, result)
+                assert not isinstance(decision, RetryInline), "a wait within the invocation needs the pool with threads"
+                result = decision if isinstance(decision, Failure) else None
+            yield image.tag, result
