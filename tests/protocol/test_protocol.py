@@ -6,10 +6,10 @@ runs with faults.
 
 import contextlib
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -17,24 +17,21 @@ from retail_pulse.domain.chunks import Chunk, ChunkKey
 from retail_pulse.domain.errors import JobIsOpenError, NothingToRetryError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, SweepPolicy
+from retail_pulse.domain.jobs import ChunkVerdict, Job
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.use_cases import processing
 from retail_pulse.use_cases.batch import BatchReport, Delivery, Findings, Task
-from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.processing import Processing
-from retail_pulse.use_cases.reprocessing import Reprocessing
 from retail_pulse.use_cases.retrying import Retrying
-from retail_pulse.use_cases.submission import Submission
 from tests.faults.checker import Contents, History, Truth, check
 from tests.protocol.exploration import Choices, Shared, Stage, executions
-from tests.support.fakes import FakeQueue, FakeTable, PoolWithoutThreads
+from tests.support.fakes import FakeTable
+from tests.support.world import Target, World
 
-START = datetime(2026, 11, 23, 12, tzinfo=UTC)
-STALL = 900
-SWEEPS = SweepPolicy(STALL, automatic_runs=0)
+Outcomes = Mapping[int, Outcome]
+Verdicts = Collection[ChunkVerdict]
 
 
 @dataclass(frozen=True)
@@ -80,68 +77,46 @@ REQUEUED = Scenario({"flaky": [0, 5], "good": [3], "other": [4]}, True, copies=2
 SUBMITTED = Scenario({"flaky": [5], "good": [3], "other": [4]}, submits=2, deliveries=1)
 
 
-class Parts:
-    """The classes that a mutant may replace."""
-
-    table: type[FakeTable] = FakeTable
-    processing: type[Processing] = Processing
-    retrying: type[Retrying] = Retrying
-
-    @classmethod
-    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Change what is not in one of the three classes."""
-
-
-class Play:
+class Play(World):
     """One execution of a scenario."""
 
-    def __init__(
-        self, scenario: Scenario, parts: type[Parts], choices: Choices, preemptions: int, crashes: int
-    ) -> None:
+    chunk_images = 2
+
+    def __init__(self, scenario: Scenario, choices: Choices, preemptions: int, crashes: int) -> None:
         self.scenario = scenario
         self.stage = Stage(choices, preemptions, crashes)
-        self.real_table = parts.table()
-        self.clock = START
-        self.queue = FakeQueue(lambda: self.clock, scenario.copies)
-        self.fetches: dict[str, list[tuple[int, Outcome]]] = {url: [] for url in scenario.images}
+        super().__init__(self.attempt, RetryPolicy(scenario.attempts, 10**6, 60, inline_wait_seconds=0))
+        self.queue.copies = scenario.copies
+        self.attempts: dict[str, list[Outcome]] = {url: [] for url in scenario.images}
         self.history = History()
-        table: Any = Shared(self.real_table, self.stage)
-        queue: Any = Shared(self.queue, self.stage)
-        self.submission = Submission(
-            table, queue, 2, 10**6, timedelta(days=90), timedelta(seconds=STALL), lambda: self.clock
-        )
-        retries = RetryPolicy(scenario.attempts, 10**6, first_wait_seconds=60, inline_wait_seconds=0)
-        measurer = ChunkMeasurer(
-            lambda _: True, PoolWithoutThreads(self.measure), retries, lambda: self.clock, lambda: 1.0
-        )
-        self.processing = parts.processing(table, queue, measurer, SWEEPS, lambda: self.clock, lambda: 1.0)
-        self.retrying = parts.retrying(table, queue, SWEEPS, lambda: self.clock)
-        self.reprocessing = Reprocessing(table, queue, SWEEPS, lambda: self.clock)
         self.accepted: set[int] = set()
         self.retried = False
         self.sweeps = 0
 
     # ---------------------------------------------------------------- the world
 
-    def measure(self, url: str) -> Measured:
+    def shared(self, target: Target) -> Target:
+        return cast(Target, Shared(target, self.stage))
+
+    def attempt(self, url: str, _seconds: float) -> Measured:
         """Measure as the scenario says; a failure's message names the run that the job is at."""
         script = self.scenario.images[url]
-        width = script[min(len(self.fetches[url]), len(script) - 1)]
-        run = max((job.run for job in self.real_table.jobs.values()), default=1)
+        width = script[min(len(self.attempts[url]), len(script) - 1)]
         if width:
             measured = Measured("PNG", width, width, 1)
-            self.fetches[url].append((run, measured))
+            self.attempts[url].append(measured)
             return measured
+        run = max((job.run for job in self.table.jobs.values()), default=1)
         error = MeasuringError(FailureCode.TIMEOUT, f"run {run}")
-        self.fetches[url].append((run, Failure.of(error)))
+        self.attempts[url].append(Failure.of(error))
         raise error
 
-    def submit(self) -> None:
+    def submit_once(self) -> None:
         visits = [Visit("A", "2026-11-23", ["flaky", "good"]), Visit("B", "2026-11-23", ["other"])]
         job = self.submission.submit_once("me", visits, IdempotencyKey("key", "hash"))
         self.accepted.add(job.job_id)
 
-    def deliver(self, chunks: Collection[int] = (0, 1)) -> None:
+    def deliver_first(self, chunks: Collection[int] = (0, 1)) -> None:
         """Process the first message that no worker has, before its delay too; if the worker dies, it comes again."""
         message = next(each for each in self.queue.waiting if not each.is_taken and each.pointer.chunk in chunks)
         message.is_taken = True
@@ -153,9 +128,12 @@ class Play:
         finally:
             message.is_taken = False
 
+    def has_message(self) -> bool:
+        return any(not message.is_taken for message in self.queue.waiting)
+
     def retry(self) -> None:
         self.retried = True
-        (job,) = self.real_table.jobs.values()
+        (job,) = self.table.jobs.values()
         with contextlib.suppress(JobIsOpenError, NothingToRetryError):
             self.retrying.retry("me", job.job_id)
 
@@ -164,28 +142,26 @@ class Play:
     def go(self) -> list[str]:
         """Play, then do everything that is left in order, without faults; return the violations."""
         if not self.scenario.submits:
-            self.submit()
+            self.submit_once()
         if self.scenario.late:
             self.hold_up(self.scenario.late)
         for number in range(self.scenario.submits):
-            self.stage.add(f"submit {number}", self.submit)
+            self.stage.add(f"submit {number}", self.submit_once)
         for number in range(self.scenario.deliveries):
-            self.stage.add(
-                f"worker {number}", self.deliver, lambda: any(not message.is_taken for message in self.queue.waiting)
-            )
+            self.stage.add(f"worker {number}", self.deliver_first, self.has_message)
         if self.scenario.retries:
-            self.stage.add("client", self.retry, lambda: any(not job.open for job in self.real_table.jobs.values()))
+            self.stage.add("client", self.retry, lambda: any(not job.open for job in self.table.jobs.values()))
         self.stage.after_each_step = self.record
         self.stage.play()
         for _ in range(20):
-            if not self.real_table.jobs:
-                self.submit()
+            if not self.table.jobs:
+                self.submit_once()
             self.clock += timedelta(seconds=100)
             if self.queue.waiting:
-                self.deliver()
-            elif any(job.open for job in self.real_table.jobs.values()):
+                self.deliver_first()
+            elif any(job.open for job in self.table.jobs.values()):
                 self.clock += timedelta(hours=1)
-                self.reprocessing.sweep()
+                self.sweep()
                 self.sweeps += 1
             elif self.scenario.retries and not self.retried:
                 self.retry()
@@ -197,43 +173,39 @@ class Play:
     def hold_up(self, step: str) -> None:
         """Stop a worker before a step of run 1, end the job without it, and retry it."""
         while any(message.pointer.chunk for message in self.queue.waiting):
-            self.deliver(chunks=[1])
-        self.stage.add("late worker", self.deliver)
+            self.deliver_first(chunks=[1])
+        self.stage.add("late worker", self.deliver_first)
         self.stage.run_until("late worker", step)
-        self.deliver()
+        self.deliver_first()
         self.retry()
 
     def record(self) -> None:
         """Record the state of the tables after a step, and check it against the states before."""
-        for job in self.real_table.jobs.values():
-            chunks = [self.real_table.stored[job.key_of(number)] for number in range(job.chunks)]
+        for job in self.table.jobs.values():
+            chunks = [self.table.stored[job.key_of(number)] for number in range(job.chunks)]
             if not job.open and not all(chunk.is_done for chunk in chunks):
                 self.history.violations.append("a job has ended whose chunks have not")
-        self.history.saw_jobs(self.real_table.jobs.values())
-        self.history.saw_chunks(self.real_table.stored)
+        self.history.saw_jobs(self.table.jobs.values())
+        self.history.saw_chunks(self.table.stored)
 
     def violations(self) -> Iterator[str]:
-        truth = {url: Truth.of([outcome for _, outcome in fetched]) for url, fetched in self.fetches.items()}
+        truth = {url: Truth.of(outcomes) for url, outcomes in self.attempts.items()}
         accepted = [("me", job_id) for job_id in self.accepted]
-        yield from check(Contents.of_fake(self.real_table), truth, lambda _: True, {}, accepted)
+        yield from check(Contents.of_fake(self.table), truth, lambda _: True, {}, accepted)
         if self.sweeps and self.scenario.needs_no_reprocess:
             yield "only reprocess could end the job"
-        if len(self.real_table.jobs) != 1:
-            yield f"{len(self.real_table.jobs)} jobs"
-        for chunk in self.real_table.stored.values():
+        if len(self.table.jobs) != 1:
+            yield f"{len(self.table.jobs)} jobs"
+        for chunk in self.table.stored.values():
             for outcome in chunk.outcomes.values():
                 if isinstance(outcome, Failure) and int(outcome.message.split()[1]) < chunk.run:
                     yield f"chunk {chunk.number} at run {chunk.run} holds a failure of {outcome.message}"
 
 
-def first_violation(
-    scenario: Scenario, parts: type[Parts] = Parts, preemptions: int = 0, crashes: int = 0
-) -> tuple[int, list[str]]:
+def first_violation(scenario: Scenario, preemptions: int, crashes: int) -> tuple[int, list[str]]:
     """Run executions until one breaks an invariant; return how many there were, and the violations."""
-    count = 0
-    for choices in executions():
-        count += 1
-        play = Play(scenario, parts, choices, preemptions, crashes)
+    for count, choices in enumerate(executions(), 1):
+        play = Play(scenario, choices, preemptions, crashes)
         found = play.go()
         if found:
             return count, [*found, *play.stage.trace]
@@ -244,7 +216,8 @@ def first_violation(
 
 
 # Scenario, preemptions, crashes.
-BOUNDS = {
+Bounds = tuple[Scenario, int, int]
+BOUNDS: dict[str, Bounds] = {
     "doubled messages, two preemptions": (DOUBLED, 2, 0),
     "doubled messages, a crash and a preemption": (DOUBLED, 1, 1),
     "doubled messages, two crashes": (DOUBLED, 0, 2),
@@ -260,138 +233,112 @@ BOUNDS = {
 
 
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
-def test_the_invariants_hold_in_every_order_and_with_a_crash_at_every_step(bounds: tuple[Scenario, int, int]) -> None:
-    scenario, preemptions, crashes = bounds
-    count, broken = first_violation(scenario, Parts, preemptions, crashes)
+def test_the_invariants_hold_in_every_order_and_with_a_crash_at_every_step(bounds: Bounds) -> None:
+    count, broken = first_violation(*bounds)
     assert broken == []
     assert count > 20
 
 
 # ------------------------------------------------------------------ tests of the tests
 
-
-class SaveWithoutRun(Parts):
-    class table(FakeTable):
-        def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
-            return super().save_chunk(key, self.stored[key].run, outcomes)
+# A mutant takes the place of a method or a function, which it gets as its first argument.
+Original = Callable[..., Any]
 
 
-class AddWithoutRun(Parts):
-    class table(FakeTable):
-        def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
-            return super().add_chunks(client, job_id, self.jobs[client, job_id].run, verdicts)
+def save_without_run(save: Original, table: FakeTable, key: ChunkKey, _run: int, outcomes: Outcomes) -> Any:
+    return save(table, key, table.stored[key].run, outcomes)
 
 
-class CloseWithoutRun(Parts):
-    class table(FakeTable):
-        def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
-            return super().close_job(self.jobs[job.client, job.job_id], status, ended_at, due)
+def add_without_run(add: Original, table: FakeTable, client: str, job_id: int, _run: int, verdicts: Verdicts) -> Any:
+    return add(table, client, job_id, table.jobs[client, job_id].run, verdicts)
 
 
-class OwnOutcomesInTheRows(Parts):
-    class processing(Processing):
-        def _save(self, findings: Findings, report: BatchReport) -> Task | None:
-            saved = super()._save(findings, report)
-            if saved is None:
-                return None
-            return replace(saved, chunk=replace(saved.chunk, outcomes={**saved.chunk.outcomes, **findings.outcomes}))
+def close_without_run(close: Original, table: FakeTable, job: Job, *how: Any) -> Any:
+    return close(table, table.jobs[job.client, job.job_id], *how)
 
 
-class DoneChunksDropped(Parts):
-    class processing(Processing):
-        def _open(self, deliveries: Sequence[Delivery], report: BatchReport) -> Iterator[Task]:
-            return (task for task in super()._open(deliveries, report) if not task.chunk.is_done)
+def own_outcomes_in_the_rows(save: Original, worker: Processing, findings: Findings, report: BatchReport) -> Any:
+    saved = save(worker, findings, report)
+    if saved is None:
+        return None
+    return replace(saved, chunk=replace(saved.chunk, outcomes={**saved.chunk.outcomes, **findings.outcomes}))
 
 
-class LastOutcomeWins(Parts):
+def done_chunks_dropped(open_: Original, *batch: Any) -> Iterator[Task]:
+    return (task for task in open_(*batch) if not task.chunk.is_done)
+
+
+def last_outcome_wins(save: Original, table: FakeTable, key: ChunkKey, run: int, outcomes: Outcomes) -> Any:
     """Save without ``if_not_exists``."""
-
-    class table(FakeTable):
-        def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
-            saved = super().save_chunk(key, run, outcomes)
-            if saved is not None:
-                self.stored[key] = saved = replace(saved, outcomes={**saved.outcomes, **outcomes})
-            return saved
+    saved = save(table, key, run, outcomes)
+    if saved is not None:
+        table.stored[key] = saved = replace(saved, outcomes={**saved.outcomes, **outcomes})
+    return saved
 
 
-class ChunksReopenedBeforeTheJob(Parts):
-    class retrying(Retrying):
-        def retry(self, client: str, job_id: int) -> Job:
-            store: Any = self.store
-            job = store.job(client, job_id)
-            if not job.open:
-                for number in sorted(job.failed):
-                    chunk = store.chunks([job.key_of(number)])[job.key_of(number)]
-                    store.reopen_chunk(job.key_of(number), chunk, job.run + 1, chunk.reopened_by(job.scope))
-            return super().retry(client, job_id)
+def chunks_reopened_before_the_job(retry: Original, retrying: Retrying, client: str, job_id: int) -> Any:
+    store: Any = retrying.store
+    job = store.job(client, job_id)
+    if not job.open:
+        for number in sorted(job.failed):
+            chunk = store.chunks([job.key_of(number)])[job.key_of(number)]
+            store.reopen_chunk(job.key_of(number), chunk, job.run + 1, chunk.reopened_by(job.scope))
+    return retry(retrying, client, job_id)
 
 
-class RowsOfHalfMeasuredVisits(Parts):
-    @classmethod
-    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        def rows(tasks: Iterable[Task]) -> Iterator[tuple[VisitRow, int]]:
-            for task in tasks:
-                first = 0
-                for part in task.chunk.parts:
-                    images = range(first, first + len(part.image_urls))
-                    first = images.stop
-                    measured = [o for i in images if isinstance(o := task.chunk.outcomes.get(i), Measured)]
-                    yield VisitRow(
-                        task.pointer.client, task.pointer.job_id, part.visit, part.part, part.parts, part.store_id,
-                        part.visit_time, sum(outcome.perimeter for outcome in measured), len(measured),
-                    ), 0  # fmt: skip
-
-        monkeypatch.setattr(processing, "_rows", rows)
+def rows_of_half_measured_visits(_rows: Original, tasks: Iterable[Task]) -> Iterator[tuple[VisitRow, int]]:
+    for task in tasks:
+        first = 0
+        for part in task.chunk.parts:
+            images = range(first, first + len(part.image_urls))
+            first = images.stop
+            measured = [o for i in images if isinstance(o := task.chunk.outcomes.get(i), Measured)]
+            yield VisitRow(
+                task.pointer.client, task.pointer.job_id, part.visit, part.part, part.parts, part.store_id,
+                part.visit_time, sum(outcome.perimeter for outcome in measured), len(measured),
+            ), 0  # fmt: skip
 
 
-class ChunkKeysWithoutNonce(Parts):
-    @classmethod
-    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "always the same")
+def chunk_keys_without_nonce(_token_urlsafe: Original, _bytes: int) -> str:
+    return "always the same"
 
 
-class CounterInPlaceOfASet(Parts):
-    class table(FakeTable):
-        def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
-            before = self.jobs[client, job_id]
-            job = super().add_chunks(client, job_id, run, verdicts)
-            if job is not None and len(job.done) < len(before.done) + len(verdicts):
-                self.jobs[client, job_id] = job = replace(job, done=job.done | frozenset(job.missing[:1]))
-            return job
+def counter_in_place_of_a_set(
+    add: Original, table: FakeTable, client: str, job_id: int, run: int, verdicts: Verdicts
+) -> Any:
+    before = table.jobs[client, job_id]
+    job = add(table, client, job_id, run, verdicts)
+    if job is not None and len(job.done) < len(before.done) + len(verdicts):
+        table.jobs[client, job_id] = job = replace(job, done=job.done | frozenset(job.missing[:1]))
+    return job
 
 
-class EarlierTurnsAlwaysDropped(Parts):
+def earlier_turns_always_dropped(_is_of_an_earlier_turn: Original, delivery: Delivery, chunk: Chunk) -> bool:
     """Drop the message of a worker that died between its save and its sending, too."""
-
-    @classmethod
-    def patch(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        def is_of_an_earlier_turn(delivery: Delivery, chunk: Chunk) -> bool:
-            return (delivery.pointer.turn or 0) < chunk.turn and not chunk.is_done
-
-        monkeypatch.setattr(processing, "_is_of_an_earlier_turn", is_of_an_earlier_turn)
+    return (delivery.pointer.turn or 0) < chunk.turn and not chunk.is_done
 
 
-MUTANTS: list[tuple[type[Parts], Scenario, int, int]] = [
-    (SaveWithoutRun, LATE["save_chunk"], 1, 0),
-    (AddWithoutRun, LATE["add_chunks"], 0, 0),
-    (CloseWithoutRun, LATE["close_job"], 0, 0),
-    (OwnOutcomesInTheRows, DOUBLED, 1, 1),
-    (DoneChunksDropped, DOUBLED, 0, 1),
-    (LastOutcomeWins, DOUBLED, 1, 0),
-    (ChunksReopenedBeforeTheJob, RETRIED, 0, 1),
-    (RowsOfHalfMeasuredVisits, DOUBLED, 0, 0),
-    (ChunkKeysWithoutNonce, SUBMITTED, 1, 0),
-    (CounterInPlaceOfASet, DOUBLED, 0, 0),
-    (EarlierTurnsAlwaysDropped, REQUEUED, 0, 1),
+# What is replaced, the mutant, and a scenario with its preemptions and crashes.
+MUTANTS: list[tuple[Any, str, Original, Bounds]] = [
+    (FakeTable, "save_chunk", save_without_run, (LATE["save_chunk"], 1, 0)),
+    (FakeTable, "add_chunks", add_without_run, (LATE["add_chunks"], 0, 0)),
+    (FakeTable, "close_job", close_without_run, (LATE["close_job"], 0, 0)),
+    (Processing, "_save", own_outcomes_in_the_rows, (DOUBLED, 1, 1)),
+    (Processing, "_open", done_chunks_dropped, (DOUBLED, 0, 1)),
+    (FakeTable, "save_chunk", last_outcome_wins, (DOUBLED, 1, 0)),
+    (Retrying, "retry", chunks_reopened_before_the_job, (RETRIED, 0, 1)),
+    (processing, "_rows", rows_of_half_measured_visits, (DOUBLED, 0, 0)),
+    (secrets, "token_urlsafe", chunk_keys_without_nonce, (SUBMITTED, 1, 0)),
+    (FakeTable, "add_chunks", counter_in_place_of_a_set, (DOUBLED, 0, 0)),
+    (processing, "_is_of_an_earlier_turn", earlier_turns_always_dropped, (REQUEUED, 0, 1)),
 ]
 
 
-@pytest.mark.parametrize(
-    ("mutant", "scenario", "preemptions", "crashes"), MUTANTS, ids=lambda v: getattr(v, "__name__", "")
-)
+@pytest.mark.parametrize(("owner", "name", "mutant", "bounds"), MUTANTS, ids=[each[2].__name__ for each in MUTANTS])
 def test_each_removed_rule_breaks_an_invariant(
-    mutant: type[Parts], scenario: Scenario, preemptions: int, crashes: int, monkeypatch: pytest.MonkeyPatch
+    owner: Any, name: str, mutant: Original, bounds: Bounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mutant.patch(monkeypatch)
-    _, broken = first_violation(scenario, mutant, preemptions, crashes)
+    original = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *args: mutant(original, *args))
+    _, broken = first_violation(*bounds)
     assert broken

@@ -184,11 +184,11 @@ class Message:
 
 
 class FakeQueue:
-    """Holds messages until their delay has passed, each so many times; delivers at least once."""
+    """Holds messages until their delay has passed; delivers at least once."""
 
-    def __init__(self, now: Callable[[], datetime], copies: int = 1) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._copies = copies
+        self.copies = 1
         self.waiting: list[Message] = []
         self.delays: list[int] = []
         self.refuses = False
@@ -199,7 +199,7 @@ class FakeQueue:
         if self.refuses:
             raise StorageUnavailableError("refused by the test")
         visible_at = self._now() + timedelta(seconds=delay_seconds)
-        self.waiting += [Message(pointer, visible_at) for pointer in pointers for _ in range(self._copies)]
+        self.waiting += [Message(pointer, visible_at) for pointer in pointers for _ in range(self.copies)]
         self.delays += [delay_seconds] * len(pointers)
 
     def backlog(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import TypeVar
 
 from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size
 from retail_pulse.domain.chunks import Pointer
@@ -24,11 +25,11 @@ from tests.support.fakes import FakeQueue, FakeTable, Killed, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900
-CHUNK_IMAGES = 3
 STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
 GOOD = Measured("PNG", 5, 5, 100)
 # Measures an image by its URL and the seconds since the start, or raises `MeasuringError`.
 Measure = Callable[[str, float], Measured]
+Target = TypeVar("Target")
 # Every wait is a wait in the queue: no test sleeps.
 RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, max_wait_seconds=900, inline_wait_seconds=0)
 
@@ -50,7 +51,7 @@ def down(error: MeasuringError, until: float, *, only: str = "") -> Measure:
 
 
 class World:
-    """The whole pipeline, with three images per chunk.
+    """The whole pipeline.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ class World:
     draw
         Draws the random numbers of waits.
     """
+
+    chunk_images = 3
 
     def __init__(
         self,
@@ -78,15 +81,20 @@ class World:
         self.fetched: list[tuple[datetime, str]] = []
         self._measure = measure
         sweeps = SweepPolicy(STALL, automatic_runs)
+        table, queue = self.shared(self.table), self.shared(self.queue)
         self.submission = Submission(
-            self.table, self.queue, CHUNK_IMAGES, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
+            table, queue, self.chunk_images, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
         )
         measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, draw)
-        self.processing = Processing(self.table, self.queue, measurer, sweeps, self.now, draw)
-        self.reprocessing = Reprocessing(self.table, self.queue, sweeps, self.now)
-        self.retrying = Retrying(self.table, self.queue, sweeps, self.now)
-        self.reading = Reading(self.table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, self.now)
+        self.processing = Processing(table, queue, measurer, sweeps, self.now, draw)
+        self.reprocessing = Reprocessing(table, queue, sweeps, self.now)
+        self.retrying = Retrying(table, queue, sweeps, self.now)
+        self.reading = Reading(table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, self.now)
         self._ids = count()
+
+    def shared(self, target: Target) -> Target:
+        """Return what the use cases get as the table or the queue."""
+        return target
 
     def now(self) -> datetime:
         """Return the time."""
