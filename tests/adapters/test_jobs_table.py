@@ -1,17 +1,16 @@
 """The jobs table: one contract for DynamoDB (on moto) and for the table in memory, and details of DynamoDB."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from unittest.mock import DEFAULT, Mock
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
-from moto import mock_aws
 
-from local.lambda_host.table import TABLE, create_table
+from local.lambda_host.table import TABLE
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode
@@ -38,14 +37,8 @@ KEY = ChunkKey("n", 0)
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def table(request: pytest.FixtureRequest) -> Iterator[JobsTable | FakeTable]:
-    if request.param == "memory":
-        yield FakeTable()
-        return
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        create_table(client, TABLE)
-        yield JobsTable(client, TABLE)
+def table(request: pytest.FixtureRequest) -> Any:
+    return FakeTable() if request.param == "memory" else request.getfixturevalue("jobs_table")
 
 
 def stored(table: JobsTable | FakeTable) -> Chunk:
@@ -80,11 +73,10 @@ def test_an_id_is_taken_once_but_the_same_attempt_may_ask_twice(table: JobsTable
 
 
 def test_an_image_keeps_the_outcome_that_it_has(table: JobsTable) -> None:
-    stored(table)
+    chunk = stored(table)
     table.save_chunk(KEY, 1, {0: GOOD, 1: BAD})
     saved = table.save_chunk(KEY, 1, {1: GOOD, 2: TRANSIENT})
-    assert saved is not None
-    assert saved.outcomes == {0: GOOD, 1: BAD, 2: TRANSIENT}
+    assert saved == replace(chunk, outcomes={0: GOOD, 1: BAD, 2: TRANSIENT})
 
 
 def test_all_fifty_images_are_saved_in_one_write(table: JobsTable) -> None:
@@ -105,21 +97,17 @@ def test_reopening_removes_the_named_outcomes_and_happens_once(table: JobsTable)
     chunk = stored(table)
     table.save_chunk(KEY, 1, {0: GOOD, 1: BAD, 2: TRANSIENT})
     reopened = table.reopen_chunk(KEY, chunk, 3, [1, 2])
-    assert reopened is not None
-    assert (reopened.run, reopened.outcomes) == (3, {0: GOOD})
+    assert reopened == replace(chunk, run=3, outcomes={0: GOOD})
     assert table.reopen_chunk(KEY, chunk, 4, []) is None
-    again = table.reopen_chunk(KEY, reopened, 4, [])
-    assert again is not None
-    assert again.run == 4
+    assert table.reopen_chunk(KEY, reopened, 4, []) == replace(reopened, run=4)
 
 
 def test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart(table: JobsTable) -> None:
     table.put_job(JOB)
     verdicts = [ChunkVerdict(0, failed=False, transient=False), ChunkVerdict(2, failed=True, transient=True)]
     table.add_chunks("me", 123, 1, verdicts)
-    job = table.add_chunks("me", 123, 1, verdicts)
-    assert job is not None
-    assert (job.done, job.failed, job.transient) == (frozenset({0, 2}), frozenset({2}), frozenset({2}))
+    added = replace(JOB, done=frozenset({0, 2}), failed=frozenset({2}), transient=frozenset({2}))
+    assert table.add_chunks("me", 123, 1, verdicts) == added
     assert table.add_chunks("me", 123, 2, verdicts) is None
     assert table.add_chunks("me", 999, 1, verdicts) is None
     assert table.job("me", 999) is None
@@ -128,9 +116,8 @@ def test_adding_a_chunk_twice_changes_nothing_and_sets_stay_apart(table: JobsTab
 def test_a_job_is_closed_once_and_only_in_its_run(table: JobsTable) -> None:
     table.put_job(JOB)
     assert table.close_job(replace(JOB, run=2), JobStatus.FAILED, NOW, None) is None
-    closed = table.close_job(JOB, JobStatus.COMPLETED, NOW, None)
-    assert closed is not None
-    assert (closed.status, closed.open, closed.ended_at, closed.due) == (JobStatus.COMPLETED, False, NOW, None)
+    closed = replace(JOB, status=JobStatus.COMPLETED, open=False, ended_at=NOW, due=None)
+    assert table.close_job(JOB, JobStatus.COMPLETED, NOW, None) == closed
     assert table.close_job(JOB, JobStatus.FAILED, NOW, None) is None
 
 
@@ -152,26 +139,9 @@ def test_chunks_outlive_their_job_by_seven_days(jobs_table: JobsTable, dynamodb:
     assert int(expiry) == EXPIRES + 7 * 86_400
 
 
-class PartlyAccepting:
-    """A client that accepts one item of a batch at a time, or none."""
-
-    def __init__(self, client: "DynamoDBClient", *, ever: bool = True) -> None:
-        self._client = client
-        self._ever = ever
-        self.calls = 0
-
-    def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> dict[str, Any]:  # boto3's word
-        self.calls += 1
-        requests = RequestItems[TABLE]
-        if not self._ever:
-            return {"UnprocessedItems": RequestItems}
-        self._client.batch_write_item(RequestItems={TABLE: requests[:1]})
-        return {"UnprocessedItems": {TABLE: requests[1:]} if requests[1:] else {}}
-
-
 @pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Replace waits by a clock that moves on; return the clock."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that waits move on, and that replaces them."""
     clock = [0.0]
     monkeypatch.setattr("retail_pulse.storage.table.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(
@@ -180,57 +150,49 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return clock
 
 
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("clock")
 def test_the_rest_of_a_batch_is_sent_again(dynamodb: "DynamoDBClient") -> None:
-    client: Any = PartlyAccepting(dynamodb)
+    def accept_one(RequestItems: dict[str, list[Any]]) -> dict[str, Any]:  # boto3's word
+        first, *rest = RequestItems[TABLE]
+        dynamodb.batch_write_item(RequestItems={TABLE: [first]})
+        return {"UnprocessedItems": {TABLE: rest} if rest else {}}
+
+    client = Mock()
+    client.batch_write_item.side_effect = accept_one
     JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
-    assert client.calls == len(CHUNKS) == 2
+    assert client.batch_write_item.call_count == len(CHUNKS) == 2
     assert dynamodb.scan(TableName=TABLE)["Count"] == 2
 
 
-@pytest.mark.usefixtures("no_waiting")
-def test_a_batch_that_is_never_accepted_fails_in_the_end(dynamodb: "DynamoDBClient") -> None:
-    client: Any = PartlyAccepting(dynamodb, ever=False)
+@pytest.mark.usefixtures("clock")
+def test_a_batch_that_is_never_accepted_fails_in_the_end() -> None:
+    client = Mock()
+    client.batch_write_item.side_effect = lambda RequestItems: {"UnprocessedItems": RequestItems}
     with pytest.raises(StorageUnavailableError, match="everything within"):
         JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
-    assert client.calls > 5
+    assert client.batch_write_item.call_count > 5
 
 
-class Throttled:
-    """A client that throttles its first calls."""
-
-    def __init__(self, client: "DynamoDBClient", times: int) -> None:
-        self._client = client
-        self._times = times
-
-    def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> Any:  # boto3's word
-        self._times -= 1
-        if self._times >= 0:
-            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchWriteItem")
-        return self._client.batch_write_item(RequestItems=RequestItems)
-
-
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("clock")
 def test_a_throttled_batch_is_sent_again(dynamodb: "DynamoDBClient") -> None:
-    client: Any = Throttled(dynamodb, times=6)
+    client = Mock(wraps=dynamodb)
+    throttled = ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchWriteItem")
+    client.batch_write_item.side_effect = [*[throttled] * 6, DEFAULT]
     JobsTable(client, TABLE).put_chunks("n", CHUNKS, EXPIRES)
     assert dynamodb.scan(TableName=TABLE)["Count"] == 2
 
 
-def test_all_batches_of_a_job_share_one_deadline(no_waiting: list[float]) -> None:
-    class Slow:
-        calls = 0
+def test_all_batches_of_a_job_share_one_deadline(clock: list[float]) -> None:
+    def accept_slowly(**_: Any) -> dict[str, Any]:
+        clock[0] += 1
+        return {"UnprocessedItems": {}}
 
-        def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> Any:  # boto3's word
-            self.calls += 1
-            no_waiting[0] += 1
-            return {"UnprocessedItems": {}}
-
-    client: Any = Slow()
+    client = Mock()
+    client.batch_write_item.side_effect = accept_slowly
     with pytest.raises(StorageUnavailableError, match="everything within 12 s"):
         JobsTable(client, TABLE).put_chunks("n", cut([Visit("A", "t", ["u"] * 1000)], 1, 10**6), EXPIRES)
     # Sixteen are in flight: they end, and no other one begins.
-    assert client.calls <= 12 + 16
+    assert client.batch_write_item.call_count <= 12 + 16
 
 
 @pytest.mark.parametrize("error", ["ProvisionedThroughputExceededException", "InternalServerError"])
@@ -242,11 +204,8 @@ def test_an_error_of_aws_is_an_error_of_the_domain(error: str) -> None:
             JobsTable(client, TABLE).job("me", 1)
 
 
-def test_a_network_failure_is_an_error_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(**_: object) -> None:
-        raise EndpointConnectionError(endpoint_url="http://nowhere")
-
-    client = boto3.client("dynamodb")
-    monkeypatch.setattr(client, "get_item", fail)
+def test_a_network_failure_is_an_error_of_the_domain() -> None:
+    client = Mock()
+    client.get_item.side_effect = EndpointConnectionError(endpoint_url="http://nowhere")
     with pytest.raises(StorageUnavailableError, match="EndpointConnectionError"):
         JobsTable(client, TABLE).job("me", 1)

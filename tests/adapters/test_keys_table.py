@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
+from unittest.mock import DEFAULT, Mock
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -47,16 +49,10 @@ def test_a_list_of_several_pages_is_read_to_its_end(
 ) -> None:
     for key in (KEY, OTHER):
         table.put(key)
-    query = dynamodb.query
-    pages = []
-
-    def one_at_a_time(**request: Any) -> Any:
-        pages.append(request)
-        return query(**request, Limit=1)
-
+    one_at_a_time = Mock(side_effect=partial(dynamodb.query, Limit=1))
     monkeypatch.setattr(dynamodb, "query", one_at_a_time)
     assert table.all() == [KEY, OTHER]
-    assert len(pages) >= 2
+    assert one_at_a_time.call_count >= 2
 
 
 def test_a_revoked_key_keeps_the_time_it_was_first_revoked_at(table: ApiKeysTable) -> None:
@@ -82,19 +78,12 @@ def test_a_command_that_dies_half_way_leaves_no_valid_key_that_is_not_listed(
     table: ApiKeysTable, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a write that is the last one before the connection is lost
-    put_item = dynamodb.put_item
-    writes: list[Any] = []
-
-    def put_once(**request: Any) -> Any:
-        if writes:
-            raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
-        writes.append(request)
-        return put_item(**request)
-
+    lost = EndpointConnectionError(endpoint_url="http://127.0.0.1")
+    put_once = Mock(wraps=dynamodb.put_item, side_effect=[DEFAULT, lost])
     monkeypatch.setattr(dynamodb, "put_item", put_once)
     with pytest.raises(StorageUnavailableError):
         table.put(KEY)
-    assert len(writes) == 1
+    assert put_once.call_count == 2
 
     # THEN the key is not valid, is not listed and cannot be revoked
     assert table.find(KEY.hash) is None

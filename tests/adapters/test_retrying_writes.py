@@ -1,46 +1,25 @@
 """Writes of retries and of the schedule: one contract for DynamoDB (on moto) and for the table in memory."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from local.lambda_host.table import TABLE, create_table
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
-from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening
-from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from tests.support.fakes import FakeTable
+from tests.adapters import test_jobs_table
+from tests.adapters.test_jobs_table import GOOD, KEY, NOW, TRANSIENT
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DUE = int(NOW.timestamp())
 EXPIRES = DUE + 90 * 86_400
-GOOD = Measured("JPEG", 1280, 720, 51_234)
-TRANSIENT = Failure(FailureCode.TIMEOUT, "too slow", is_transient=True)
-KEY = ChunkKey("n", 0)
-JOB = Job(
-    client="me", job_id=123, nonce="n", status=JobStatus.ONGOING, open=True, run=1, scope=Scope.ALL, created_at=NOW,
-    ended_at=None, visits=1, images=9, chunks=3, due=DUE, wait=900, expires_at=EXPIRES, idempotency_key="order",
-)  # fmt: skip
+JOB = replace(test_jobs_table.JOB, due=DUE, wait=900, expires_at=EXPIRES, idempotency_key="order")
 CLAIM = Claim("me", "order", "hash", 123, DUE + 86_400)
-
-
-@pytest.fixture(params=["dynamodb", "memory"])
-def table(request: pytest.FixtureRequest) -> Iterator[JobsTable | FakeTable]:
-    if request.param == "memory":
-        yield FakeTable()
-        return
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        create_table(client, TABLE)
-        yield JobsTable(client, TABLE)
+# The table in memory and the one on moto.
+table = test_jobs_table.table
 
 
 @pytest.fixture
@@ -60,46 +39,38 @@ def job(table: JobsTable) -> Job:
 
 def test_requeuing_saves_and_begins_the_next_turn_once(table: JobsTable, chunk: Chunk) -> None:
     attempts = {1: Attempts(2, DUE + 0.25, DUE + 7.5)}
-    handed = table.requeue_chunk(KEY, chunk, {0: GOOD}, attempts)
-    assert handed is not None
-    assert (handed.turn, handed.outcomes, handed.attempts) == (1, {0: GOOD}, attempts)
-    assert table.chunks([KEY])[KEY] == handed
+    requeued = table.requeue_chunk(KEY, chunk, {0: GOOD}, attempts)
+    assert requeued == replace(chunk, turn=1, outcomes={0: GOOD}, attempts=attempts)
+    assert table.chunks([KEY])[KEY] == requeued
     # The same turn again comes from another worker, too late.
     assert table.requeue_chunk(KEY, chunk, {2: GOOD}, {}) is None
-    later = table.requeue_chunk(KEY, handed, {0: TRANSIENT}, {2: Attempts(1, DUE, DUE)})
-    assert later is not None
-    assert (later.turn, later.outcomes, sorted(later.attempts)) == (2, {0: GOOD}, [1, 2])
+    more = {2: Attempts(1, DUE, DUE)}
+    later = table.requeue_chunk(KEY, requeued, {0: TRANSIENT}, more)
+    assert later == replace(requeued, turn=2, attempts=attempts | more)
 
 
 def test_requeuing_releases_the_lease_of_a_chunk(table: JobsTable, chunk: Chunk) -> None:
     started = table.claim_exclusively(KEY, chunk, 1, 2, 5000, 1000)
-    assert started is not None
-    handed = table.requeue_chunk(KEY, started, {0: GOOD}, {})
-    assert handed is not None
-    assert (handed.starts, handed.starting, handed.lease) == (0, None, 0)
+    assert started == replace(chunk, starting=1, starts=2, lease=5000)
+    assert table.requeue_chunk(KEY, started, {0: GOOD}, {}) == replace(chunk, turn=1, outcomes={0: GOOD})
 
 
 def test_a_run_begins_without_the_attempts_and_turns_of_the_last_one(table: JobsTable, chunk: Chunk) -> None:
-    handed = table.requeue_chunk(KEY, chunk, {0: TRANSIENT}, {1: Attempts(2, DUE, DUE)})
-    assert handed is not None
-    reopened = table.reopen_chunk(KEY, handed, 2, [0])
-    assert reopened is not None
-    assert (reopened.run, reopened.turn, reopened.attempts, reopened.outcomes) == (2, 0, {}, {})
-    assert table.requeue_chunk(KEY, handed, {0: GOOD}, {}) is None
+    requeued = table.requeue_chunk(KEY, chunk, {0: TRANSIENT}, {1: Attempts(2, DUE, DUE)})
+    assert requeued is not None
+    assert table.reopen_chunk(KEY, requeued, 2, [0]) == replace(chunk, run=2)
+    assert table.requeue_chunk(KEY, requeued, {0: GOOD}, {}) is None
 
 
 def test_a_chunk_belongs_to_one_worker_until_its_lease_ends(table: JobsTable, chunk: Chunk) -> None:
     first = table.claim_exclusively(KEY, chunk, None, 1, 5000, 1000)
-    assert first is not None
-    assert (first.starts, first.starting, first.lease) == (1, None, 5000)
+    assert first == replace(chunk, starts=1, starting=None, lease=5000)
     assert table.claim_exclusively(KEY, chunk, None, 1, 6000, 4999) is None
     # The owner may renew the lease, image by image; another worker takes over when it has ended.
     own = table.claim_exclusively(KEY, first, 0, 2, 5000, 4999)
-    assert own is not None
-    assert (own.starting, own.starts) == (0, 2)
+    assert own == replace(chunk, starts=2, starting=0, lease=5000)
     other = table.claim_exclusively(KEY, chunk, 0, 3, 9000, 5000)
-    assert other is not None
-    assert (other.starts, other.lease) == (3, 9000)
+    assert other == replace(chunk, starts=3, starting=0, lease=9000)
     assert table.claim_exclusively(ChunkKey("gone", 0), chunk, None, 1, 5000, 1000) is None
     assert table.chunks([ChunkKey("gone", 0)]) == {}
 
@@ -113,9 +84,7 @@ def test_a_due_job_is_found_claimed_once_and_due_again_later(table: JobsTable, j
     table.add_chunks("me", 123, 1, [ChunkVerdict(0, failed=False, transient=False)])
     read = table.job("me", 123)
     assert read is not None
-    claimed = table.claim_job(read, DUE + 1800, 1800)
-    assert claimed is not None
-    assert (claimed.due, claimed.wait, claimed.done_at_sweep) == (DUE + 1800, 1800, 1)
+    assert table.claim_job(read, DUE + 1800, 1800) == replace(read, due=DUE + 1800, wait=1800, done_at_sweep=1)
     assert table.claim_job(read, DUE + 1800, 1800) is None
     assert list(table.due_jobs(DUE)) == []
 
@@ -128,13 +97,11 @@ def test_the_longest_due_of_a_shard_comes_first(table: JobsTable) -> None:
 
 def test_an_open_job_can_be_marked_due_and_an_ended_one_cannot(table: JobsTable, job: Job) -> None:
     table.mark_due(job, DUE - 60)
-    hurried = table.job("me", 123)
-    assert hurried is not None
-    assert (hurried.due, hurried.wait) == (DUE - 60, 0)
-    table.close_job(job, JobStatus.COMPLETED, NOW, None)
+    assert table.job("me", 123) == replace(job, due=DUE - 60, wait=0)
+    ended = table.close_job(job, JobStatus.COMPLETED, NOW, None)
     table.mark_due(job, DUE - 60)
     table.mark_due(replace(job, job_id=999), DUE - 60)
-    ended = table.job("me", 123)
+    assert table.job("me", 123) == ended
     assert ended is not None
     assert ended.due is None
     assert table.job("me", 999) is None
@@ -149,11 +116,10 @@ def test_an_ended_job_is_opened_once_for_the_next_run(table: JobsTable, job: Job
     assert ended is not None
     assert ended.due == DUE + 60
     opened = table.reopen_job(ended, reopening)
-    assert opened is not None
-    assert (opened.run, opened.scope, opened.open, opened.status) == (2, Scope.TRANSIENT, True, JobStatus.FAILED)
-    assert (opened.done, opened.failed, opened.transient) == (frozenset({0, 2}), frozenset({2}), frozenset())
-    assert (opened.automatic, opened.due, opened.wait, opened.done_at_sweep) == (1, DUE + 900, 900, 2)
-    assert opened.ended_at == NOW
+    assert opened == replace(
+        JOB, run=2, scope=Scope.TRANSIENT, open=True, status=JobStatus.FAILED, done=frozenset({0, 2}),
+        failed=frozenset({2}), automatic=1, due=DUE + 900, wait=900, done_at_sweep=2, ended_at=NOW,
+    )  # fmt: skip
     assert table.reopen_job(ended, reopening) is None
     assert table.job("me", 123) == opened
 
@@ -163,11 +129,7 @@ def test_a_job_that_its_client_opens_again_has_no_end(table: JobsTable, job: Job
     ended = table.close_job(job, JobStatus.FAILED, NOW, None)
     assert ended is not None
     everything = Reopening(frozenset(range(3)), Scope.ALL, JobStatus.ONGOING, 0, DUE, 900)
-    opened = table.reopen_job(ended, everything)
-    assert opened is not None
-    assert (opened.status, opened.ended_at, opened.done, opened.failed) == (
-        JobStatus.ONGOING, None, frozenset(), frozenset(),
-    )  # fmt: skip
+    assert table.reopen_job(ended, everything) == replace(JOB, run=2)
 
 
 # ------------------------------------------------------------------ claims
