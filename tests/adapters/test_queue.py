@@ -1,9 +1,10 @@
 """The queue: messages as pointers, batches, refusals."""
 
-import json
 import string
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -35,30 +36,33 @@ def test_a_message_that_is_not_a_pointer_is_refused(body: str) -> None:
         decode(body)
 
 
-def test_every_pointer_is_sent_in_batches_of_ten() -> None:
+@pytest.fixture
+def queue() -> Iterator[PointerQueue]:
     with mock_aws():
         sqs = boto3.client("sqs")
-        url = sqs.create_queue(QueueName="chunks")["QueueUrl"]
-        PointerQueue(sqs, url).send(POINTERS)
-        bodies = [
-            message["Body"]
-            for _ in range(3)
-            for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        ]
-    assert sorted((decode(body) for body in bodies), key=lambda pointer: pointer.chunk) == POINTERS
+        yield PointerQueue(sqs, sqs.create_queue(QueueName="chunks")["QueueUrl"])
 
 
-def test_messages_are_grouped_by_client_so_that_no_backlog_delays_another() -> None:
+def received() -> list[Any]:
+    """Receive up to ten messages."""
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="chunks")["QueueUrl"]
+    return sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+    ).get("Messages", [])
+
+
+def test_every_pointer_is_sent_in_batches_of_ten(queue: PointerQueue) -> None:
+    queue.send(POINTERS)
+    pointers = [decode(message["Body"]) for _ in range(3) for message in received()]
+    assert sorted(pointers, key=lambda pointer: pointer.chunk) == POINTERS
+
+
+def test_messages_are_grouped_by_client_so_that_no_backlog_delays_another(queue: PointerQueue) -> None:
     theirs = [replace(pointer, client="a" * 63) for pointer in POINTERS]
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        url = sqs.create_queue(QueueName="chunks")["QueueUrl"]
-        queue = PointerQueue(sqs, url)
-        queue.send(POINTERS[:3] + theirs[:3])
-        queue.send(theirs[3:4], delay_seconds=0)
-        found = sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
-        )["Messages"]
+    queue.send(POINTERS[:3] + theirs[:3])
+    queue.send(theirs[3:4], delay_seconds=0)
+    found = received()
     assert len(found) == 7
     assert all(message["Attributes"] == {"MessageGroupId": decode(message["Body"]).client} for message in found)
 
@@ -81,39 +85,24 @@ def accepts(client: str) -> bool:
     return True
 
 
-class Refusing:
-    """A client that refuses some entries a few times."""
-
-    def __init__(self, times: int) -> None:
-        self.times = times
-        self.batches: list[list[int]] = []
-
-    def send_message_batch(self, Entries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # boto3's word
-        self.batches.append([json.loads(entry["MessageBody"])["chunk"] for entry in Entries])
-        self.times -= 1
-        return {"Failed": [{"Id": Entries[0]["Id"]}] if self.times >= 0 else []}
-
-
 def test_only_a_refused_message_is_sent_once_more() -> None:
-    client: Any = Refusing(times=1)
+    client = Mock()
+    client.send_message_batch.side_effect = [{"Failed": [{"Id": "0"}]}, {"Failed": []}]
     PointerQueue(client, "url").send(POINTERS[:3])
-    assert client.batches == [[0, 1, 2], [0]]
+    batches = [call.kwargs["Entries"] for call in client.send_message_batch.call_args_list]
+    assert [[decode(entry["MessageBody"]).chunk for entry in batch] for batch in batches] == [[0, 1, 2], [0]]
 
 
 def test_messages_that_were_not_accepted_are_an_error_that_counts_them() -> None:
-    client: Any = Refusing(times=2)
+    client = Mock()
+    client.send_message_batch.return_value = {"Failed": [{"Id": "0"}]}
     with pytest.raises(StorageUnavailableError, match="2 of 3"):
         PointerQueue(client, "url").send(POINTERS[:3])
 
 
-def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile() -> None:
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        url = sqs.create_queue(QueueName="chunks")["QueueUrl"]
-        queue = PointerQueue(sqs, url)
-        queue.send(POINTERS[:2])
-        queue.send(POINTERS[2:3], delay_seconds=900)
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-        assert sorted(decode(message["Body"]).chunk for message in found) == [0, 1]
-        # One is delayed and two are in flight: all of them are still to be processed.
-        assert queue.backlog() == 3
+def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile(queue: PointerQueue) -> None:
+    queue.send(POINTERS[:2])
+    queue.send(POINTERS[2:3], delay_seconds=900)
+    assert sorted(decode(message["Body"]).chunk for message in received()) == [0, 1]
+    # One is delayed and two are in flight: all of them are still to be processed.
+    assert queue.backlog() == 3

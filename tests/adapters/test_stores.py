@@ -69,29 +69,25 @@ class TestLookups:
         assert self.STORES.stores_of_area("9") == ()
 
 
-class TestWhatIsAccepted:
-    EXPECTED = (Store("S1", "One", "7"), Store("S2", "Two, Sons", "8"))
+ACCEPTED = {
+    "LF": HEADER + '7,One,S1\n8,"Two, Sons",S2\n',
+    "CRLF": 'AreaCode,StoreName,StoreID\r\n7,One,S1\r\n8,"Two, Sons",S2\r\n',
+    "byte order mark": "\ufeff" + HEADER + '7,One,S1\n8,"Two, Sons",S2\n',
+    "quoted header after a mark": '\ufeff"AreaCode","StoreName","StoreID"\n7,One,S1\n8,"Two, Sons",S2\n',
+    "no final newline": HEADER + '7,One,S1\n8,"Two, Sons",S2',
+    "outer spaces": 'AreaCode , StoreName, StoreID\n 7 , One ,S1\t\n8, "Two, Sons" , S2 \n',
+    "spaces inside quotes": HEADER + '7,One,S1\n8,"  Two, Sons ",S2\n',
+    "columns in another order": 'StoreID,AreaCode,StoreName\nS1,7,One\nS2,8,"Two, Sons"\n',
+    "extra columns": 'City,AreaCode,StoreName,,StoreID\nX,7,One,,S1\n,8,"Two, Sons",y,S2\n',
+    "blank lines": "\n  \n" + HEADER + '\n7,One,S1\n   \n8,"Two, Sons",S2\n\n\n',
+    "empty fields at the end": HEADER + '7,One,S1,,\n8,"Two, Sons",S2, \n',
+}
 
-    @pytest.mark.parametrize(
-        "text",
-        [
-            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1\n8,"Two, Sons",S2\n', id="LF"),
-            pytest.param('AreaCode,StoreName,StoreID\r\n7,One,S1\r\n8,"Two, Sons",S2\r\n', id="CRLF"),
-            pytest.param('\ufeffAreaCode,StoreName,StoreID\n7,One,S1\n8,"Two, Sons",S2\n', id="byte order mark"),
-            pytest.param(
-                '\ufeff"AreaCode","StoreName","StoreID"\n7,One,S1\n8,"Two, Sons",S2\n', id="quoted header after a mark"
-            ),
-            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1\n8,"Two, Sons",S2', id="no final newline"),
-            pytest.param('AreaCode , StoreName, StoreID\n 7 , One ,S1\t\n8, "Two, Sons" , S2 \n', id="outer spaces"),
-            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1\n8,"  Two, Sons ",S2\n', id="spaces inside quotes"),
-            pytest.param('StoreID,AreaCode,StoreName\nS1,7,One\nS2,8,"Two, Sons"\n', id="columns in another order"),
-            pytest.param('City,AreaCode,StoreName,,StoreID\nX,7,One,,S1\n,8,"Two, Sons",y,S2\n', id="extra columns"),
-            pytest.param('\n  \nAreaCode,StoreName,StoreID\n\n7,One,S1\n   \n8,"Two, Sons",S2\n\n\n', id="blank lines"),
-            pytest.param('AreaCode,StoreName,StoreID\n7,One,S1,,\n8,"Two, Sons",S2, \n', id="empty fields at the end"),
-        ],
-    )
+
+class TestWhatIsAccepted:
+    @pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
     def test_what_a_spreadsheet_does_to_a_file_changes_nothing(self, text: str) -> None:
-        assert tuple(parse(text)) == self.EXPECTED
+        assert tuple(parse(text)) == (Store("S1", "One", "7"), Store("S2", "Two, Sons", "8"))
 
     def test_inner_spaces_quotes_and_line_ends_belong_to_the_name(self) -> None:
         stores = parse(HEADER + '7,"A  ""B""\r\nC",S1\n')
@@ -104,54 +100,39 @@ class TestWhatIsAccepted:
         assert list(parse(HEADER)) == []
 
 
+LONE_COMMA = "line 2: row has 4 fields; the header has 3; quote a field that contains a comma"
+SPLIT = ["AreaCode,StoreName,StoreID", '7,"One', "of", 'three lines",S1', '7,"Two', 'lines",S1']
+REFUSED = {
+    "a missing column": ("AreaCode,StoreName\n7,One\n", "line 1: column StoreID is missing"),
+    "another spelling of a column": ("AreaCode,Storename,StoreID\n", "line 1: column StoreName is missing"),
+    "an empty text": ("", "line 1: column StoreID is missing"),
+    "blank lines only": ("\n\n", "line 1: column StoreID is missing"),
+    "a byte order mark only": ("\ufeff", "line 1: column StoreID is missing"),
+    "a column twice": ("\nStoreID,AreaCode,StoreName,StoreID\n", "line 2: column StoreID appears more than once"),
+    "an ID twice": (HEADER + "7,One,S1\n\n8,Two, S1 \n", "line 4: StoreID S1 is already on line 2"),
+    "an empty ID": (HEADER + "7,One,S1\n7,One,", "line 3: StoreID is empty"),
+    "an ID of spaces": (HEADER + "7,One,S1\n7,One,  ", "line 3: StoreID is empty"),
+    "an empty ID in quotes": (HEADER + '7,One,S1\n7,One,""', "line 3: StoreID is empty"),
+    "a row of empty fields": (HEADER + "7,One,S1\n,,", "line 3: StoreID is empty"),
+    "a row too short": (HEADER + "7,One\n", "line 2: row has 2 fields; the header has 3"),
+    "a row too long, as a comma without quotes makes it": (HEADER + "7,One, Sons,S1\n", LONE_COMMA),
+    "an open quote": (HEADER + '7,One,S1\n8,"Two,S2\n9,Three,S3', "line 3: a quote is not closed"),
+    "an open quote, LF": (HEADER + '7,One,S1\n8,"Two,S2\n9,Three,S3\n', "line 3: a quote is not closed"),
+    "an open quote, CRLF": (HEADER + '7,One,S1\n8,"Two,S2\n9,Three,S3\r\n', "line 3: a quote is not closed"),
+    "a quote that opens at the very end": (HEADER + '"', "line 2: a quote is not closed"),
+    "the line that a record starts on, LF": ("\n".join(SPLIT), "line 5: StoreID S1 is already on line 2"),
+    "the line that a record starts on, CRLF": ("\r\n".join(SPLIT), "line 5: StoreID S1 is already on line 2"),
+}
+
+
 class TestWhatIsRefused:
-    def test_a_missing_column(self) -> None:
-        assert refusal("AreaCode,StoreName\n7,One\n") == "stores.csv, line 1: column StoreID is missing"
-
-    def test_the_spelling_of_a_column_is_exact(self) -> None:
-        assert refusal("AreaCode,Storename,StoreID\n") == "stores.csv, line 1: column StoreName is missing"
-
-    @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
-    def test_an_empty_text(self, text: str) -> None:
-        assert refusal(text) == "stores.csv, line 1: column StoreID is missing"
-
-    def test_a_column_that_appears_twice(self) -> None:
-        text = "\nStoreID,AreaCode,StoreName,StoreID\n"
-        assert refusal(text) == "stores.csv, line 2: column StoreID appears more than once"
-
-    def test_an_id_that_appears_twice(self) -> None:
-        text = HEADER + "7,One,S1\n\n8,Two, S1 \n"
-        assert refusal(text) == "stores.csv, line 4: StoreID S1 is already on line 2"
-
-    @pytest.mark.parametrize("row", ["7,One,", "7,One,  ", '7,One,""', ",,"])
-    def test_an_empty_id(self, row: str) -> None:
-        assert refusal(HEADER + "7,One,S1\n" + row) == "stores.csv, line 3: StoreID is empty"
-
-    def test_a_row_too_short(self) -> None:
-        assert refusal(HEADER + "7,One\n") == "stores.csv, line 2: row has 2 fields; the header has 3"
-
-    def test_a_row_too_long_as_a_comma_without_quotes_makes_it(self) -> None:
-        text = HEADER + "7,One, Sons,S1\n"
-        assert refusal(text) == (
-            "stores.csv, line 2: row has 4 fields; the header has 3; quote a field that contains a comma"
-        )
-
-    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-    def test_a_quote_that_is_not_closed(self, end: str) -> None:
-        text = HEADER + '7,One,S1\n8,"Two,S2\n9,Three,S3' + end
-        assert refusal(text) == "stores.csv, line 3: a quote is not closed"
-
-    def test_a_quote_that_opens_at_the_very_end(self) -> None:
-        assert refusal(HEADER + '"') == "stores.csv, line 2: a quote is not closed"
+    @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED)
+    def test_a_file_that_breaks_a_rule_is_refused_with_the_line(self, text: str, problem: str) -> None:
+        assert refusal(text) == f"stores.csv, {problem}"
 
     def test_a_quote_that_swallows_more_than_a_field_may_hold(self) -> None:
         text = HEADER + '7,"One,S1\n' + "8,Two,S2\n" * 20_000
         assert refusal(text).startswith("stores.csv, line 2: field larger than field limit")
-
-    @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-    def test_the_line_is_the_one_that_the_record_starts_on(self, newline: str) -> None:
-        text = newline.join(["AreaCode,StoreName,StoreID", '7,"One', "of", 'three lines",S1', '7,"Two', 'lines",S1'])
-        assert refusal(text) == "stores.csv, line 5: StoreID S1 is already on line 2"
 
     def test_it_is_an_error_of_the_domain(self) -> None:
         assert issubclass(StoreMasterError, RetailPulseError)

@@ -149,7 +149,7 @@ def test_an_invalid_scope_is_named(names: str, text: str) -> None:
 
 @pytest.mark.parametrize("client", ["", "a#b", "-a", "A", "a.b", "a" * 64, "a\n", "ä", "a b"])
 def test_a_clients_name_has_no_separator_of_table_keys(client: str) -> None:
-    with pytest.raises(InvalidClientError):
+    with pytest.raises(InvalidClientError, match="must be"):
         check_client(client)
 
 
