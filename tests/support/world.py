@@ -139,6 +139,11 @@ class World:
         """Read a job."""
         return self.reading.job("me", job.job_id)
 
+    def ended(self, job: Job) -> Job:
+        """Deliver all messages, then read a job."""
+        self.run_out()
+        return self.job(job)
+
     def outcomes(self, job: Job) -> list[Outcome | None]:
         """Read the outcomes of a job's images, in the order of the body."""
         return [row.outcome for row in self.reading.results("me", job.job_id, Position(0, 0), 1000).rows]

@@ -1,6 +1,8 @@
 """Jobs that stalled, whose last worker died, or whose failures are transient: the schedule's sweep ends them."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from retail_pulse.domain.errors import (
 )
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.jobs import JobStatus
+from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
@@ -24,28 +26,40 @@ ONE_ATTEMPT = RetryPolicy(1, 0)
 BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
 GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)
 SEVEN = Visit("A", "now", [f"image/{number}" for number in range(7)])
+ONE = Visit("A", "now", ["a"])
+ORDER = IdempotencyKey.of("order-1", b"body")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
 
 
 def later(world: World, seconds: float = STALL) -> None:
     world.clock += timedelta(seconds=seconds)
 
 
+def stalled(world: World, visit: Visit) -> Job:
+    """Submit a job whose messages are lost, and wait until it has stalled."""
+    job = world.submit(visit)
+    world.queue.waiting.clear()
+    later(world)
+    return job
+
+
 # ------------------------------------------------------------------ jobs that stalled
 
 
-def test_a_job_without_a_message_is_accepted_and_ends_after_the_next_sweep() -> None:
-    world = World()
+def test_a_job_without_a_message_is_accepted_and_ends_after_the_next_sweep(world: World) -> None:
     world.queue.refuses = True
     job = world.submit(SEVEN)
     assert (world.job(job).status, world.queue.waiting) == (JobStatus.ONGOING, [])
     world.queue.refuses = False
     assert world.sweep().sent == 3
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.ended(job).status is JobStatus.COMPLETED
 
 
-def test_only_the_chunks_that_are_missing_are_sent_again_and_only_once_they_stall() -> None:
-    world = World()
+def test_only_the_chunks_that_are_missing_are_sent_again_and_only_once_they_stall(world: World) -> None:
     job = world.submit(SEVEN)
     lost = world.queue.waiting.pop().pointer
     world.run_out()
@@ -53,21 +67,18 @@ def test_only_the_chunks_that_are_missing_are_sent_again_and_only_once_they_stal
     later(world)
     assert world.sweep().sent == 1
     assert world.queue.waiting[0].pointer.chunk == lost.chunk
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.ended(job).status is JobStatus.COMPLETED
     assert len(world.fetched) == 7
 
 
-def test_a_mere_backlog_is_not_doubled() -> None:
-    world = World()
+def test_a_mere_backlog_is_not_doubled(world: World) -> None:
     world.submit(SEVEN)
     later(world)
     report = world.sweep()
     assert (report.waiting, report.sent, len(world.queue.waiting)) == (1, 0, 3)
 
 
-def test_a_job_whose_messages_are_lost_is_sent_in_the_end_although_the_queue_is_full_of_others() -> None:
-    world = World()
+def test_a_job_whose_messages_are_lost_is_sent_in_the_end_although_the_queue_is_full_of_others(world: World) -> None:
     world.submit(SEVEN)
     world.queue.waiting.clear()
     world.queue.others = 10**6
@@ -78,46 +89,40 @@ def test_a_job_whose_messages_are_lost_is_sent_in_the_end_although_the_queue_is_
     assert sweeps == [0, 3]
 
 
-def test_two_sweeps_at_once_send_once() -> None:
-    world = World()
-    world.submit(SEVEN)
-    world.queue.waiting.clear()
-    later(world)
+def test_two_sweeps_at_once_send_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stalled(world, SEVEN)
     due = world.table.due_jobs
     second = []
 
-    def sweep_within(now: int) -> object:
+    def sweep_within(now: int) -> Iterator[tuple[str, int]]:
         found = list(due(now))
-        world.table.due_jobs = lambda now: iter(found)  # type: ignore[method-assign]
+        monkeypatch.setattr(world.table, "due_jobs", lambda now: iter(found))
         second.append(world.sweep())
         return iter(found)
 
-    world.table.due_jobs = sweep_within  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(world.table, "due_jobs", sweep_within)
     first = world.sweep()
     assert (first.sent, second[0].sent, len(world.queue.waiting)) == (0, 3, 3)
 
 
-def test_a_sweep_that_overlaps_after_the_read_is_stopped_by_the_claim() -> None:
-    world = World()
-    job = world.submit(SEVEN)
-    world.queue.waiting.clear()
-    later(world)
+def test_a_sweep_that_overlaps_after_the_read_is_stopped_by_the_claim(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stalled(world, SEVEN)
     claim = world.table.claim_job
 
-    def claim_late(job: object, due: int, wait: int) -> object:
-        world.table.claim_job = claim  # type: ignore[method-assign]
+    def claim_late(*read: Any) -> Job | None:
+        monkeypatch.setattr(world.table, "claim_job", claim)
         assert world.sweep().sent == 3
-        return claim(job, due, wait)  # type: ignore[arg-type]
+        return claim(*read)
 
-    world.table.claim_job = claim_late  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(world.table, "claim_job", claim_late)
     assert (world.sweep().swept, len(world.queue.waiting)) == (0, 3)
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.ended(job).status is JobStatus.COMPLETED
 
 
-def test_a_job_whose_last_worker_died_before_its_end_is_ended() -> None:
-    world = World()
-    job = world.submit(Visit("A", "now", ["a"]))
+def test_a_job_whose_last_worker_died_before_its_end_is_ended(world: World) -> None:
+    job = world.submit(ONE)
     world.table.faults.die_before = world.table.faults.writes + 4  # save, rows, add, close
     with pytest.raises(Killed):
         world.deliver()
@@ -128,12 +133,9 @@ def test_a_job_whose_last_worker_died_before_its_end_is_ended() -> None:
     assert world.job(job).status is JobStatus.COMPLETED
 
 
-def test_a_sweep_whose_time_is_up_leaves_the_rest_to_the_next_one() -> None:
-    world = World()
+def test_a_sweep_whose_time_is_up_leaves_the_rest_to_the_next_one(world: World) -> None:
     for _ in range(3):
-        world.submit(Visit("A", "now", ["a"]))
-    world.queue.waiting.clear()
-    later(world)
+        stalled(world, ONE)
     answers = iter([True])
     report = world.reprocessing.sweep(lambda: next(answers, False))
     assert (report.swept, report.unfinished) == (1, True)
@@ -141,29 +143,16 @@ def test_a_sweep_whose_time_is_up_leaves_the_rest_to_the_next_one() -> None:
     assert (rest.swept, rest.unfinished) == (2, False)
 
 
-def test_a_sweep_that_the_table_refuses_is_repeated_by_the_next_one() -> None:
-    world = World()
-    job = world.submit(Visit("A", "now", ["a"]))
-    world.queue.waiting.clear()
-    later(world)
-    world.table.faults.refuse = world.table.faults.writes + 1
-    assert world.sweep().refused == 1
-    assert world.sweep().sent == 1
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
-
-
-def test_a_sweep_that_the_queue_refuses_is_repeated_by_the_next_one() -> None:
-    world = World()
-    job = world.submit(Visit("A", "now", ["a"]))
-    world.queue.waiting.clear()
-    later(world)
-    world.queue.refuses = True
+@pytest.mark.parametrize("refuser", ["table", "queue"])
+def test_a_sweep_that_is_refused_is_repeated_by_the_next_one(world: World, refuser: str) -> None:
+    job = stalled(world, ONE)
+    if refuser == "table":
+        world.table.faults.refuse = world.table.faults.writes + 1
+    world.queue.refuses = refuser == "queue"
     assert world.sweep().refused == 1
     world.queue.refuses = False
     assert world.sweep().sent == 1
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.ended(job).status is JobStatus.COMPLETED
 
 
 # ------------------------------------------------------------------ ended jobs with transient failures
@@ -172,8 +161,7 @@ def test_a_sweep_that_the_queue_refuses_is_repeated_by_the_next_one() -> None:
 def test_an_ended_job_is_reopened_for_its_transient_failures_until_they_are_measured() -> None:
     world = World(down(BUSY, 2 * STALL, only="busy"), ONE_ATTEMPT, automatic_runs=5)
     job = world.submit(Visit("A", "now", ["busy", "good", "fine"]))
-    world.run_out()
-    statuses = [world.job(job).status]
+    statuses = [world.ended(job).status]
     while world.job(job).due is not None:
         later(world, 1)
         if world.sweep().reopened:
@@ -188,20 +176,17 @@ def test_an_ended_job_is_reopened_for_its_transient_failures_until_they_are_meas
 def test_the_schedule_reopens_a_job_three_times_and_waits_longer_each_time() -> None:
     world = World(down(BUSY, 10**9), ONE_ATTEMPT, automatic_runs=3)
     job = world.submit(Visit("A", "now", ["busy"]))
-    world.run_out()
-    while (due := world.job(job).due) is not None:
+    while (due := world.ended(job).due) is not None:
         later(world, due - world.clock.timestamp())
         world.sweep()
-        world.run_out()
     assert world.fetches_of("busy") == [0, 900, 900 + 1800, 900 + 1800 + 3600]
     assert world.job(job).status is JobStatus.FAILED
 
 
 def test_a_job_with_permanent_failures_is_not_reopened() -> None:
     world = World(down(GONE, 10**9), ONE_ATTEMPT, automatic_runs=3)
-    job = world.submit(Visit("A", "now", ["gone"]))
-    world.run_out()
-    assert (world.job(job).status, world.job(job).due) == (JobStatus.FAILED, None)
+    ended = world.ended(world.submit(Visit("A", "now", ["gone"])))
+    assert (ended.status, ended.due) == (JobStatus.FAILED, None)
 
 
 # ------------------------------------------------------------------ a client's retry
@@ -211,8 +196,7 @@ def test_a_retry_fetches_only_the_failed_images_and_drops_messages_of_older_runs
     world = World(down(GONE, 100, only="bad"), ONE_ATTEMPT)
     job = world.submit(Visit("A", "now", ["bad", "good", "fine", "other"]))
     older = list(world.queue.waiting)
-    world.run_out()
-    assert world.job(job).status is JobStatus.FAILED
+    assert world.ended(job).status is JobStatus.FAILED
     later(world, 100)
     assert world.retrying.retry("me", job.job_id).run == 2
     assert (world.job(job).status, len(world.queue.waiting)) == (JobStatus.ONGOING, 1)
@@ -222,13 +206,11 @@ def test_a_retry_fetches_only_the_failed_images_and_drops_messages_of_older_runs
     assert report.measured == 0
     assert world.job(job).status is JobStatus.ONGOING
     world.queue.waiting = newer
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.ended(job).status is JobStatus.COMPLETED
     assert [len(world.fetches_of(url)) for url in ("bad", "good", "fine", "other")] == [2, 1, 1, 1]
 
 
-def test_a_retry_of_an_ongoing_a_completed_and_another_clients_job_is_refused() -> None:
-    world = World()
+def test_a_retry_of_an_ongoing_a_completed_and_another_clients_job_is_refused(world: World) -> None:
     job = world.submit()
     with pytest.raises(JobIsOpenError, match="run 1"):
         world.retrying.retry("me", job.job_id)
@@ -269,9 +251,8 @@ def test_the_image_that_kills_its_workers_fails_and_all_others_are_measured() ->
     assert receives < 10
 
 
-def test_a_refusal_of_the_table_does_not_count_against_an_image() -> None:
-    world = World()
-    job = world.submit(Visit("A", "now", ["a"]))
+def test_a_refusal_of_the_table_does_not_count_against_an_image(world: World) -> None:
+    job = world.submit(ONE)
     for receives in range(3, 13):
         world.table.faults.refuse = world.table.faults.writes + 2  # the claim is written, the save is refused
         world.deliver(receives)
@@ -283,35 +264,30 @@ def test_a_refusal_of_the_table_does_not_count_against_an_image() -> None:
 # ------------------------------------------------------------------ idempotency keys
 
 
-def test_a_submission_sent_again_makes_no_second_job_within_a_day() -> None:
-    world = World()
-    key = IdempotencyKey.of("order-1", b"body")
-    visits = [Visit("A", "now", ["a"])]
-    job = world.submission.submit_once("me", visits, key)
-    assert world.submission.submit_once("me", visits, key).job_id == job.job_id
+def test_a_submission_sent_again_makes_no_second_job_within_a_day(world: World) -> None:
+    submit_once = world.submission.submit_once
+    job = submit_once("me", [ONE], ORDER)
+    assert submit_once("me", [ONE], ORDER).job_id == job.job_id
     assert len(world.queue.waiting) == 1
     with pytest.raises(IdempotencyMismatchError):
-        world.submission.submit_once("me", visits, IdempotencyKey.of("order-1", b"another"))
+        submit_once("me", [ONE], IdempotencyKey.of("order-1", b"another"))
     # A key belongs to its client, and is free again after a day.
-    assert world.submission.submit_once("you", visits, key).client == "you"
+    assert submit_once("you", [ONE], ORDER).client == "you"
     later(world, 86_401)
-    assert world.submission.submit_once("me", visits, key).job_id != job.job_id
+    assert submit_once("me", [ONE], ORDER).job_id != job.job_id
 
 
 @pytest.mark.parametrize("write", [1, 2, 3])
 @pytest.mark.parametrize("moment", ["die_before", "die_after"])
-def test_a_submission_that_died_is_completed_once_by_the_next_attempt(write: int, moment: str) -> None:
-    world = World()
-    key = IdempotencyKey.of("order-1", b"body")
+def test_a_submission_that_died_is_completed_once_by_the_next_attempt(world: World, write: int, moment: str) -> None:
     setattr(world.table.faults, moment, write)  # the claim, the chunks, the job
     with pytest.raises(Killed):
-        world.submission.submit_once("me", [Visit("A", "now", ["a"])], key)
-    job = world.submission.submit_once("me", [Visit("A", "now", ["a"])], key)
+        world.submission.submit_once("me", [ONE], ORDER)
+    job = world.submission.submit_once("me", [ONE], ORDER)
     assert list(world.table.jobs) == [("me", job.job_id)]
     later(world)
     world.sweep()
-    world.run_out()
-    assert world.job(job).status is JobStatus.COMPLETED
+    assert world.ended(job).status is JobStatus.COMPLETED
 
 
 def test_idempotency_keys_are_visible_ascii() -> None:
