@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from aws_lambda_powertools.event_handler import Response
 
 from local.emulator.gateway import LAMBDA_BYTES
 from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size, results_answer, status_answer
@@ -15,7 +15,7 @@ from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.jobs import Job, JobStatus
+from retail_pulse.domain.jobs import Job, JobStatus, Reopening
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
@@ -26,6 +26,7 @@ from tests.support.fakes import Killed
 from tests.support.world import START, World
 
 VISITS = [Visit("A", "2026-11-23", ["good/1", "good/2", "good/3"]), Visit("B", "some time", ["good/4"])]
+PERIMETERS = {0: 72, 1: 28}
 NO_RETRIES = RetryPolicy(max_attempts=1, give_up_seconds=0)
 
 
@@ -64,7 +65,7 @@ def test_a_job_of_good_images_ends_completed_with_a_row_for_every_visit_part(wor
     assert (ended.status, ended.open, ended.ended_at, ended.due) == (JobStatus.COMPLETED, False, START, None)
     assert report.measured == 4
     assert [closed.job_id for closed in report.closed] == [job.job_id]
-    assert perimeters(world) == {0: 72, 1: 28}
+    assert perimeters(world) == PERIMETERS
 
 
 def test_an_unknown_store_fails_without_a_download_and_the_rest_is_measured(world: World) -> None:
@@ -113,9 +114,6 @@ def writes_of_a_clean_job() -> int:
 @pytest.mark.parametrize("write", range(3, writes_of_a_clean_job() + 1))
 @pytest.mark.parametrize("moment", ["die_before", "die_after", "refuse"])
 def test_a_worker_that_dies_or_is_refused_at_any_write_loses_nothing(world: World, write: int, moment: str) -> None:
-    expected = new_world()
-    expected.submit(*VISITS)
-    expected.deliver()
     job = world.submit(*VISITS)
     pointers = [message.pointer for message in world.queue.waiting]
     setattr(world.table.faults, moment, write)
@@ -130,7 +128,7 @@ def test_a_worker_that_dies_or_is_refused_at_any_write_loses_nothing(world: Worl
     ended = world.job(job)
     assert (ended.status, ended.open, ended.done) == (JobStatus.COMPLETED, False, frozenset({0, 1}))
     assert all(isinstance(outcome, Measured) for outcome in world.outcomes(job))
-    assert perimeters(world) == perimeters(expected)
+    assert perimeters(world) == PERIMETERS
 
 
 @pytest.mark.parametrize("write", [1, 2])
@@ -171,24 +169,15 @@ def test_when_time_is_short_nothing_is_started_and_the_rest_goes_back_to_the_que
     assert world.job(job).status is JobStatus.COMPLETED
 
 
-def reopened(world: World, job: Job, scope: Scope) -> Job:
-    """Reopen the job as step 12 does: one write on the job, then the messages."""
-    ended = world.job(job)
-    chunks = ended.transient if scope is Scope.TRANSIENT else ended.failed
-    again = replace(
-        ended, run=ended.run + 1, scope=scope, open=True, status=JobStatus.ONGOING,
-        done=ended.done - chunks, failed=ended.failed - chunks, transient=ended.transient - chunks,
-    )  # fmt: skip
-    world.table.jobs["me", job.job_id] = again
-    replace_messages(world, [again.pointer_to(chunk) for chunk in sorted(chunks)])
-    return again
-
-
 def test_a_later_run_retries_only_what_its_scope_includes_and_old_messages_are_dropped(world: World) -> None:
     job = world.submit(Visit("A", "t", ["good/1", "transient/2", "bad/3"]), Visit("B", "t", ["good/4"]))
     old, _ = world.deliver()
     assert world.job(job).transient == {0}
-    again = reopened(world, job, Scope.TRANSIENT)
+    # Reopen the job as step 12 does: one write on the job, then the messages.
+    reopening = Reopening(frozenset({0}), Scope.TRANSIENT, JobStatus.ONGOING, automatic=0, due=0, wait=0)
+    again = world.table.reopen_job(world.job(job), reopening)
+    assert again is not None
+    replace_messages(world, [again.pointer_to(0)])
     pending = world.outcomes(job)
     assert pending[1] is None
     assert isinstance(pending[2], Failure)
@@ -215,12 +204,16 @@ def test_a_job_of_another_client_and_an_expired_job_are_not_found(world: World) 
         world.reading.job("me", job.job_id)
 
 
-def pages(world: World, job: Job, limit: int) -> Iterator[list[str]]:
+def pages(world: World, job: Job, limit: int) -> Iterator[ResultPage]:
     start: Position | None = Position(0, 0)
     while start is not None:
         page = world.reading.results("me", job.job_id, start, limit)
-        yield [row.image.url for row in page.rows]
-        start = None if page.next_position is None else Position.parse(str(page.next_position))
+        yield page
+        start = page.next_position and Position.parse(str(page.next_position))
+
+
+def urls_on(pages: list[ResultPage]) -> list[str]:
+    return [row.image.url for page in pages for row in page.rows]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 100])
@@ -228,8 +221,8 @@ def test_pages_together_hold_every_row_once_in_the_order_of_the_body(world: Worl
     urls = [f"good/{number}" for number in range(1, 15)]
     job = world.submit(Visit("A", "t", urls[:1]), Visit("A", "t", urls[1:9]), Visit("B", "t", urls[9:]))
     found = list(pages(world, job, limit))
-    assert [url for page in found for url in page] == urls
-    assert all(len(page) == limit for page in found[:-1])
+    assert urls_on(found) == urls
+    assert all(len(page.rows) == limit for page in found[:-1])
 
 
 @pytest.mark.parametrize("cursor", ["", "1", "a.b", "-1.0", "1.2.3", "٣.1", "1." + "9" * 20])
@@ -255,12 +248,11 @@ def failed_job(world: World, visits: list[Visit], message: str) -> Job:
     return replace(job, status=JobStatus.FAILED, failed=frozenset(range(job.chunks)), done=frozenset())
 
 
-def lambda_bytes(response: Response[str]) -> int:
+def lambda_bytes(content: Any) -> int:
     """Return the length of an answer as Lambda's runtime writes it, in its longest form."""
+    body = json_answer(content).body or ""
     headers = {"Content-Type": "application/problem+json; charset=utf-8", "Cache-Control": "private, max-age=86400"}
-    return len(
-        json.dumps({"statusCode": 200, "headers": headers, "body": response.body or "", "isBase64Encoded": False})
-    )
+    return len(json.dumps({"statusCode": 200, "headers": headers, "body": body, "isBase64Encoded": False}))
 
 
 def test_past_six_megabytes_the_errors_are_codes_only(world: World) -> None:
@@ -268,7 +260,7 @@ def test_past_six_megabytes_the_errors_are_codes_only(world: World) -> None:
     stores = world.reading.failed_stores(failed)
     assert len(stores) == 40_000
     assert {store.error for store in stores} == {"timeout"}
-    assert lambda_bytes(json_answer(status_answer(failed, stores))) <= LAMBDA_BYTES
+    assert lambda_bytes(status_answer(failed, stores)) <= LAMBDA_BYTES
 
 
 # What is longer within an answer than in the body of the job: quotes, and what JSON escapes.
@@ -280,13 +272,9 @@ def test_sizes_are_what_the_answer_has(world: World, character: str) -> None:
     failed = failed_job(world, [Visit(character * 3, character * 5, [character * 9] * 7)], character * 20)
     stores = world.reading.failed_stores(failed)
     rows = world.reading.results("me", failed.job_id, Position(0, 0), 5).rows
-    empty = lambda_bytes(json_answer([])) - 1  # one element less has one comma less
-    assert lambda_bytes(json_answer(status_answer(failed, stores)["error"])) == empty + sum(
-        map(failed_store_size, stores)
-    )
-    assert lambda_bytes(json_answer(results_answer(ResultPage(rows, None))["results"])) == empty + sum(
-        map(result_size, rows)
-    )
+    empty = lambda_bytes([]) - 1  # one element less has one comma less
+    assert lambda_bytes(status_answer(failed, stores)["error"]) == empty + sum(map(failed_store_size, stores))
+    assert lambda_bytes(results_answer(ResultPage(rows, None))["results"]) == empty + sum(map(result_size, rows))
 
 
 @pytest.mark.parametrize("character", AWKWARD)
@@ -299,12 +287,12 @@ def test_a_failed_status_fits_into_the_answer_of_lambda(world: World, character:
         world, [Visit(f"{number:04x}{name}", "t", [f"u{character * 200}"]) for number in range(visits)], character * 300
     )
     stores = world.reading.failed_stores(failed)
-    assert lambda_bytes(json_answer(status_answer(failed, stores))) <= LAMBDA_BYTES // SHARE
+    assert lambda_bytes(status_answer(failed, stores)) <= LAMBDA_BYTES // SHARE
     # In the order of the body, and none left out before the last.
     assert [store.store_id for store in stores] == [f"{number:04x}{name}" for number in range(len(stores))]
     if len(stores) < visits:
         assert {store.error for store in stores} == {"timeout"}
-        assert lambda_bytes(json_answer(status_answer(failed, stores))) > LAMBDA_BYTES // SHARE * 0.8
+        assert lambda_bytes(status_answer(failed, stores)) > LAMBDA_BYTES // SHARE * 0.8
 
 
 @pytest.mark.parametrize("character", AWKWARD)
@@ -312,13 +300,6 @@ def test_a_page_of_results_fits_into_the_answer_of_lambda(world: World, characte
     size = len(character.encode())
     urls = [f"{number:04d}{character * (2_044 // size)}" for number in range(1_500)]
     failed = failed_job(world, [Visit(character * (64 // size), character * (128 // size), urls)], character * 300)
-    failed = replace(failed, done=failed.failed)
-    read: list[str] = []
-    position: Position | None = Position(0, 0)
-    while position is not None:
-        page = world.reading.results("me", failed.job_id, position, 1_000)
-        assert lambda_bytes(json_answer(results_answer(page))) <= LAMBDA_BYTES
-        assert page.rows
-        read += [row.image.url for row in page.rows]
-        position = page.next_position
-    assert read == urls
+    found = list(pages(world, failed, 1_000))
+    assert all(page.rows and lambda_bytes(results_answer(page)) <= LAMBDA_BYTES for page in found)
+    assert urls_on(found) == urls
