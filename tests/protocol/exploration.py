@@ -18,12 +18,12 @@ class Choices:
     """The choices of one execution: the given ones, then always the first option."""
 
     def __init__(self, given: list[int]) -> None:
-        self._given = given
+        self._given = iter(given)
         self.taken: list[tuple[int, int]] = []
 
     def pick(self, options: int) -> int:
         """Choose one of so many options, and record how many there were."""
-        number = self._given[len(self.taken)] if len(self.taken) < len(self._given) else 0
+        number = next(self._given, 0)
         self.taken.append((number, options))
         return number
 
@@ -104,18 +104,14 @@ class Stage:
             ready = [actor for actor in self._actors if not actor.is_over and (actor.thread or actor.is_enabled())]
             if not ready:
                 return
-            current = self._current
-            if current in ready:
-                if self._preemptions > 0 and len(ready) > 1:
-                    ready.remove(current)
-                    ready.insert(0, current)
-                    chosen = ready[self._choices.pick(len(ready))]
-                    if chosen is not current:
-                        self._preemptions -= 1
-                else:
-                    chosen = current
-            else:
-                chosen = ready[self._choices.pick(len(ready))] if len(ready) > 1 else ready[0]
+            # The first option is to continue with the current actor; any other one is a preemption.
+            ready.sort(key=lambda actor: actor is not self._current)
+            can_continue = ready[0] is self._current
+            if can_continue and self._preemptions == 0:
+                del ready[1:]
+            chosen = ready[self._choices.pick(len(ready))]
+            if can_continue and chosen is not self._current:
+                self._preemptions -= 1
             self._current = chosen
             self._advance(chosen)
             if chosen.error is not None:

@@ -4,9 +4,9 @@ A state machine of Hypothesis draws the steps; each example ends when everything
 """
 
 import contextlib
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -16,12 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from retail_pulse.domain.errors import JobIsOpenError, NothingToRetryError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.idempotency import IdempotencyKey
-from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.outcomes import Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from tests.faults.checker import Contents, History, Truth, check
+from tests.faults.checker import History
 from tests.support.fakes import Killed, Message
-from tests.support.world import STALL, STORES, World
+from tests.support.world import STALL, World
 
 RETRIES = RetryPolicy(3, 1000, first_wait_seconds=10, inline_wait_seconds=0)
 # The outcome of each attempt of an image: a width, or the failure; the last entry repeats.
@@ -34,16 +34,10 @@ SCRIPTS: Mapping[str, list[int | MeasuringError]] = {
 }
 DEATHS = st.sampled_from(["die_before", "die_after", "refuse"])
 MEANWHILE = st.sampled_from(["deliver", "retry", "sweep"])
-VISITS = st.lists(
-    st.builds(
-        Visit,
-        st.sampled_from(["A", "B", "nobody"]),
-        st.just("now"),
-        st.lists(st.sampled_from(sorted(SCRIPTS)), min_size=1, max_size=4),
-    ),
-    min_size=1,
-    max_size=3,
-)
+VISITS = st.lists(st.builds(
+    Visit, st.sampled_from(["A", "B", "nobody"]), st.just("now"),
+    st.lists(st.sampled_from(sorted(SCRIPTS)), min_size=1, max_size=4),
+), min_size=1, max_size=3)  # fmt: skip
 
 
 class Rules(RuleBasedStateMachine):
@@ -51,11 +45,11 @@ class Rules(RuleBasedStateMachine):
 
     @initialize(automatic_runs=st.integers(0, 2))
     def begin(self, automatic_runs: int) -> None:
-        self.outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
         self.world = World(self.measure, RETRIES, automatic_runs)
         self.history = History()
         self.accepted: list[int] = []
-        self.images = 0
+        # Every image has a different URL, so that the server's log tells them apart.
+        self.numbers = count()
         self.deaths = 0
         self.meanwhile: list[str] = []
 
@@ -65,13 +59,10 @@ class Rules(RuleBasedStateMachine):
             self.do(action)
             self.record()
         script = SCRIPTS[url.partition("/")[0]]
-        entry = script[min(len(self.outcomes[url]), len(script) - 1)]
+        entry = script[min(len(self.world.attempts[url]), len(script) - 1)]
         if isinstance(entry, MeasuringError):
-            self.outcomes[url].append(Failure.of(entry))
             raise entry
-        measured = Measured("PNG", entry, entry, 1)
-        self.outcomes[url].append(measured)
-        return measured
+        return Measured("PNG", entry, entry, 1)
 
     def do(self, action: str) -> None:
         """Do something else while a worker measures an image."""
@@ -96,24 +87,20 @@ class Rules(RuleBasedStateMachine):
     @rule(visits=VISITS, name=st.none() | st.sampled_from(["one", "two"]), fault=st.none() | DEATHS,
           write=st.integers(1, 3), queue_refuses=st.booleans())  # fmt: skip
     def submit(self, visits: list[Visit], name: str | None, fault: str | None, write: int, queue_refuses: bool) -> None:
-        own = []
-        for visit in visits:
-            # Every image has a different URL, so that the server's log tells them apart.
-            urls = [f"{kind}/{self.images + number}" for number, kind in enumerate(visit.image_urls)]
-            self.images += len(urls)
-            own.append(Visit(visit.store_id, visit.visit_time, urls))
+        own = [
+            Visit(visit.store_id, visit.visit_time, [f"{kind}/{next(self.numbers)}" for kind in visit.image_urls])
+            for visit in visits
+        ]
         self.with_fault(fault, write)
         self.world.queue.refuses = queue_refuses
-        try:
+        submission = self.world.submission
+        with contextlib.suppress(Killed, StorageUnavailableError):
             if name is None:
-                job = self.world.submission.submit("me", own)
+                job = submission.submit("me", own)
             else:
-                job = self.world.submission.submit_once("me", own, IdempotencyKey.of(name, b"the same body"))
+                job = submission.submit_once("me", own, IdempotencyKey.of(name, b"the same body"))
             self.accepted.append(job.job_id)
-        except (Killed, StorageUnavailableError):
-            pass
-        finally:
-            self.world.queue.refuses = False
+        self.world.queue.refuses = False
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), fault=st.none() | DEATHS)
@@ -128,14 +115,7 @@ class Rules(RuleBasedStateMachine):
     @rule(fault=st.none() | DEATHS, write=st.integers(1, 8), copies=st.integers(1, 3), receives=st.integers(1, 4),
           images=st.integers(0, 9), limit=st.integers(1, 5), meanwhile=st.lists(MEANWHILE, max_size=4))  # fmt: skip
     def deliver(
-        self,
-        fault: str | None,
-        write: int,
-        copies: int,
-        receives: int,
-        images: int,
-        limit: int,
-        meanwhile: list[str],
+        self, fault: str | None, write: int, copies: int, receives: int, images: int, limit: int, meanwhile: list[str]
     ) -> None:
         """Deliver some messages; while the first image is measured, other things may happen."""
         self.meanwhile = meanwhile
@@ -203,15 +183,7 @@ class Rules(RuleBasedStateMachine):
                 break
             self.world.clock += timedelta(hours=1)
             self.world.sweep()
-        assert self.violations() == []
-
-    def violations(self) -> list[str]:
-        table = self.world.table
-        urls = {url for chunk in table.stored.values() for part in chunk.parts for url in part.image_urls}
-        truth = {url: Truth.of(self.outcomes[url]) for url in urls}
-        deaths = {f"{key.nonce}#{key.number}": self.deaths for key in table.stored}
-        accepted = [("me", job_id) for job_id in self.accepted]
-        return check(Contents.of_fake(table), truth, STORES.__contains__, deaths, accepted)
+        assert self.world.violations(self.accepted, self.deaths) == []
 
 
 TestRules = Rules.TestCase

@@ -1,15 +1,16 @@
 """The whole pipeline on a table and a queue in memory, with a clock that the tests move."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TypeVar
 
 from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size
 from retail_pulse.domain.chunks import Pointer
-from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.jobs import Job, SweepPolicy
-from retail_pulse.domain.outcomes import Measured, Outcome
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.stores import Store
 from retail_pulse.domain.visits import Visit
@@ -21,12 +22,16 @@ from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
+from tests.faults.checker import Contents, Truth, check
 from tests.support.fakes import FakeQueue, FakeTable, Killed, PoolWithoutThreads
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STALL = 900
 STORES = {name: Store(name, f"Store {name}", "7100015") for name in ("A", "B")}
 GOOD = Measured("PNG", 5, 5, 100)
+BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
+GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)
+ONE = Visit("A", "now", ["a"])
 # Measures an image by its URL and the seconds since the start, or raises `MeasuringError`.
 Measure = Callable[[str, float], Measured]
 Target = TypeVar("Target")
@@ -35,7 +40,6 @@ RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, max_wait_seconds=900, inli
 
 
 def good(_url: str, _seconds: float) -> Measured:
-    """Measure any image."""
     return GOOD
 
 
@@ -56,7 +60,7 @@ class World:
     Parameters
     ----------
     measure
-        Measures images; ``fetched`` holds each call with its time.
+        Measures images; ``fetched`` holds each call with its time, ``attempts`` the outcomes by URL.
     retries, automatic_runs
         See `RetryPolicy` and `SweepPolicy`.
     pool
@@ -79,6 +83,7 @@ class World:
         self.table = FakeTable()
         self.queue = FakeQueue(self.now)
         self.fetched: list[tuple[datetime, str]] = []
+        self.attempts: defaultdict[str, list[Outcome]] = defaultdict(list)
         self._measure = measure
         sweeps = SweepPolicy(STALL, automatic_runs)
         table, queue = self.shared(self.table), self.shared(self.queue)
@@ -97,16 +102,19 @@ class World:
         return target
 
     def now(self) -> datetime:
-        """Return the time."""
         return self.clock
 
     def fetch(self, url: str) -> Measured:
-        """Measure an image."""
         self.fetched.append((self.clock, url))
-        return self._measure(url, (self.clock - START).total_seconds())
+        try:
+            measured = self._measure(url, (self.clock - START).total_seconds())
+        except MeasuringError as error:
+            self.attempts[url].append(Failure.of(error))
+            raise
+        self.attempts[url].append(measured)
+        return measured
 
     def submit(self, *visits: Visit) -> Job:
-        """Submit a job."""
         return self.submission.submit("me", visits or [Visit("A", "2026-11-23", ["a", "b", "c"])])
 
     def deliver(
@@ -126,7 +134,6 @@ class World:
         return pointers, report
 
     def sweep(self) -> ReprocessReport:
-        """Sweep what is due."""
         return self.reprocessing.sweep()
 
     def run_out(self) -> None:
@@ -136,7 +143,6 @@ class World:
             self.deliver()
 
     def job(self, job: Job) -> Job:
-        """Read a job."""
         return self.reading.job("me", job.job_id)
 
     def ended(self, job: Job) -> Job:
@@ -147,6 +153,14 @@ class World:
     def outcomes(self, job: Job) -> list[Outcome | None]:
         """Read the outcomes of a job's images, in the order of the body."""
         return [row.outcome for row in self.reading.results("me", job.job_id, Position(0, 0), 1000).rows]
+
+    def violations(self, accepted: Iterable[int], deaths: int = 0) -> list[str]:
+        """Check the table at rest, with the ids of accepted jobs and how many workers died."""
+        urls = {url for chunk in self.table.stored.values() for part in chunk.parts for url in part.image_urls}
+        truth = {url: Truth.of(self.attempts[url]) for url in urls}
+        deaths_of = {f"{key.nonce}#{key.number}": deaths for key in self.table.stored}
+        jobs = [("me", job_id) for job_id in accepted]
+        return check(Contents.of_fake(self.table), truth, STORES.__contains__, deaths_of, jobs)
 
     def fetched_urls(self) -> list[str]:
         """Return which images were fetched, in order."""

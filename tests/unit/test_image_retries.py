@@ -12,12 +12,9 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.image_pool import ImagePool
-from tests.support.world import GOOD, START, World, down
+from tests.support.world import BUSY, GONE, GOOD, ONE, START, World, down
 
-BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
-GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)
 TWO_MINUTES = 120.0
-ONE = Visit("A", "now", ["a"])
 
 
 def ran(world: World) -> Job:

@@ -13,20 +13,17 @@ from retail_pulse.domain.errors import (
     JobNotFoundError,
     NothingToRetryError,
 )
-from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
 from tests.support.fakes import Killed
-from tests.support.world import GOOD, STALL, World, down
+from tests.support.world import BUSY, GONE, GOOD, ONE, STALL, World, down
 
 ONE_ATTEMPT = RetryPolicy(1, 0)
-BUSY = MeasuringError(FailureCode.HTTP_STATUS, "503 from the server", passing=True)
-GONE = MeasuringError(FailureCode.HTTP_STATUS, "404 from the server", passing=False)
 SEVEN = Visit("A", "now", [f"image/{number}" for number in range(7)])
-ONE = Visit("A", "now", ["a"])
 ORDER = IdempotencyKey.of("order-1", b"body")
 
 
