@@ -1,28 +1,23 @@
 """The cost of reading in items, counted at the client: it does not grow with the job."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retail_pulse.domain.chunks import Scope, cut
-from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.chunks import cut
 from retail_pulse.domain.jobs import Job, JobStatus
-from retail_pulse.domain.outcomes import Failure
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.use_cases.reading import Position, Reading
+from tests.adapters.test_jobs_table import BAD, EXPIRES, JOB, NOW
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-EXPIRES = 1_800_000_000
 CHUNK_IMAGES = 50
 # Images of a job and a page of its results in the middle.
 SIZES = (100, 60_000)
-BAD = Failure(FailureCode.HTTP_STATUS, "404", is_transient=False)
 
 
 class Reads:
@@ -57,10 +52,9 @@ def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[i
     """Store a job; of its equal chunks only three in the middle and those that failed."""
     chunks = images // CHUNK_IMAGES
     is_open = status is JobStatus.ONGOING
-    job = Job(
-        client="me", job_id=images, nonce=f"n{images}", status=status, open=is_open, run=1, scope=Scope.ALL,
-        created_at=NOW, ended_at=None if is_open else NOW, visits=chunks, images=images, chunks=chunks, due=None,
-        expires_at=EXPIRES, done=frozenset(range(0 if is_open else chunks)), failed=failed,
+    job = replace(
+        JOB, job_id=images, nonce=f"n{images}", status=status, open=is_open, ended_at=None if is_open else NOW,
+        images=images, chunks=chunks, due=None, done=frozenset(range(0 if is_open else chunks)), failed=failed,
     )  # fmt: skip
     table.put_job(job)
     (chunk,) = cut([Visit("A", "t", [f"http://a.example/{number}" for number in range(CHUNK_IMAGES)])], 50, 10**6)

@@ -20,7 +20,7 @@ from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import ChunkVerdict, Job
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
-from retail_pulse.domain.visits import Visit, VisitRow
+from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases import processing
 from retail_pulse.use_cases.batch import BatchReport, Delivery, Findings, Task
 from retail_pulse.use_cases.processing import Processing
@@ -278,17 +278,12 @@ def chunks_reopened_before_the_job(retry: Original, retrying: Retrying, client: 
     return retry(retrying, client, job_id)
 
 
-def rows_of_half_measured_visits(_rows: Original, tasks: Iterable[Task]) -> Iterator[tuple[VisitRow, int]]:
+def rows_of_half_measured_visits(rows: Original, tasks: Iterable[Task]) -> Iterator[Any]:
+    """Count an image that is not measured as one without a perimeter."""
     for task in tasks:
-        first = 0
-        for part in task.chunk.parts:
-            images = range(first, first + len(part.image_urls))
-            first = images.stop
-            measured = [o for i in images if isinstance(o := task.chunk.outcomes.get(i), Measured)]
-            yield VisitRow(
-                task.pointer.client, task.pointer.job_id, part.visit, part.part, part.parts, part.store_id,
-                part.visit_time, sum(outcome.perimeter for outcome in measured), len(measured),
-            ), 0  # fmt: skip
+        measured = {index: outcome for index, outcome in task.chunk.outcomes.items() if isinstance(outcome, Measured)}
+        outcomes = dict.fromkeys(range(task.chunk.size), Measured("PNG", 0, 0, 0)) | measured
+        yield from rows([replace(task, chunk=replace(task.chunk, outcomes=outcomes))])
 
 
 def chunk_keys_without_nonce(_token_urlsafe: Original, _bytes: int) -> str:

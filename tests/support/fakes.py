@@ -26,14 +26,14 @@ class Killed(BaseException):
     """The death of a worker; nothing in the package may catch it."""
 
 
+@dataclass
 class Faults:
     """Makes the n-th write fail: before it is done, after it was done, or by a refusal."""
 
-    def __init__(self) -> None:
-        self.writes = 0
-        self.die_before: int | None = None
-        self.die_after: int | None = None
-        self.refuse: int | None = None
+    writes: int = 0
+    die_before: int | None = None
+    die_after: int | None = None
+    refuse: int | None = None
 
     def before(self) -> None:
         self.writes += 1

@@ -1,6 +1,8 @@
 """The pool of images: what is measured when, and what waits without a thread."""
 
 import threading
+from collections import Counter
+from unittest.mock import Mock, call
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import AfterFailure, Failure, LeaveOpen, Measured, RetryInline
@@ -21,16 +23,11 @@ def test_images_are_yielded_in_the_order_in_which_they_become_ready() -> None:
 
 
 def test_a_delay_holds_no_thread() -> None:
-    measured: list[str] = []
-
-    def measure(url: str) -> Measured:
-        measured.append(url)
-        return GOOD
-
+    measure = Mock(return_value=GOOD)
     pool = ImagePool(measure, 1, delay_min=0.2, delay_max=0.2)
     run = pool.run([PooledImage(url, url) for url in "abc"], always)
     assert next(run) == ("a", GOOD)
-    assert measured == ["a", "b", "c"]
+    assert measure.mock_calls == [call("a"), call("b"), call("c")]
     assert list(run) == [("b", GOOD), ("c", GOOD)]
 
 
@@ -41,29 +38,19 @@ def test_a_failed_attempt_is_retried_left_open_or_the_end() -> None:
         "open": [LeaveOpen()],
         "failed": [failure],
     }
-    attempts: list[str] = []
-
-    def measure(url: str) -> Measured:
-        attempts.append(url)
-        raise BUSY
-
+    measure = Mock(side_effect=BUSY)
     pool = ImagePool(measure, 1)
     found = pool.run([PooledImage(url, url) for url in script], always, lambda tag, _: script[tag].pop(0))
     assert dict(found) == {"retried": failure, "open": None, "failed": failure}
-    assert sorted(attempts) == ["failed", "open", "retried", "retried", "retried"]
+    assert Counter(attempt.args[0] for attempt in measure.mock_calls) == {"retried": 3, "open": 1, "failed": 1}
 
 
 def test_once_nothing_may_start_the_rest_stays_open() -> None:
-    measured: list[str] = []
-
-    def measure(url: str) -> Measured:
-        measured.append(url)
-        return GOOD
-
+    measure = Mock(return_value=GOOD)
     pool = ImagePool(measure, 1)
     images = [PooledImage(url, url, wait) for url, wait in (("a", 0.0), ("b", 0.02), ("c", 0.04))]
-    assert dict(pool.run(images, lambda: not measured)) == {"a": GOOD, "b": None, "c": None}
-    assert measured == ["a"]
+    assert dict(pool.run(images, lambda: not measure.called)) == {"a": GOOD, "b": None, "c": None}
+    measure.assert_called_once_with("a")
 
 
 def test_a_caller_that_stops_half_way_leaves_no_attempts_to_the_threads() -> None:

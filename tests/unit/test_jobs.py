@@ -1,4 +1,4 @@
-"""Job ids, visit times, API keys."""
+"""Job ids and visit times."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_pulse.domain.api_keys import hash_key, new_key
 from retail_pulse.domain.jobs import MAX_JOB_ID, job_id_at
 from retail_pulse.domain.times import rfc3339, utc_of
 
@@ -43,11 +42,3 @@ def test_any_other_text_is_not_a_time(text: str) -> None:
 @given(st.text())
 def test_no_visit_time_breaks_the_reader(text: str) -> None:
     utc_of(text)
-
-
-def test_keys_differ_and_their_hash_does_not_hold_them() -> None:
-    one, other = new_key(), new_key()
-    assert one != other
-    assert one.startswith("rpk_")
-    assert one not in hash_key(one)
-    assert hash_key(one) == hash_key(one) != hash_key(other)

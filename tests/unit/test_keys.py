@@ -7,6 +7,7 @@ import string
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import example, given
@@ -36,19 +37,12 @@ KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.REA
 SCANNED = re.compile(r"\brpk_[0-9A-Za-z]{38}\b")
 
 
-class FakeKeys:
-    """Keys in memory, with a count of the calls."""
-
-    def __init__(self, *keys: ApiKey) -> None:
-        self.keys = {key.hash: key for key in keys}
-        self.asked = 0
-
-    def find(self, key_hash: str) -> ApiKey | None:
-        self.asked += 1
-        return self.keys.get(key_hash)
+def table_of(key: ApiKey) -> Mock:
+    """Return a table of one key, which counts the calls."""
+    return Mock(**{"find.side_effect": {key.hash: key}.get})
 
 
-def refusal(store: FakeKeys, key: str, now: datetime = NOW) -> tuple[Refusal, ApiKey | None]:
+def refusal(store: Mock, key: str, now: datetime = NOW) -> tuple[Refusal, ApiKey | None]:
     with pytest.raises(KeyRefusedError) as raised:
         admit(store, key, now)
     return raised.value.reason, raised.value.key
@@ -87,36 +81,44 @@ def test_a_key_with_one_wrong_or_two_swapped_characters_is_malformed() -> None:
 @example("a" * 1_000_000)
 @example("key\n")
 def test_any_other_text_is_refused_without_an_error(text: str) -> None:
-    store = FakeKeys(KEY)
+    store = table_of(KEY)
     reason, found = refusal(store, text)
     assert found is None
     assert reason is (Refusal.UNKNOWN if is_well_formed(text) else Refusal.MALFORMED)
     # The table is not asked for a text that cannot be a key.
-    assert store.asked == is_well_formed(text)
+    assert store.find.call_count == is_well_formed(text)
 
 
 def test_a_key_admits_its_client() -> None:
-    assert admit(FakeKeys(KEY), "a-key", NOW) == KEY
+    assert admit(table_of(KEY), "a-key", NOW) == KEY
 
 
 def test_a_hash_is_not_a_key() -> None:
-    assert refusal(FakeKeys(KEY), KEY.hash) == (Refusal.UNKNOWN, None)
+    assert refusal(table_of(KEY), KEY.hash) == (Refusal.UNKNOWN, None)
 
 
 def test_a_revoked_key_is_refused_and_named() -> None:
     revoked = replace(KEY, revoked_at=NOW)
-    assert refusal(FakeKeys(revoked), "a-key") == (Refusal.REVOKED, revoked)
+    assert refusal(table_of(revoked), "a-key") == (Refusal.REVOKED, revoked)
 
 
 def test_a_key_is_refused_from_its_expiry_on() -> None:
     expiring = replace(KEY, expires_at=NOW)
-    assert admit(FakeKeys(expiring), "a-key", NOW - timedelta(seconds=1)) == expiring
-    assert refusal(FakeKeys(expiring), "a-key", NOW) == (Refusal.EXPIRED, expiring)
+    assert admit(table_of(expiring), "a-key", NOW - timedelta(seconds=1)) == expiring
+    assert refusal(table_of(expiring), "a-key", NOW) == (Refusal.EXPIRED, expiring)
 
 
 def test_a_key_id_names_its_client_and_reveals_nothing_about_the_key() -> None:
     assert re.fullmatch(r"acme\.[0-9a-f]{12}", new_key_id("acme"))
     assert new_key_id("acme") != new_key_id("acme")
+
+
+def test_keys_differ_and_their_hash_does_not_hold_them() -> None:
+    one, other = new_key(), new_key()
+    assert one != other
+    assert one.startswith("rpk_")
+    assert one not in hash_key(one)
+    assert hash_key(one) == hash_key(one) != hash_key(other)
 
 
 @pytest.mark.parametrize(
