@@ -1,7 +1,7 @@
 """Jobs: their ids, their status, and when they end, are swept and are reopened."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -79,15 +79,15 @@ class Job:
     run: int
     scope: Scope
     created_at: datetime
-    ended_at: datetime | None
     visits: int
     images: int
     chunks: int
-    due: int | None
     expires_at: int
-    done: frozenset[int] = field(default=frozenset())
-    failed: frozenset[int] = field(default=frozenset())
-    transient: frozenset[int] = field(default=frozenset())
+    ended_at: datetime | None = None
+    due: int | None = None
+    done: frozenset[int] = frozenset()
+    failed: frozenset[int] = frozenset()
+    transient: frozenset[int] = frozenset()
     automatic: int = 0
     wait: int = 0
     done_at_sweep: int = 0

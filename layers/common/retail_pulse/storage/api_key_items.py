@@ -4,8 +4,7 @@ The item of a key says what the key allows. The directory only lists the keys, a
 """
 
 from retail_pulse.domain.api_keys import ApiKey, KeyScope
-from retail_pulse.domain.times import rfc3339
-from retail_pulse.storage.values import Item, Key, Value, number, time_from
+from retail_pulse.storage.values import Item, Key, attributes, time_from
 
 # The partition that lists the API keys.
 KEY_DIRECTORY = "KEYS"
@@ -25,19 +24,9 @@ def key_entry_key(key_id: str) -> Key:
 
 def api_key_item(key: ApiKey) -> Item:
     """Write an API key as its item; ``expires_at`` is when DynamoDB deletes the item, later than the key's expiry."""
-    item: dict[str, Value] = {
-        **api_key_key(key.hash),
-        "key_id": {"S": key.key_id},
-        "client": {"S": key.client},
-        "scopes": {"SS": sorted(key.scopes)},
-        "created_at": {"S": rfc3339(key.created_at)},
-        **_end_of_key(key),
-    }
-    if key.expires_at is not None:
-        item["valid_until"] = {"S": rfc3339(key.expires_at)}
-    if key.revoked_at is not None:
-        item["revoked_at"] = {"S": rfc3339(key.revoked_at)}
-    return item
+    times = attributes(created_at=key.created_at, valid_until=key.expires_at, revoked_at=key.revoked_at)
+    names = attributes(key_id=key.key_id, client=key.client)
+    return {**api_key_key(key.hash), **names, "scopes": {"SS": sorted(key.scopes)}, **times, **_end_of_key(key)}
 
 
 def api_key_from(item: Item) -> ApiKey:
@@ -46,10 +35,10 @@ def api_key_from(item: Item) -> ApiKey:
         key_id=item["key_id"]["S"],
         hash=item["pk"]["S"].removeprefix("KEY#"),
         client=item["client"]["S"],
-        scopes=frozenset(KeyScope(scope) for scope in item["scopes"]["SS"]),
-        created_at=time_from(item["created_at"]),
-        expires_at=time_from(item["valid_until"]) if "valid_until" in item else None,
-        revoked_at=time_from(item["revoked_at"]) if "revoked_at" in item else None,
+        scopes=frozenset(map(KeyScope, item["scopes"]["SS"])),
+        created_at=time_from(item["created_at"]["S"]),
+        expires_at=time_from(item["valid_until"]["S"]) if "valid_until" in item else None,
+        revoked_at=time_from(item["revoked_at"]["S"]) if "revoked_at" in item else None,
     )
 
 
@@ -64,6 +53,5 @@ def key_hash_from(entry: Item) -> str:
 
 
 def _end_of_key(key: ApiKey) -> Item:
-    if key.expires_at is None:
-        return {}
-    return {"expires_at": number(int(key.expires_at.timestamp()) + KEY_GRACE_SECONDS)}
+    expires_at = key.expires_at
+    return {} if expires_at is None else attributes(expires_at=int(expires_at.timestamp()) + KEY_GRACE_SECONDS)

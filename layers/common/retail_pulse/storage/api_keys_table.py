@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from retail_pulse.domain.api_keys import ApiKey, KeyNotFoundError, KeyScope, check_client, hash_key, new_key_id
-from retail_pulse.domain.times import rfc3339
 from retail_pulse.storage import api_key_items as items
 from retail_pulse.storage.errors import ConditionFailedError
 from retail_pulse.storage.table import Table
-from retail_pulse.storage.values import Value
+from retail_pulse.storage.values import expression_values
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
 class ApiKeysTable:
     """The API keys.
 
-    Parameters
-    ----------
-    client
-        A DynamoDB client.
-    name
-        The table's name.
-
-    Notes
-    -----
     Every method raises `StorageUnavailableError` when DynamoDB does not accept the request, however often it is
     repeated.
     """
@@ -70,11 +60,8 @@ class ApiKeysTable:
 
     def all(self, client: str | None = None) -> list[ApiKey]:
         """Read all keys, or one client's, by client and id."""
-        condition = "pk = :directory"
-        values: dict[str, Value] = {":directory": {"S": items.KEY_DIRECTORY}}
-        if client is not None:
-            condition += " AND begins_with(sk, :client)"
-            values[":client"] = {"S": f"{client}."}
+        condition = "pk = :directory" + ("" if client is None else " AND begins_with(sk, :client)")
+        values = expression_values(directory=items.KEY_DIRECTORY, client=None if client is None else f"{client}.")
         found = (self.find(items.key_hash_from(entry)) for entry in self._table.query(condition, values))
         return [key for key in found if key is not None]
 
@@ -86,16 +73,17 @@ class ApiKeysTable:
         KeyNotFoundError
             No key has this id.
         """
+        unknown = KeyNotFoundError(f"key {key_id} does not exist")
         entry = self._table.get(items.key_entry_key(key_id))
         if entry is None:
-            raise KeyNotFoundError(f"key {key_id} does not exist")
+            raise unknown
         try:
             item = self._table.update(
                 items.api_key_key(items.key_hash_from(entry)),
                 "SET revoked_at = if_not_exists(revoked_at, :now)",
-                {":now": {"S": rfc3339(now)}},
+                expression_values(now=now),
                 "attribute_exists(pk)",
             )
         except ConditionFailedError:
-            raise KeyNotFoundError(f"key {key_id} does not exist") from None
+            raise unknown from None
         return items.api_key_from(item)

@@ -12,6 +12,7 @@ largest part of the cost of a chunk.
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope
 from retail_pulse.domain.failures import FailureCode
@@ -21,12 +22,15 @@ from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.times import rfc3339, utc_of
 from retail_pulse.domain.visits import VisitPart, VisitRow
-from retail_pulse.storage.values import Item, Key, Value, members, number, number_set, optional_int, time_from
+from retail_pulse.storage.values import Item, Key, Value, attributes, read, time_from, write
 
 # Chunks outlive their job, so that a reader of a job finds all of its chunks.
 CHUNK_GRACE_SECONDS = 7 * 86_400
 # The due index is spread over this many partitions.
 DUE_SHARDS = 8
+# A job's fields and their attributes; three have other names.
+_JOB_SETS = {"done": "done_chunks", "failed": "failed_chunks", "transient": "transient_chunks"}
+_JOB_ATTRIBUTES = {field.name: field.name for field in fields(Job)} | _JOB_SETS
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -73,75 +77,27 @@ def visit_row_key(row: VisitRow) -> Key:
 
 
 def job_item(job: Job) -> Item:
-    """Write a job as its item."""
-    item: dict[str, Value] = {
-        **job_key(job.client, job.job_id),
-        "client": {"S": job.client},
-        "job_id": number(job.job_id),
-        "nonce": {"S": job.nonce},
-        "status": {"S": job.status},
-        "open": {"BOOL": job.open},
-        "run": number(job.run),
-        "scope": {"S": job.scope},
-        "created_at": {"S": rfc3339(job.created_at)},
-        "visits": number(job.visits),
-        "images": number(job.images),
-        "chunks": number(job.chunks),
-        "automatic": number(job.automatic),
-        "wait": number(job.wait),
-        "done_at_sweep": number(job.done_at_sweep),
-        "expires_at": number(job.expires_at),
-    }
-    if job.idempotency_key is not None:
-        item["idempotency_key"] = {"S": job.idempotency_key}
-    if job.ended_at is not None:
-        item["ended_at"] = {"S": rfc3339(job.ended_at)}
-    if job.due is not None:
-        item["due"] = number(job.due)
-        item["due_shard"] = number(due_shard(job.job_id))
-    for name, chunks in (("done_chunks", job.done), ("failed_chunks", job.failed), ("transient_chunks", job.transient)):
-        if chunks:
-            item[name] = number_set(chunks)
-    return item
+    """Write a job as its item: an attribute for each field that is neither None nor an empty set."""
+    values = {attribute: getattr(job, field) for field, attribute in _JOB_ATTRIBUTES.items()}
+    shard = None if job.due is None else due_shard(job.job_id)
+    return job_key(job.client, job.job_id) | attributes(**values, due_shard=shard)
 
 
 def job_from(item: Item) -> Job:
     """Read a job from its item."""
-    return Job(
-        client=item["client"]["S"],
-        job_id=int(item["job_id"]["N"]),
-        nonce=item["nonce"]["S"],
-        status=JobStatus(item["status"]["S"]),
-        open=item["open"]["BOOL"],
-        run=int(item["run"]["N"]),
-        scope=Scope(item["scope"]["S"]),
-        created_at=time_from(item["created_at"]),
-        ended_at=time_from(item["ended_at"]) if "ended_at" in item else None,
-        visits=int(item["visits"]["N"]),
-        images=int(item["images"]["N"]),
-        chunks=int(item["chunks"]["N"]),
-        due=int(item["due"]["N"]) if "due" in item else None,
-        expires_at=int(item["expires_at"]["N"]),
-        done=members(item, "done_chunks"),
-        failed=members(item, "failed_chunks"),
-        transient=members(item, "transient_chunks"),
-        automatic=optional_int(item, "automatic"),
-        wait=optional_int(item, "wait"),
-        done_at_sweep=optional_int(item, "done_at_sweep"),
-        idempotency_key=item["idempotency_key"]["S"] if "idempotency_key" in item else None,
-    )
+    values = {field: read(item[attribute]) for field, attribute in _JOB_ATTRIBUTES.items() if attribute in item}
+    kinds = {"status": JobStatus, "scope": Scope, "created_at": time_from, "ended_at": time_from}
+    return Job(**values | {field: kind(values[field]) for field, kind in kinds.items() if field in values})
 
 
 def chunk_item(nonce: str, chunk: Chunk, job_expires_at: int) -> Item:
     """Write a new chunk as its item."""
     return {
         **chunk_key(ChunkKey(nonce, chunk.number)),
-        "run": number(chunk.run),
+        **attributes(run=chunk.run, turn=chunk.turn, expires_at=job_expires_at + CHUNK_GRACE_SECONDS),
         "parts": {"S": _json([_part_list(part) for part in chunk.parts])},
         "out": {"M": {image_name(index): outcome_value(outcome) for index, outcome in chunk.outcomes.items()}},
         "attempts": {"M": {image_name(index): attempts_value(attempts) for index, attempts in chunk.attempts.items()}},
-        "turn": number(chunk.turn),
-        "expires_at": number(job_expires_at + CHUNK_GRACE_SECONDS),
     }
 
 
@@ -150,14 +106,10 @@ def chunk_from(item: Item) -> Chunk:
     return Chunk(
         number=chunk_key_from(item).number,
         parts=[_part_from(*part) for part in json.loads(item["parts"]["S"])],
-        run=int(item["run"]["N"]),
         outcomes={int(name[1:]): _outcome_from(value) for name, value in item["out"]["M"].items()},
         attempts={int(name[1:]): _attempts_from(value) for name, value in item["attempts"]["M"].items()},
-        turn=optional_int(item, "turn"),
-        starts=optional_int(item, "starts"),
-        starting=int(item["starting"]["N"]) if "starting" in item else None,
-        lease=optional_int(item, "lease"),
         job_expires_at=int(item["expires_at"]["N"]) - CHUNK_GRACE_SECONDS,
+        **{name: int(item[name]["N"]) for name in ("run", "turn", "starts", "starting", "lease") if name in item},
     )
 
 
@@ -185,9 +137,8 @@ def _outcome_from(value: Value) -> Outcome:
 
 def attempts_value(attempts: Attempts) -> Value:
     """Write the attempts at an image; milliseconds are exact enough for a wait."""
-    return {
-        "L": [number(attempts.count), number(round(attempts.since * 1000)), number(round(attempts.not_before * 1000))]
-    }
+    numbers = (attempts.count, round(attempts.since * 1000), round(attempts.not_before * 1000))
+    return {"L": [write(number) for number in numbers]}
 
 
 def _attempts_from(value: Value) -> Attempts:
@@ -209,28 +160,19 @@ def _part_from(
 
 def visit_row_item(row: VisitRow, job_expires_at: int) -> Item:
     """Write a visit row as its item."""
-    return {
-        **visit_row_key(row),
-        "visit_time": {"S": row.visit_time},
-        "perimeter": number(row.perimeter),
-        "images": number(row.images),
-        "expires_at": number(job_expires_at),
-    }
+    return visit_row_key(row) | attributes(
+        visit_time=row.visit_time, perimeter=row.perimeter, images=row.images, expires_at=job_expires_at
+    )
 
 
 def claim_item(claim: Claim) -> Item:
     """Write a claim as its item."""
-    return {
-        **claim_key(claim.client, claim.idempotency_key),
-        "body_hash": {"S": claim.body_hash},
-        "job_id": number(claim.job_id),
-        "expires_at": number(claim.expires_at),
-    }
+    return claim_key(claim.client, claim.idempotency_key) | attributes(
+        body_hash=claim.body_hash, job_id=claim.job_id, expires_at=claim.expires_at
+    )
 
 
 def claim_from(item: Item) -> Claim:
     """Read a claim from its item."""
     _, client, idempotency_key = item["pk"]["S"].split("#", 2)
-    return Claim(
-        client, idempotency_key, item["body_hash"]["S"], int(item["job_id"]["N"]), int(item["expires_at"]["N"])
-    )
+    return Claim(client, idempotency_key, *(read(item[name]) for name in ("body_hash", "job_id", "expires_at")))

@@ -7,6 +7,7 @@ messages harmless.
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,11 @@ from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.domain.outcomes import Outcome
 from retail_pulse.domain.retries import Attempts
-from retail_pulse.domain.times import rfc3339
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
 from retail_pulse.storage.errors import ConditionFailedError
 from retail_pulse.storage.table import Table
-from retail_pulse.storage.values import Value, number, number_set
+from retail_pulse.storage.values import Value, expression_values
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,17 +31,8 @@ _DUE_PAGE = 100
 
 
 class JobsTable:
-    """Jobs, chunks, visit rows and claims in the one table, for every function.
+    """Jobs, chunks, visit rows and claims in one table. The client needs room for sixteen connections.
 
-    Parameters
-    ----------
-    client
-        A DynamoDB client with room for sixteen connections.
-    name
-        The table's name.
-
-    Notes
-    -----
     A step that returns a chunk or a job returns it as it is after the write, and None when the condition of the step
     does not hold. Every method raises `StorageUnavailableError` when DynamoDB does not accept the request, however
     often it is repeated.
@@ -72,17 +63,10 @@ class JobsTable:
                 raise JobIdTakenError(f"job {job.job_id} of {job.client} exists") from None
 
     def put_claim(self, claim: Claim, now: int) -> Claim:
-        """Store a claim on an idempotency key, unless the key has a claim that has not expired.
-
-        Returns
-        -------
-        Claim
-            The one that holds: the given one, or an earlier one.
-        """
+        """Store a claim, unless its idempotency key has one that has not expired; return the one that holds."""
+        condition = "attribute_not_exists(pk) OR expires_at <= :now"
         try:
-            self._table.put(
-                items.claim_item(claim), "attribute_not_exists(pk) OR expires_at <= :now", {":now": number(now)}
-            )
+            self._table.put(items.claim_item(claim), condition, expression_values(now=now))
         except ConditionFailedError as failure:
             return items.claim_from(failure.item)
         return claim
@@ -90,16 +74,13 @@ class JobsTable:
     def move_claim(self, claim: Claim, job_id: int) -> Claim:
         """Move a claim to another job id, since another submission made a job of the first one.
 
-        Returns
-        -------
-        Claim
-            As it is now; another attempt may have moved it elsewhere.
+        Return the claim as it is now: another attempt may have moved it elsewhere.
         """
         try:
             item = self._table.update(
                 items.claim_key(claim.client, claim.idempotency_key),
                 "SET job_id = :new",
-                {":new": number(job_id), ":old": number(claim.job_id), ":hash": {"S": claim.body_hash}},
+                expression_values(new=job_id, old=claim.job_id, hash=claim.body_hash),
                 "job_id = :old AND body_hash = :hash",
                 item_on_failure=True,
             )
@@ -123,7 +104,7 @@ class JobsTable:
         return self._update_chunk(
             key,
             f"SET #run = :to, #attempts = :none, turn = :zero REMOVE {', '.join(removals)}",
-            {":to": number(run), ":read": number(chunk.run), ":none": {"M": {}}, ":zero": number(0)},
+            expression_values(to=run, read=chunk.run, zero=0) | {":none": {"M": {}}},
             "#run = :read",
         )
 
@@ -133,7 +114,7 @@ class JobsTable:
         Condition: the chunk is at this run. From here on only the returned chunk counts: it has what others saved.
         """
         sets, values = _outcome_sets(outcomes)
-        return self._update_chunk(key, f"SET {', '.join(sets)}", values | {":run": number(run)}, "#run = :run")
+        return self._update_chunk(key, f"SET {', '.join(sets)}", values | expression_values(run=run), "#run = :run")
 
     def requeue_chunk(
         self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
@@ -141,13 +122,7 @@ class JobsTable:
         """Save the results of a turn and begin the next one (step 6, when images are still open).
 
         Condition: the chunk is at the run and the turn that were read.
-
-        Parameters
-        ----------
-        chunk
-            As read.
-        outcomes, attempts
-            By the image's position; together of at most 50 images.
+        Outcomes and attempts are by the image's position, together of at most 50 images.
         """
         sets, values = _outcome_sets(outcomes)
         for index, of_image in sorted(attempts.items()):
@@ -157,7 +132,7 @@ class JobsTable:
         return self._update_chunk(
             key,
             f"SET #mark = :mark, {', '.join([*sets, 'turn = :next'])} REMOVE starts, starting, lease",
-            values | {":run": number(chunk.run), ":turn": number(chunk.turn), ":next": number(chunk.turn + 1)},
+            values | expression_values(run=chunk.run, turn=chunk.turn, next=chunk.turn + 1),
             "#run = :run AND turn = :turn",
         )
 
@@ -177,20 +152,11 @@ class JobsTable:
         lease, now
             Until when, and the time, in milliseconds of the epoch.
         """
-        values = {
-            ":run": number(chunk.run),
-            ":starts": number(starts),
-            ":lease": number(lease),
-            ":own": number(chunk.lease),
-            ":now": number(now),
-        }
-        if starting is not None:
-            values[":starting"] = number(starting)
         return self._update_chunk(
             key,
             "SET #mark = :mark, starts = :starts, lease = :lease"
             + (" REMOVE starting" if starting is None else ", starting = :starting"),
-            values,
+            expression_values(run=chunk.run, starts=starts, starting=starting, lease=lease, own=chunk.lease, now=now),
             "#run = :run AND (attribute_not_exists(lease) OR lease = :own OR lease <= :now)",
         )
 
@@ -203,34 +169,21 @@ class JobsTable:
 
         Condition: the job is at this run.
         """
-        sets = zip(("done_chunks", "failed_chunks", "transient_chunks"), numbers(verdicts), strict=True)
-        members = {name: number_set(chunks) for name, chunks in sets if chunks}
-        return self._update_job(
-            (client, job_id),
-            "ADD " + ", ".join(f"{name} :{name}" for name in members),
-            {":run": number(run)} | {f":{name}": value for name, value in members.items()},
-            "#run = :run",
-        )
+        names = ("done_chunks", "failed_chunks", "transient_chunks")
+        sets = {name: chunks for name, chunks in zip(names, numbers(verdicts), strict=True) if chunks}
+        update = "ADD " + ", ".join(f"{name} :{name}" for name in sets)
+        return self._update_job((client, job_id), update, expression_values(run=run, **sets), "#run = :run")
 
     def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
         """End the job's run (step 9); it is swept again when it is due, or never.
 
         Condition: the job is open and at the run that was read.
         """
-        values: dict[str, Value] = {
-            ":status": {"S": status},
-            ":false": {"BOOL": False},
-            ":true": {"BOOL": True},
-            ":ended_at": {"S": rfc3339(ended_at)},
-            ":run": number(job.run),
-        }
-        if due is not None:
-            values[":due"] = number(due)
         return self._update_job(
             (job.client, job.job_id),
             "SET #status = :status, #open = :false, ended_at = :ended_at"
             + (" REMOVE due, due_shard" if due is None else ", due = :due"),
-            values,
+            expression_values(run=job.run, status=status, true=True, false=False, ended_at=ended_at, due=due),
             "#run = :run AND #open = :true",
         )
 
@@ -242,9 +195,9 @@ class JobsTable:
         The index may lag behind, so the job itself has to be read. Shards come in random order: one that fills faster
         than the sweeps empty it does not hold up the others.
         """
+        condition = "due_shard = :shard AND due <= :now"
         for shard in random.sample(range(items.DUE_SHARDS), items.DUE_SHARDS):
-            values = {":shard": number(shard), ":now": number(now)}
-            condition = "due_shard = :shard AND due <= :now"
+            values = expression_values(shard=shard, now=now)
             yield from map(items.job_key_from, self._table.query(condition, values, index="by_due", page=_DUE_PAGE))
 
     def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
@@ -252,18 +205,10 @@ class JobsTable:
 
         Condition: the run, the state and the due time are those that were read, so that one invocation succeeds.
         """
-        values: dict[str, Value] = {
-            ":later": number(due),
-            ":wait": number(wait),
-            ":done": number(len(job.done)),
-            ":run": number(job.run),
-            ":open": {"BOOL": job.open},
-            ":due": number(job.due or 0),
-        }
         return self._update_job(
             (job.client, job.job_id),
             "SET #mark = :mark, due = :later, #wait = :wait, done_at_sweep = :done",
-            values,
+            expression_values(run=job.run, open=job.open, due=job.due or 0, later=due, wait=wait, done=len(job.done)),
             "#run = :run AND #open = :open AND due = :due",
         )
 
@@ -275,7 +220,7 @@ class JobsTable:
         self._update_job(
             (job.client, job.job_id),
             "SET due = :due, #wait = :zero",
-            {":due": number(due), ":zero": number(0), ":run": number(job.run), ":true": {"BOOL": True}},
+            expression_values(due=due, zero=0, run=job.run, true=True),
             "#run = :run AND #open = :true",
         )
 
@@ -284,27 +229,21 @@ class JobsTable:
 
         Condition: the job has ended and is at the run that was read.
         """
-        values: dict[str, Value] = {
-            ":run": number(job.run),
-            ":next": number(job.run + 1),
-            ":scope": {"S": reopening.scope},
-            ":true": {"BOOL": True},
-            ":false": {"BOOL": False},
-            ":automatic": number(reopening.automatic),
-            ":due": number(reopening.due),
-            ":shard": number(items.due_shard(job.job_id)),
-            ":wait": number(reopening.wait),
-            ":done": number(len(job.done - reopening.chunks)),
-            ":chunks": number_set(reopening.chunks),
-            ":status": {"S": reopening.status},
-        }
         return self._update_job(
             (job.client, job.job_id),
             "SET #mark = :mark, #run = :next, #scope = :scope, #open = :true, #status = :status, "
             "automatic = :automatic, due = :due, due_shard = :shard, #wait = :wait, done_at_sweep = :done "
             "DELETE done_chunks :chunks, failed_chunks :chunks, transient_chunks :chunks"
             + (" REMOVE ended_at" if reopening.status is JobStatus.ONGOING else ""),
-            values,
+            expression_values(
+                **asdict(reopening),
+                run=job.run,
+                next=job.run + 1,
+                shard=items.due_shard(job.job_id),
+                done=len(job.done - reopening.chunks),
+                true=True,
+                false=False,
+            ),
             "#run = :run AND #open = :false",
         )
 
