@@ -15,7 +15,7 @@ from retail_pulse.domain.retries import Attempts
 
 _log = logging.getLogger(__name__)
 
-# From so many deliveries without an end on, a message may be what kills its workers.
+# A message with this many deliveries may be what kills its workers.
 _POISON_RECEIVES = 3
 
 
@@ -29,24 +29,16 @@ class Delivery:
 
     @property
     def may_be_poison(self) -> bool:
-        """Whether the message was delivered so often without an end that it may be what kills its workers."""
+        """Whether the message was delivered so often that it may be what kills its workers."""
         return self.receives >= _POISON_RECEIVES
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A chunk to process.
+    """A chunk to process, as the table last returned it, and the ids of the messages that ask for it.
 
-    Parameters
-    ----------
-    pointer
-        What the messages point to.
-    messages
-        Ids of the messages that ask for it.
-    chunk
-        The chunk as the table last returned it.
-    draw
-        Random number from 0 to 1 for the waits in the queue: one per chunk, so that its images come due together.
+    ``draw`` is a random number from 0 to 1 for the waits in the queue: one per chunk, so that its images come due
+    together.
     """
 
     pointer: Pointer
@@ -57,18 +49,9 @@ class Task:
 
 @dataclass(slots=True)
 class Findings:
-    """What measuring has found of a task's images.
+    """What measuring has found of a task's images: outcomes, and failed attempts so far, by the image's position.
 
-    Parameters
-    ----------
-    task
-        The task.
-    outcomes, attempts
-        By the image's position: its outcome, or its failed attempts so far.
-    retried
-        Attempts that failed and are followed by another one.
-    in_pool
-        Images that are still being measured.
+    ``retried`` counts failed attempts that are followed by another one, ``in_pool`` the images that are not ready yet.
     """
 
     task: Task
@@ -80,31 +63,16 @@ class Findings:
 
 @dataclass(slots=True)
 class BatchReport:
-    """The counts of a batch, and what the queue has to deliver again.
-
-    Parameters
-    ----------
-    failed_messages
-        Ids of the messages that the queue has to deliver again.
-    measured
-        Images measured by this batch.
-    failures
-        Images that failed, by code.
-    retried
-        Attempts that failed and are followed by another one.
-    dropped
-        Chunks whose message was stale, or that do not exist.
-    requeued
-        Chunks whose rest went back to the queue, because the time ran short or images are retried later.
-    closed
-        Jobs that this batch ended.
-    """
+    """The counts of a batch, and the ids of the messages that the queue has to deliver again."""
 
     failed_messages: set[str] = field(default_factory=set)
     measured: int = 0
     failures: Counter[FailureCode] = field(default_factory=Counter)
+    # Failed attempts that are followed by another one.
     retried: int = 0
+    # Chunks whose message was stale, or that do not exist.
     dropped: int = 0
+    # Chunks whose rest went back to the queue, because the time ran short or images are retried later.
     requeued: int = 0
     closed: list[Job] = field(default_factory=list)
 
@@ -117,7 +85,7 @@ class BatchReport:
 
     @contextmanager
     def redelivered_if_refused(self, tasks: Collection[Task]) -> Iterator[None]:
-        """Leave the messages of tasks to the next delivery when the table or the queue refuses a step."""
+        """Report the messages of tasks as failed when the table or the queue refuses a step."""
         try:
             yield
         except StorageUnavailableError as error:

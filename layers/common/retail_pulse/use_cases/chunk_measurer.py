@@ -16,18 +16,7 @@ from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
 class ChunkMeasurer:
     """Measures the images of chunks; one for the life of a worker.
 
-    Parameters
-    ----------
-    knows_store
-        Returns whether the store master has a store.
-    pool
-        Measures the images.
-    retries
-        When an image is retried.
-    now
-        The clock.
-    draw
-        Draws random numbers from 0 to 1.
+    ``knows_store`` returns whether the store master has a store, and ``draw`` a random number from 0 to 1.
     """
 
     def __init__(
@@ -47,19 +36,9 @@ class ChunkMeasurer:
     def measure(
         self, portions: Iterable[tuple[Task, Iterable[Image]]], may_start: Callable[[], bool]
     ) -> Iterator[Findings]:
-        """Measure images of several tasks in one pool.
+        """Measure images of several tasks in one pool, and yield the findings of each as soon as its last is ready.
 
-        Parameters
-        ----------
-        portions
-            Tasks, each with the images to measure.
-        may_start
-            Returns whether there is time left for another attempt.
-
-        Yields
-        ------
-        Findings
-            Of each task, as soon as its last image is ready. Images that are neither measured nor failed stay open.
+        Nothing starts once ``may_start`` returns false. Images that are neither measured nor failed stay open.
         """
         in_pool: list[PooledImage[tuple[Findings, Image]]] = []
         for task, images in portions:
@@ -81,7 +60,7 @@ class ChunkMeasurer:
                 yield findings
 
     def wait(self, chunk: Chunk, image: Image) -> float | None:
-        """Return the seconds until an image may start; None when that is too long to wait for it here."""
+        """Return the seconds until an image may start; None when that is too long to wait within the invocation."""
         attempts = chunk.attempts.get(image.index)
         if attempts is None:
             return 0.0

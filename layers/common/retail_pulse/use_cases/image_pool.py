@@ -92,12 +92,10 @@ class ImagePool:
         may_start: Callable[[], bool],
         after_failure: Callable[[_Tag, MeasuringError], AfterFailure] = lambda _, error: Failure.of(error),
     ) -> Iterator[tuple[_Tag, Outcome | None]]:
-        """Measure images.
+        """Measure images, and yield the tag and the outcome of each as soon as it is ready.
 
         Parameters
         ----------
-        images
-            Any number.
         may_start
             Asked before each attempt; once it returns false, nothing more is started.
         after_failure
@@ -106,8 +104,7 @@ class ImagePool:
         Yields
         ------
         tuple
-            The tag and the outcome of each image as soon as it is ready. The outcome is None for an image that stays
-            open, because it was not started or because `after_failure` said so.
+            The outcome is None for an image that stays open: it was not started, or `after_failure` said so.
         """
         finished: queue.SimpleQueue[tuple[PooledImage[_Tag], Outcome | MeasuringError | None, float]]
         finished = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Poison messages: messages that were delivered so often without an end that they may be what kills their workers.
+"""Poison messages: messages that were delivered so often that they may be what kills their workers.
 
 Such a message is processed exclusively, by one worker at a time, and each start is counted before it begins: first of
 the chunk as a whole, then of one image at a time. Only the image that was started too often without an end fails.
@@ -7,7 +7,7 @@ the chunk as a whole, then of one image at a time. Only the image that was start
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey
@@ -23,43 +23,28 @@ _log = logging.getLogger(__name__)
 # The chunk as a whole, then its image twice: after so many starts without an end the image fails.
 _MAX_STARTS = 3
 _CRASHED_WORKERS = Failure(
-    FailureCode.PROCESSING_ERROR, "the worker ended while measuring it, every time", is_transient=False
+    FailureCode.PROCESSING_ERROR, "every worker that measured the image crashed", is_transient=False
 )
 
 
 class ClaimingStore(Protocol):
     """What poison messages need of the table."""
 
+    def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None: ...
     def claim_exclusively(
         self, key: ChunkKey, chunk: Chunk, starting: int | None, starts: int, lease: int, now: int
-    ) -> Chunk | None:
-        """Lease a chunk to one worker, and count a start."""
-
-    def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
-        """Save outcomes."""
+    ) -> Chunk | None: ...
 
 
 class PoisonMessages:
-    """Processes poison messages, one at a time.
-
-    Parameters
-    ----------
-    store
-        The table.
-    measurer
-        Measures the images.
-    save
-        Saves what was found of a task, and returns the task once its chunk is done.
-    now
-        The clock.
-    """
+    """Processes poison messages, one at a time; ``save`` saves findings and returns the task once its chunk is done."""
 
     def __init__(
         self,
         store: ClaimingStore,
         measurer: ChunkMeasurer,
         save: Callable[[Findings, BatchReport], Task | None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._measurer = measurer
@@ -67,20 +52,10 @@ class PoisonMessages:
         self._now = now
 
     def process(self, task: Task, lease: int, may_start: Callable[[], bool], report: BatchReport) -> Task | None:
-        """Process the task of a poison message.
+        """Process the task of a poison message, and return it once its chunk is done; None while images are open.
 
-        Parameters
-        ----------
-        lease
-            When this worker is gone at the latest, in milliseconds of the epoch.
-        may_start
-            Returns whether there is time left for another attempt.
-
-        Returns
-        -------
-        Task or None
-            The task once its chunk is done; None while images are open, and when another worker has the chunk. Then
-            the message is delivered again: should that worker die, this message is the way back.
+        The lease ends when this worker is gone at the latest, in milliseconds of the epoch. When another worker has
+        the chunk, the message is delivered again: should that worker die, this message brings the chunk back.
         """
         if task.chunk.is_done:
             return task

@@ -27,42 +27,19 @@ _log = logging.getLogger(__name__)
 
 
 class OutcomeStore(ClaimingStore, ClosingStore, Protocol):
-    """What processing needs of the table; see `JobsTable` for what each method promises."""
+    """What processing needs of the table."""
 
-    def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]:
-        """Read chunks."""
-
-    def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None:
-        """Take a chunk to a later run."""
-
+    def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
+    def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None: ...
     def requeue_chunk(
         self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
-    ) -> Chunk | None:
-        """Save a turn's outcomes and attempts, and start the next turn."""
-
-    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
-        """Store visit rows."""
-
-    def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
-        """Add chunks that have ended to their job's sets."""
+    ) -> Chunk | None: ...
+    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None: ...
+    def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None: ...
 
 
 class Processing:
-    """Processes batches; one for the life of a worker.
-
-    Parameters
-    ----------
-    store, queue
-        The table and the queue.
-    measurer
-        Measures the images of chunks.
-    sweeps
-        When an ended job is swept.
-    now
-        The clock.
-    draw
-        Draws random numbers from 0 to 1.
-    """
+    """Processes batches; one for the life of a worker. ``draw`` returns a random number from 0 to 1."""
 
     def __init__(
         self,
@@ -87,7 +64,9 @@ class Processing:
         may_start: Callable[[], bool] = lambda: True,
         lease_seconds: float = 900.0,
     ) -> BatchReport:
-        """Process a batch.
+        """Process a batch. All its messages but the failed ones are to be acknowledged.
+
+        Poison messages come last, one at a time: if one of them ends this worker, all others are saved.
 
         Parameters
         ----------
@@ -97,15 +76,6 @@ class Processing:
             Returns whether there is time left for another attempt.
         lease_seconds
             How long this worker lives at most.
-
-        Returns
-        -------
-        BatchReport
-            All messages but the failed ones are to be acknowledged.
-
-        Notes
-        -----
-        Poison messages come last, one at a time: if one of them ends this worker, all others are saved.
         """
         report = BatchReport()
         opened = self._open([each for each in deliveries if not each.may_be_poison], report)
@@ -142,18 +112,17 @@ class Processing:
             report.failed_messages.update(delivery.message_id for delivery in deliveries)
             return
         for key, of_this in of_chunk.items():
-            newest = max((delivery.pointer for delivery in of_this), key=lambda pointer: pointer.run)
-            messages = [delivery.message_id for delivery in of_this]
-            try:
-                chunk = self._at_run_of(newest, chunks.get(key))
-            except StorageUnavailableError as error:
-                _log.warning("chunk %d of job %d is delivered again: %s", newest.chunk, newest.job_id, error)
-                report.failed_messages.update(messages)
-                continue
-            if chunk is None or all(_is_of_an_earlier_turn(delivery, chunk) for delivery in of_this):
+            if key not in chunks:
                 report.dropped += 1
-            else:
-                yield Task(newest, messages, chunk, self._draw())
+                continue
+            newest = max((delivery.pointer for delivery in of_this), key=lambda pointer: pointer.run)
+            task = Task(newest, [delivery.message_id for delivery in of_this], chunks[key], self._draw())
+            with report.redelivered_if_refused([task]):
+                chunk = self._at_run_of(newest, task.chunk)
+                if chunk is None or all(_is_of_an_earlier_turn(delivery, chunk) for delivery in of_this):
+                    report.dropped += 1
+                else:
+                    yield replace(task, chunk=chunk)
 
     def _at_run_of(self, pointer: Pointer, chunk: Chunk | None) -> Chunk | None:
         """Return the chunk at the pointer's run; None when the pointer is stale."""
@@ -165,12 +134,9 @@ class Processing:
         return chunk if chunk is not None and chunk.run == pointer.run else None
 
     def _save(self, findings: Findings, report: BatchReport) -> Task | None:
-        """Save what was found (step 6), and send the rest back to the queue.
+        """Save what was found (step 6), and requeue the rest; return the task once its chunk is done.
 
-        Returns
-        -------
-        Task or None
-            The task once its chunk is done. From here on only the chunk that the table returned counts.
+        From here on only the chunk that the table returned counts.
         """
         task, outcomes = findings.task, findings.outcomes
         key = task.pointer.key
@@ -196,11 +162,14 @@ class Processing:
         """Store the visit rows of done chunks, add the chunks to their jobs, and end complete jobs (steps 7 to 9)."""
         if not tasks:
             return
+        of_job: defaultdict[tuple[str, int, int], list[Task]] = defaultdict(list)
+        for task in tasks:
+            of_job[task.pointer.client, task.pointer.job_id, task.pointer.run].append(task)
         with report.redelivered_if_refused(tasks):
             self._store.put_visit_rows(list(_rows(tasks)))
-            for of_job in _by_job(tasks):
-                with report.redelivered_if_refused(of_job):
-                    self._add_to_job(of_job, report)
+            for of_this in of_job.values():
+                with report.redelivered_if_refused(of_this):
+                    self._add_to_job(of_this, report)
 
     def _add_to_job(self, tasks: Sequence[Task], report: BatchReport) -> None:
         """Add chunks of one job to it by one update, and end the job if it is complete (steps 8 and 9)."""
@@ -227,10 +196,3 @@ def _rows(tasks: Iterable[Task]) -> Iterator[tuple[VisitRow, int]]:
     for task in tasks:
         for row in task.chunk.measured_rows(task.pointer.client, task.pointer.job_id):
             yield row, task.chunk.job_expires_at
-
-
-def _by_job(tasks: Iterable[Task]) -> Collection[list[Task]]:
-    of_job: defaultdict[tuple[str, int, int], list[Task]] = defaultdict(list)
-    for task in tasks:
-        of_job[task.pointer.client, task.pointer.job_id, task.pointer.run].append(task)
-    return of_job.values()

@@ -20,11 +20,8 @@ _URL_CHARACTERS_SHOWN = 200
 class ReadingStore(Protocol):
     """What reading needs of the table."""
 
-    def job(self, client: str, job_id: int) -> Job | None:
-        """Read a client's job."""
-
-    def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]:
-        """Read chunks."""
+    def job(self, client: str, job_id: int) -> Job | None: ...
+    def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +34,9 @@ class FailedStore:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job with its counts.
+    """A job, and how many of its images and visits are ``measured``, ``failed`` and ``pending``.
 
-    Parameters
-    ----------
-    images, visits
-        How many are ``measured``, ``failed``, ``pending``; a visit is pending while one of its images is, else failed
-        when one of them is.
+    A visit is pending while one of its images is, else failed when one of them is.
     """
 
     job: Job
@@ -103,16 +96,12 @@ class Reading:
 
     Parameters
     ----------
-    store
-        The table.
     find_store
         Finds a store in the store master.
     result_size, failed_store_size
         Return how many bytes a result, or a failed store, takes in the answer.
     max_bytes
         Maximum size of all results, or failed stores, of an answer.
-    now
-        The clock.
     """
 
     store: ReadingStore
@@ -179,17 +168,8 @@ class Reading:
         return JobProgress(job, images, of_visits)
 
     def results(self, client: str, job_id: int, start: Position, limit: int) -> ResultPage:
-        """Read a page of results, while the job runs or after its end.
+        """Read a page of at most ``limit`` results, while the job runs or after its end; fewer when URLs are long.
 
-        Parameters
-        ----------
-        start
-            Where the page begins.
-        limit
-            Maximum number of rows, at least 1; there are fewer when long URLs would make the answer too large.
-
-        Notes
-        -----
         Only the page's chunks are read: a page costs the same in a job of any size.
         """
         job = self.job(client, job_id)

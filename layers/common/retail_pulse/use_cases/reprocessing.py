@@ -16,63 +16,37 @@ _log = logging.getLogger(__name__)
 class Queue(PointerSender, Protocol):
     """What reprocessing needs of the queue."""
 
-    def backlog(self) -> int:
-        """Return about how many messages it holds."""
+    def backlog(self) -> int: ...
 
 
 class DueStore(ReopeningStore, ClosingStore, Protocol):
     """What reprocessing needs of the table."""
 
-    def due_jobs(self, now: int) -> Iterator[tuple[str, int]]:
-        """Yield client and id of the jobs that are due."""
-
-    def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
-        """Claim the sweep of a due job."""
+    def due_jobs(self, now: int) -> Iterator[tuple[str, int]]: ...
+    def claim_job(self, job: Job, due: int, wait: int) -> Job | None: ...
 
 
 @dataclass(slots=True)
 class ReprocessReport:
-    """The counts of a sweep.
+    """The counts of a sweep, in jobs but for ``sent``, and whether the time ran out before the last due job."""
 
-    Parameters
-    ----------
-    swept
-        Jobs that were due and that this invocation claimed.
-    closed
-        Jobs that only had to be ended.
-    sent
-        Pointers sent, of open and of reopened jobs.
-    waiting
-        Open jobs whose messages are probably still in the queue.
-    reopened
-        Ended jobs that were reopened for their transient failures.
-    refused
-        Jobs of which the table or the queue refused a step; they are due again.
-    unfinished
-        Whether the time ran out before the last due job.
-    """
-
+    # Due, and claimed by this invocation.
     swept: int = 0
+    # Only had to be ended.
     closed: int = 0
+    # Pointers of open and of reopened jobs.
     sent: int = 0
+    # Open, and their messages are probably still in the queue.
     waiting: int = 0
+    # Ended, and reopened for their transient failures.
     reopened: int = 0
+    # The table or the queue refused a step; they are due again.
     refused: int = 0
     unfinished: bool = False
 
 
 class Reprocessing:
-    """Sweeps jobs that are due; any number of invocations may do so at once.
-
-    Parameters
-    ----------
-    store, queue
-        The table and the queue.
-    sweeps
-        When a job is swept, and what it needs.
-    now
-        The clock.
-    """
+    """Sweeps jobs that are due; any number of invocations may do so at once."""
 
     def __init__(
         self,
@@ -87,18 +61,7 @@ class Reprocessing:
         self._now = now
 
     def sweep(self, may_go_on: Callable[[], bool] = lambda: True) -> ReprocessReport:
-        """Sweep the jobs that are due, until all are done or the time is short.
-
-        Parameters
-        ----------
-        may_go_on
-            Returns whether there is time for another job.
-
-        Returns
-        -------
-        ReprocessReport
-            Jobs that were not reached are due at the next sweep.
-        """
+        """Sweep the jobs that are due while there is time for another one; the rest is due at the next sweep."""
         report = ReprocessReport()
         try:
             for client, job_id in self._store.due_jobs(int(self._now().timestamp())):
@@ -130,7 +93,8 @@ class Reprocessing:
         report.swept += 1
         match self._sweeps.needs(claimed, now):
             case Need.CLOSING:
-                self._close(claimed, now, report)
+                if close(self._store, self._sweeps, claimed, now) is not None:
+                    report.closed += 1
             case Need.MESSAGES if self._has_messages(job, wait, report):
                 report.waiting += 1
             case Need.MESSAGES:
@@ -144,15 +108,10 @@ class Reprocessing:
             report.reopened += 1
             self._send_missing(reopened, 0, report)
 
-    def _close(self, job: Job, now: datetime, report: ReprocessReport) -> None:
-        if close(self._store, self._sweeps, job, now) is not None:
-            report.closed += 1
-
     def _has_messages(self, job: Job, wait: int, report: ReprocessReport) -> bool:
         """Return whether a job's messages may still be in the queue, so that sending them would only double them.
 
-        Once the wait has grown to its maximum, the messages are sent in any case: other jobs may fill the queue for
-        good.
+        Once the wait is at its maximum, they are sent in any case: other jobs may fill the queue permanently.
         """
         if job.wait == 0 or wait >= self._sweeps.max_seconds:
             return False

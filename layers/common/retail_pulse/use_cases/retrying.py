@@ -11,17 +11,7 @@ from retail_pulse.use_cases.steps import PointerSender, ReopeningStore, send_mis
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """Reopens an ended job when its client asks for it.
-
-    Parameters
-    ----------
-    store, queue
-        The table and the queue.
-    sweeps
-        When the job is swept.
-    now
-        The clock.
-    """
+    """Reopens an ended job when its client asks for it."""
 
     store: ReopeningStore
     queue: PointerSender
@@ -29,12 +19,7 @@ class Retrying:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def retry(self, client: str, job_id: int) -> Job:
-        """Reopen an ended job for its failed images only (step 12).
-
-        Returns
-        -------
-        Job
-            The job as it is now, with its new run.
+        """Reopen an ended job for its failed images only (step 12), and return it with its new run.
 
         Raises
         ------

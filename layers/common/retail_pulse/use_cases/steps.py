@@ -15,46 +15,33 @@ _log = logging.getLogger(__name__)
 class PointerSender(Protocol):
     """What the use cases need of the queue."""
 
-    def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
-        """Send a message for each pointer."""
+    def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None: ...
 
 
 class SendingStore(Protocol):
-    """What `send_missing` needs of the table."""
+    """What `send_missing` needs of the table; for this method and those of all other stores, see `JobsTable`."""
 
-    def mark_due(self, job: Job, due: int) -> None:
-        """Mark an open job due now, so that the next sweep sends its messages."""
+    def mark_due(self, job: Job, due: int) -> None: ...
 
 
 class ClosingStore(Protocol):
     """What `close` needs of the table."""
 
-    def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
-        """End the job's run."""
+    def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None: ...
 
 
 class ReopeningStore(SendingStore, Protocol):
-    """What it takes of the table to reopen a job."""
+    """What reopening a job needs of the table."""
 
-    def job(self, client: str, job_id: int) -> Job | None:
-        """Read a client's job."""
-
-    def reopen_job(self, job: Job, reopening: Reopening) -> Job | None:
-        """Reopen an ended job."""
+    def job(self, client: str, job_id: int) -> Job | None: ...
+    def reopen_job(self, job: Job, reopening: Reopening) -> Job | None: ...
 
 
 def send_missing(store: SendingStore, queue: PointerSender, job: Job, now: datetime, turn: int | None = 0) -> bool:
-    """Send a pointer to each chunk that has not ended (steps 3 and 11); when the queue refuses, mark the job due now.
+    """Send a pointer to each chunk that has not ended (steps 3 and 11), and return whether all were sent.
 
-    Parameters
-    ----------
-    turn
-        The turn that the messages are for; None for the one that each chunk is at.
-
-    Returns
-    -------
-    bool
-        Whether all were sent. When the table refuses the mark too, reprocess finds the job once it has stalled.
+    The pointers are for a turn; None is the turn that each chunk is at. When the queue refuses, the job is marked due
+    now. When the table refuses that too, reprocess finds the job once it has stalled.
     """
     try:
         queue.send([job.pointer_to(number, turn) for number in job.missing])
@@ -70,11 +57,5 @@ def send_missing(store: SendingStore, queue: PointerSender, job: Job, now: datet
 
 
 def close(store: ClosingStore, sweeps: SweepPolicy, job: Job, now: datetime) -> Job | None:
-    """End a job whose chunks have all ended (step 9).
-
-    Returns
-    -------
-    Job or None
-        The job as it is now; None when another worker has ended it.
-    """
+    """End a job whose chunks have all ended (step 9), and return it; None when another worker has ended it."""
     return store.close_job(job, job.status_at_end, now, sweeps.due_after_end(job, now))

@@ -22,6 +22,7 @@ from retail_pulse.use_cases.steps import PointerSender, SendingStore, send_missi
 _NONCE_BYTES = 12
 # A client has 4,096 ids per millisecond: that so many in a row are taken means that the clock stands still.
 _MAX_IDS_DRAWN = 8
+_IDS_TAKEN = f"{_MAX_IDS_DRAWN} ids in a row were taken"
 # A job's item has 400 KB, and three sets that may each hold the number of every chunk, four bytes each.
 MAX_CHUNKS = 20_000
 
@@ -29,20 +30,11 @@ MAX_CHUNKS = 20_000
 class JobStore(SendingStore, Protocol):
     """What a submission needs of the table."""
 
-    def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None:
-        """Store new chunks."""
-
-    def put_job(self, job: Job) -> None:
-        """Store a new job."""
-
-    def job(self, client: str, job_id: int) -> Job | None:
-        """Read a client's job."""
-
-    def put_claim(self, claim: Claim, now: int) -> Claim:
-        """Claim an idempotency key."""
-
-    def move_claim(self, claim: Claim, job_id: int) -> Claim:
-        """Move a claim to another job id."""
+    def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None: ...
+    def put_job(self, job: Job) -> None: ...
+    def job(self, client: str, job_id: int) -> Job | None: ...
+    def put_claim(self, claim: Claim, now: int) -> Claim: ...
+    def move_claim(self, claim: Claim, job_id: int) -> Claim: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +43,19 @@ class Submission:
 
     Parameters
     ----------
-    store, queue
-        The table and the queue.
     chunk_images, chunk_bytes
         Limits of a chunk.
     retention
         How long a job is kept.
     stall
         How long a job may go without an end before it is swept.
-    now
-        The clock.
 
     Notes
     -----
-    Both ways to submit return the job as stored. From then on it ends, even if no message could be sent: reprocess
-    sends what is missing. Both raise `StorageUnavailableError` when the table refused it; then no job exists. Both
-    raise `InvalidRequestError` when the visits make more chunks than a job can have, which takes very small chunks.
+    Both ways to submit take at least one visit, each with at least one image, and return the job as stored. From then
+    on it ends, even if no message could be sent: reprocess sends what is missing. Both raise `StorageUnavailableError`
+    when the table refuses the job, which then does not exist. Both raise `InvalidRequestError` when the visits make
+    more chunks than a job can have, which takes very small chunks.
     """
 
     store: JobStore
@@ -78,36 +67,17 @@ class Submission:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def submit(self, client: str, visits: Sequence[Visit]) -> Job:
-        """Accept a job.
-
-        Parameters
-        ----------
-        client
-            Who submits.
-        visits
-            At least one, each with at least one image.
-        """
+        """Accept a client's job."""
         job = self._store_chunks(client, self._new_id(), visits, self._cut(visits))
         for _ in range(_MAX_IDS_DRAWN):
-            try:
-                self.store.put_job(job)
-            except JobIdTakenError:
-                # The chunks stand: their keys hold the nonce, not the id.
-                job = replace(job, job_id=self._new_id())
-            else:
-                send_missing(self.store, self.queue, job, self.now())
+            if self._accept(job):
                 return job
-        raise _ids_taken()
+            # The chunks stay valid: their keys contain the nonce, not the id.
+            job = replace(job, job_id=self._new_id())
+        raise StorageUnavailableError(_IDS_TAKEN)
 
     def submit_once(self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey) -> Job:
-        """Accept a job unless the client has submitted it under this key within a day; return that job then.
-
-        Parameters
-        ----------
-        client, visits
-            See `submit`.
-        idempotency
-            The client's name for the submission, with the hash of its body.
+        """Accept a job, or return the one that the client has submitted under this key within a day.
 
         Raises
         ------
@@ -122,17 +92,22 @@ class Submission:
         job = self._store_chunks(client, claim.job_id, visits, chunks)
         for _ in range(_MAX_IDS_DRAWN):
             job = replace(job, job_id=claim.job_id, idempotency_key=claim.idempotency_key)
-            try:
-                self.store.put_job(job)
-            except JobIdTakenError:
-                existing = self._job_of(claim)
-                if existing is not None:
-                    return existing  # another attempt of this submission was first
-                claim = self.store.move_claim(claim, self._new_id())
-            else:
-                send_missing(self.store, self.queue, job, self.now())
+            if self._accept(job):
                 return job
-        raise _ids_taken()
+            existing = self._job_of(claim)
+            if existing is not None:
+                return existing  # another attempt of this submission was first
+            claim = self.store.move_claim(claim, self._new_id())
+        raise StorageUnavailableError(_IDS_TAKEN)
+
+    def _accept(self, job: Job) -> bool:
+        """Store a job and send its messages; return whether its id was free."""
+        try:
+            self.store.put_job(job)
+        except JobIdTakenError:
+            return False
+        send_missing(self.store, self.queue, job, self.now())
+        return True
 
     def _cut(self, visits: Sequence[Visit]) -> list[Chunk]:
         chunks = cut(visits, self.chunk_images, self.chunk_bytes)
@@ -158,7 +133,6 @@ class Submission:
             run=1,
             scope=Scope.ALL,
             created_at=now,
-            ended_at=None,
             visits=len(visits),
             images=sum(chunk.size for chunk in chunks),
             chunks=len(chunks),
@@ -169,9 +143,8 @@ class Submission:
 
     def _claim(self, client: str, idempotency: IdempotencyKey) -> Claim:
         now = self.now()
-        wanted = Claim(
-            client, idempotency.name, idempotency.body_hash, self._new_id(), int((now + LIFETIME).timestamp())
-        )
+        expires_at = int((now + LIFETIME).timestamp())
+        wanted = Claim(client, idempotency.name, idempotency.body_hash, self._new_id(), expires_at)
         claim = self.store.put_claim(wanted, int(now.timestamp()))
         if claim.body_hash != idempotency.body_hash:
             raise IdempotencyMismatchError("this Idempotency-Key was used for another body within the last 24 hours")
@@ -184,7 +157,3 @@ class Submission:
 
     def _new_id(self) -> int:
         return job_id_at(self.now(), random.getrandbits(12))
-
-
-def _ids_taken() -> StorageUnavailableError:
-    return StorageUnavailableError(f"{_MAX_IDS_DRAWN} ids in a row were taken")
