@@ -34,14 +34,9 @@ def _config(connections: int, attempts: int) -> Config:
 
 
 def dynamodb(connections: int = 16, attempts: int = 5) -> "DynamoDBClient":
-    """Return a new DynamoDB client.
+    """Return a new DynamoDB client for up to this many threads and attempts per call.
 
-    Parameters
-    ----------
-    connections
-        Maximum number of threads that use it.
-    attempts
-        Maximum number of attempts per call. The waits in between are drawn from up to 1, 2, 4, … seconds.
+    The waits between attempts are drawn from up to 1, 2, 4, … seconds.
     """
     return _session().client("dynamodb", config=_config(connections, attempts))
 

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,16 +29,7 @@ _COUNTS: Sequence["QueueAttributeNameType"] = (
 
 def encode(pointer: Pointer) -> str:
     """Write a pointer as a message's body."""
-    fields = {
-        "client": pointer.client,
-        "job_id": pointer.job_id,
-        "nonce": pointer.nonce,
-        "chunk": pointer.chunk,
-        "run": pointer.run,
-        "scope": pointer.scope,
-        "turn": pointer.turn,
-    }
-    return json.dumps(fields, separators=(",", ":"))
+    return json.dumps(asdict(pointer), separators=(",", ":"))
 
 
 def decode(body: str) -> Pointer:
@@ -63,15 +56,7 @@ def decode(body: str) -> Pointer:
 
 
 class PointerQueue:
-    """The queue, as pointers to chunks.
-
-    Parameters
-    ----------
-    client
-        An SQS client with room for sixteen connections.
-    url
-        The queue's URL.
-    """
+    """The queue, as pointers to chunks. The client needs room for sixteen connections."""
 
     def __init__(self, client: "SQSClient", url: str) -> None:
         self._client = client
@@ -79,14 +64,7 @@ class PointerQueue:
         self._pool = ThreadPoolExecutor(_BATCHES_AT_ONCE, thread_name_prefix="sqs")
 
     def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:
-        """Send a message for each pointer.
-
-        Parameters
-        ----------
-        pointers
-            Any number.
-        delay_seconds
-            How long the messages stay hidden, 0 to `domain.chunks.MAX_DELAY_SECONDS`.
+        """Send a message for each of any number of pointers, hidden for at most `domain.chunks.MAX_DELAY_SECONDS`.
 
         Raises
         ------
@@ -94,10 +72,7 @@ class PointerQueue:
             Some messages, or all, were not sent; each was attempted.
         """
         batches = [pointers[start : start + _BATCH] for start in range(0, len(pointers), _BATCH)]
-
-        def send_batch(batch: Sequence[Pointer]) -> int:
-            return self._send_batch(batch, delay_seconds)
-
+        send_batch = partial(self._send_batch, delay_seconds)
         sent = sum(map(send_batch, batches) if len(batches) == 1 else self._pool.map(send_batch, batches))
         if sent < len(pointers):
             raise StorageUnavailableError(f"SQS accepted {sent} of {len(pointers)} messages")
@@ -116,7 +91,7 @@ class PointerQueue:
             raise StorageUnavailableError(f"SQS: {type(error).__name__}") from error
         return sum(int(answer["Attributes"][name]) for name in _COUNTS)
 
-    def _send_batch(self, batch: Sequence[Pointer], delay_seconds: int) -> int:
+    def _send_batch(self, delay_seconds: int, batch: Sequence[Pointer]) -> int:
         """Send up to ten messages, retry once those that SQS refused, and return how many it accepted."""
         waiting: list[SendMessageBatchRequestEntryTypeDef] = [
             {

@@ -9,14 +9,12 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Self
 
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.domain.stores import Store
 
-ID_COLUMN: Final = "StoreID"
-NAME_COLUMN: Final = "StoreName"
-AREA_COLUMN: Final = "AreaCode"
+_COLUMNS = ("StoreID", "StoreName", "AreaCode")
 
 
 class StoreMasterError(RetailPulseError):
@@ -24,13 +22,7 @@ class StoreMasterError(RetailPulseError):
 
 
 class StoreMaster:
-    """The stores by id.
-
-    Parameters
-    ----------
-    rows
-        Name and area code of each store, under its id.
-    """
+    """The stores by id; ``rows`` has the name and the area code of each."""
 
     __slots__ = ("_rows",)
 
@@ -69,13 +61,7 @@ class StoreMaster:
 
         The first line that is not blank names the columns, in any order. `StoreID`, `StoreName` and `AreaCode` are
         required, and others are ignored. Spaces around a field are removed, and blank lines are skipped.
-
-        Parameters
-        ----------
-        text
-            The CSV, with or without a byte order mark, with LF or CRLF.
-        name
-            What errors call the text, for instance the name of its file.
+        The text may have a byte order mark, and LF or CRLF. Errors call it by the name.
 
         Raises
         ------
@@ -113,40 +99,19 @@ class StoreMaster:
         return (Store(store_id, name, area) for store_id, (name, area) in self._rows.items())
 
 
-class _Columns(NamedTuple):
-    """How many columns there are, and the positions of those that are read."""
-
-    width: int
-    id_at: int
-    name_at: int
-    area_at: int
-
-
-def _columns(header: Sequence[str]) -> _Columns:
-    """Read the header.
-
-    Raises
-    ------
-    ValueError
-        One of the columns is missing or appears twice.
-    """
+def _columns(header: Sequence[str]) -> tuple[int, ...]:
+    """Return the number of columns and the positions of those that are read; raise ValueError for a broken rule."""
     names = [column.strip() for column in header]
-    for column in (ID_COLUMN, NAME_COLUMN, AREA_COLUMN):
+    for column in _COLUMNS:
         if column not in names:
             raise ValueError(f"column {column} is missing")
         if names.count(column) > 1:
             raise ValueError(f"column {column} appears more than once")
-    return _Columns(len(names), *map(names.index, (ID_COLUMN, NAME_COLUMN, AREA_COLUMN)))
+    return len(names), *map(names.index, _COLUMNS)
 
 
-def _row(row: Sequence[str], columns: _Columns, lines: Mapping[str, int]) -> tuple[str, str, str]:
-    """Return id, name and area code of a row; ``lines`` has the line of each earlier id.
-
-    Raises
-    ------
-    ValueError
-        The row is too short or too long, or its id is empty or appears twice.
-    """
+def _row(row: Sequence[str], columns: Sequence[int], lines: Mapping[str, int]) -> tuple[str, str, str]:
+    """Return id, name and area code of a row; raise ValueError for a broken rule. ``lines`` has the lines of ids."""
     width, id_at, name_at, area_at = columns
     if len(row) < width:
         raise ValueError(f"row has {len(row)} fields; the header has {width}")
@@ -155,9 +120,9 @@ def _row(row: Sequence[str], columns: _Columns, lines: Mapping[str, int]) -> tup
         raise ValueError(f"row has {len(row)} fields; the header has {width}; quote a field that contains a comma")
     store_id = row[id_at].strip()
     if not store_id:
-        raise ValueError(f"{ID_COLUMN} is empty")
+        raise ValueError("StoreID is empty")
     if store_id in lines:
-        raise ValueError(f"{ID_COLUMN} {store_id} is already on line {lines[store_id]}")
+        raise ValueError(f"StoreID {store_id} is already on line {lines[store_id]}")
     return store_id, row[name_at].strip(), row[area_at].strip()
 
 

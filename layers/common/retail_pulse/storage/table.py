@@ -40,20 +40,10 @@ _NAMES = {f"#{name}": name for name in ("attempts", "mark", "open", "out", "run"
 
 
 class Table:
-    """One DynamoDB table.
+    """One DynamoDB table. The client needs room for sixteen connections.
 
-    Parameters
-    ----------
-    client
-        A DynamoDB client with room for sixteen connections.
-    name
-        The table's name.
-
-    Notes
-    -----
-    Reads are consistent, except queries of an index.
-    Every method raises `StorageUnavailableError` when DynamoDB does not accept the request, however often it is
-    repeated.
+    Reads are consistent, except queries of an index. Every method raises `StorageUnavailableError` when DynamoDB does
+    not accept the request, however often it is repeated.
     """
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
@@ -83,13 +73,7 @@ class Table:
             self._client.put_item(**request)
 
     def update(
-        self,
-        key: Key,
-        update: str,
-        values: Mapping[str, Value],
-        condition: str,
-        *,
-        item_on_failure: bool = False,
+        self, key: Key, update: str, values: Mapping[str, Value], condition: str, *, item_on_failure: bool = False
     ) -> Item:
         """Update an item and return it as it is now.
 
@@ -135,7 +119,7 @@ class Table:
         Parameters
         ----------
         index
-            The index to query, which may lag behind the table; None for the table itself.
+            An index to query in place of the table, which may lag behind it.
         page
             Maximum number of items per request; None for as many as fit in 1 MB.
         """
