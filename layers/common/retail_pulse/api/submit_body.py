@@ -7,16 +7,7 @@ import codecs
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    FailFast,
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
 from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
@@ -31,23 +22,18 @@ VISIT_TIME_BYTES = 128
 MAX_BRACKETS = 500_000
 
 
-def _at_most(limit: int) -> AfterValidator:
+def _text(limit: int, description: str, *examples: str) -> tuple[object, ...]:
+    """Return the rules of a text that is not empty and has at most so many bytes, and how it is described."""
+
     def check(text: str) -> str:
         # A character has at most four bytes, so that most texts need not be encoded.
         if len(text) * 4 > limit and len(text.encode()) > limit:
             raise PydanticCustomError("too_many_bytes", "is longer than {limit} bytes", {"limit": limit})
         return text
 
-    return AfterValidator(check)
-
-
-def _characters(limit: int) -> dict[str, JsonValue]:
     # JSON Schema counts characters, and a text never has more characters than bytes.
-    return {"maxLength": limit}
-
-
-def _text(limit: int) -> tuple[StringConstraints, AfterValidator]:
-    return StringConstraints(min_length=1), _at_most(limit)
+    described = Field(description=description, examples=list(examples) or None, json_schema_extra={"maxLength": limit})
+    return StringConstraints(min_length=1), AfterValidator(check), described
 
 
 class SubmittedVisit(BaseModel):
@@ -55,36 +41,18 @@ class SubmittedVisit(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", title="Visit")
 
-    store_id: Annotated[
-        str,
-        *_text(STORE_ID_BYTES),
-        Field(
-            description="At most 64 bytes of UTF-8.",
-            examples=["S00339218"],
-            json_schema_extra=_characters(STORE_ID_BYTES),
-        ),
-    ]
+    store_id: Annotated[str, *_text(STORE_ID_BYTES, "At most 64 bytes of UTF-8.", "S00339218")]
     image_url: Annotated[
-        list[
-            Annotated[
-                str,
-                *_text(MAX_URL_BYTES),
-                Field(
-                    description="An http or https URL, at most 2,048 bytes of UTF-8.",
-                    json_schema_extra=_characters(MAX_URL_BYTES),
-                ),
-            ]
-        ],
+        list[Annotated[str, *_text(MAX_URL_BYTES, "An http or https URL, at most 2,048 bytes of UTF-8.")]],
         FailFast(),
         Field(min_length=1, examples=[["https://www.gstatic.com/webp/gallery/2.jpg"]]),
     ]
     visit_time: Annotated[
         str,
-        *_text(VISIT_TIME_BYTES),
-        Field(
-            description="Any text of at most 128 bytes. ISO 8601 and RFC 3339 times appear in dated reports.",
-            examples=["2026-11-23T10:00:00Z"],
-            json_schema_extra=_characters(VISIT_TIME_BYTES),
+        *_text(
+            VISIT_TIME_BYTES,
+            "Any text of at most 128 bytes. ISO 8601 and RFC 3339 times appear in dated reports.",
+            "2026-11-23T10:00:00Z",
         ),
     ]
 
