@@ -9,10 +9,11 @@ from typing import Any
 from retail_pulse.domain.errors import JobNotFoundError
 from retail_pulse.domain.jobs import MAX_JOB_ID, Job
 from retail_pulse.domain.outcomes import Failure, Measured
+from retail_pulse.domain.text import decimal
 from retail_pulse.domain.times import rfc3339
 from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
 
-# Lambda accepts 6,291,456 bytes of a function's answer, and the body is a text in it, quoted once more:
+# Lambda accepts 6,291,456 bytes of a function's answer, and the body is a JSON string within it:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 # The rest is for status, headers and what is around a list.
 MAX_LIST_BYTES = 6_000_000
@@ -31,9 +32,10 @@ def job_id_from(text: str | None) -> int:
     JobNotFoundError
         The text is absent or not a number that a job can have.
     """
-    if text is None or not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_JOB_ID):
+    number = None if text is None else decimal(text, max_digits=16)
+    if number is None or number > MAX_JOB_ID:
         raise JobNotFoundError("no such job")
-    return int(text)
+    return number
 
 
 def status_answer(job: Job, failed_stores: Sequence[FailedStore] | None) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def _failed_store(store: FailedStore) -> dict[str, Any]:
 
 def _size(element: dict[str, Any]) -> int:
     """Return how many bytes an element of a list takes in Lambda's answer, with a comma."""
-    # The text of a text has quotes around it, which are not the element's.
+    # The quotes around the body belong to the answer, not to the element.
     return len(_in_answer(_in_body(element))) - 2 + 1
 
 

@@ -23,7 +23,7 @@ from retail_pulse.domain.errors import (
     StorageUnavailableError,
     UnsupportedEncodingError,
 )
-from retail_pulse.domain.text import printable
+from retail_pulse.domain.text import decimal, printable
 
 _log = logging.getLogger(__name__)
 
@@ -55,17 +55,6 @@ def json_answer(body: Any, status: int = HTTPStatus.OK, content_type: str = "app
     return Response(status_code=int(status), content_type=content_type, body=text)
 
 
-def contract_error(status: HTTPStatus, text: str) -> Response[str]:
-    """Return an error in the shape of submit's contract."""
-    return json_answer({"error": text}, status)
-
-
-def problem(status: HTTPStatus, text: str) -> Response[str]:
-    """Return an error in the shape of RFC 9457."""
-    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
-    return json_answer(body, status, "application/problem+json")
-
-
 class Api:
     """The routes of one function.
 
@@ -82,15 +71,18 @@ class Api:
         self.app.exception_handler(RetailPulseError)(self._known)
         self.app.exception_handler(Exception)(self._unexpected)
 
-    def _error_body(self, status: HTTPStatus, text: str) -> Response[str]:
-        is_contract = self.app.current_event.path == SUBMIT_PATH
-        return contract_error(status, text) if is_contract else problem(status, text)
+    def _error(self, status: HTTPStatus, text: str) -> Response[str]:
+        """Return an error in the shape of the route: of submit's contract, or of RFC 9457."""
+        if self.app.current_event.path == SUBMIT_PATH:
+            return json_answer({"error": text}, status)
+        body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
+        return json_answer(body, status, "application/problem+json")
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
         event = self.app.current_event
         path = printable(event.path)
         shown = path if len(path) <= _PATH_CHARACTERS_SHOWN else f"{path[:_PATH_CHARACTERS_SHOWN]}…"
-        return self._error_body(HTTPStatus.NOT_FOUND, f"{event.http_method} {shown} is not a route of this API")
+        return self._error(HTTPStatus.NOT_FOUND, f"{event.http_method} {shown} is not a route of this API")
 
     def _known(self, error: RetailPulseError) -> Response[str]:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
@@ -100,12 +92,12 @@ class Api:
             # The reason that AWS gave is for the log only: a client can do nothing with it.
             request = self.app.current_event["requestContext"]["requestId"]
             _log.warning("storage unavailable", extra={"request": request, "reason": str(error)})
-            return self._error_body(status, STORAGE_UNAVAILABLE)
-        return self._error_body(status, str(error))
+            return self._error(status, STORAGE_UNAVAILABLE)
+        return self._error(status, str(error))
 
     def _unexpected(self, _: Exception) -> Response[str]:
         self._on_error("unexpected error")
-        return self._error_body(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")
+        return self._error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Return the response to an event of API Gateway (payload version 2.0), with or without one trailing slash."""
@@ -179,8 +171,7 @@ class Api:
             The parameter is not an integer, or not within the bounds.
         """
         text = self.parameter(name)
-        if text is None:
-            return default
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and minimum <= int(text) <= maximum):
+        number = default if text is None else decimal(text, max_digits=9)
+        if number is None or not minimum <= number <= maximum:
             raise InvalidRequestError(f"{name} must be an integer from {minimum:,} to {maximum:,}")
-        return int(text)
+        return number

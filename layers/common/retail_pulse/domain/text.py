@@ -1,6 +1,11 @@
-"""Text that is safe to print and to log."""
+"""Texts from outside: numbers in them, and what is safe to print and to log."""
 
 MAX_MESSAGE_CHARACTERS = 300
+
+
+def decimal(text: str, max_digits: int) -> int | None:
+    """Read an integer of decimal digits; None for any other text, and for more digits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= max_digits else None
 
 
 def printable(text: str) -> str:

@@ -13,6 +13,7 @@ from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.stores import Store
+from retail_pulse.domain.text import decimal
 
 _URL_CHARACTERS_SHOWN = 200
 
@@ -72,14 +73,10 @@ class Position:
         InvalidRequestError
             The text is not a cursor.
         """
-        chunk, dot, index = cursor.partition(".")
-        if not (dot and _is_number(chunk) and _is_number(index)):
-            raise InvalidRequestError("cursor is not one that this API gave out")
-        return cls(int(chunk), int(index))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 6
+        match [decimal(part, max_digits=6) for part in cursor.split(".")]:
+            case int(chunk), int(index):
+                return cls(chunk, index)
+        raise InvalidRequestError("cursor must be the next_cursor of an earlier response")
 
 
 @dataclass(frozen=True, slots=True)
