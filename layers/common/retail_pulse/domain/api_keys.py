@@ -13,8 +13,8 @@ from typing import Protocol
 
 from retail_pulse.domain.errors import RetailPulseError
 
-# By the prefix, secret scanners find a key that was committed by mistake. By the checksum at the end, as in GitHub's
-# tokens, they report nothing else:
+# The prefix lets secret scanners find a key that was committed by mistake. The checksum at the end, as in GitHub's
+# tokens, spares them false alarms:
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
 PREFIX = "rpk_"
 _ALPHABET = string.digits + string.ascii_letters
@@ -90,7 +90,7 @@ class ApiKey:
     hash
         SHA-256 of the key, in hexadecimal.
     expires_at
-        From when on the key is refused; None for never.
+        When the key expires; None for never.
     """
 
     key_id: str
@@ -122,17 +122,11 @@ class KeyRefusedError(RetailPulseError):
 class KeyStore(Protocol):
     """What admitting needs of the table."""
 
-    def find(self, key_hash: str) -> ApiKey | None:
-        """Read what is stored of a key."""
+    def find(self, key_hash: str) -> ApiKey | None: ...
 
 
 def admit(store: KeyStore, key: str, now: datetime) -> ApiKey:
-    """Return what is stored of a key, if it is accepted.
-
-    Parameters
-    ----------
-    key
-        As it was sent: any text.
+    """Return what is stored of a key, which may be any text, if it is accepted.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from retail_pulse.domain.visits import Visit, VisitPart, VisitRow
 # What storage as JSON adds to a part and to a text: brackets and numbers; quotes and a comma.
 _PART_OVERHEAD_BYTES = 48
 _TEXT_OVERHEAD_BYTES = 3
-# The longest that the queue hides a message after it was sent: a limit of SQS.
+# Maximum delay of a message: a limit of SQS.
 MAX_DELAY_SECONDS = 900
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -54,10 +54,7 @@ class ChunkKey:
 class Pointer:
     """The content of a message: a chunk of a job, and the run that it is for. The table is the source of truth.
 
-    Parameters
-    ----------
-    turn
-        The chunk's turn that the message is for; None, as reprocess sends it, for the turn that the chunk is at.
+    ``turn`` is the chunk's turn that the message is for; None, as reprocess sends it, is the turn that the chunk is at.
     """
 
     client: str
@@ -94,8 +91,8 @@ class Chunk:
         How often the rest of the chunk was requeued by a new message in this run, from 0. A message of an earlier turn
         has nothing left to do, so that doubled messages are not processed side by side.
     starts, starting
-        How often a worker that has the chunk exclusively has started without an end: on the chunk as a whole, or on the
-        image at this position.
+        How often a worker that has the chunk exclusively has started and not finished, and the position of the image
+        that it started; None for the chunk as a whole.
     lease
         Until when one worker has the chunk exclusively, in milliseconds of the epoch; 0 without such a worker.
     job_expires_at
@@ -146,12 +143,12 @@ class Chunk:
     @property
     def has_failed(self) -> bool:
         """Whether an image has failed."""
-        return any(isinstance(outcome, Failure) for outcome in self.outcomes.values())
+        return bool(self.reopened_by(Scope.ALL))
 
     @property
     def has_transient_failure(self) -> bool:
         """Whether an image has a transient failure."""
-        return any(isinstance(outcome, Failure) and outcome.is_transient for outcome in self.outcomes.values())
+        return bool(self.reopened_by(Scope.TRANSIENT))
 
     def reopened_by(self, scope: Scope) -> list[int]:
         """Return the positions of the images that a run of this scope retries."""
@@ -169,17 +166,9 @@ class Chunk:
             index += len(part.image_urls)
             measured = [outcome for outcome in outcomes if isinstance(outcome, Measured)]
             if len(measured) == len(outcomes):
-                yield VisitRow(
-                    client=client,
-                    job_id=job_id,
-                    visit=part.visit,
-                    part=part.part,
-                    parts=part.parts,
-                    store_id=part.store_id,
-                    visit_time=part.visit_time,
-                    perimeter=sum(outcome.perimeter for outcome in measured),
-                    images=len(measured),
-                )
+                of_visit = (part.visit, part.part, part.parts, part.store_id, part.visit_time)
+                perimeter = sum(outcome.perimeter for outcome in measured)
+                yield VisitRow(client, job_id, *of_visit, perimeter, len(measured))
 
 
 def cut(visits: Sequence[Visit], max_images: int, max_bytes: int) -> list[Chunk]:

@@ -28,11 +28,6 @@ class FailureCode(StrEnum):
 _TRANSIENT = frozenset({FailureCode.CONNECT_FAILED, FailureCode.TIMEOUT})
 
 
-def is_transient(code: FailureCode) -> bool:
-    """Return whether failures with this code are transient."""
-    return code in _TRANSIENT
-
-
 def is_transient_status(status: int) -> bool:
     """Return whether an HTTP status is transient: 429 and every 5xx (RFC 6585, section 4; RFC 9110, section 15.6)."""
     return status == 429 or 500 <= status <= 599
@@ -46,7 +41,7 @@ class MeasuringError(Exception):
     code
         The published code.
     message
-        What went wrong, for the client. Truncated to 300 characters; control characters are replaced.
+        What went wrong; see `domain.text.client_message`.
     passing
         Whether the failure is transient; None for the default of the code.
     retry_after
@@ -58,6 +53,6 @@ class MeasuringError(Exception):
     ) -> None:
         self.code = code
         self.message = client_message(message)
-        self.is_transient = is_transient(code) if passing is None else passing
+        self.is_transient = code in _TRANSIENT if passing is None else passing
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")

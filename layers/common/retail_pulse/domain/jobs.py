@@ -198,7 +198,7 @@ class SweepPolicy:
     Parameters
     ----------
     stall_seconds
-        How long an open job may go without an end before it is swept; longer than the queue hides a delivered message.
+        How long a job may stay open before it is swept; longer than the queue hides a delivered message.
     automatic_runs
         How often the schedule reopens an ended job for its transient failures, counted from the client's last opening.
     max_seconds
