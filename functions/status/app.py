@@ -75,7 +75,7 @@ def results(job_id: str) -> Response[str]:
 
 @api.app.get("/api/health")
 def health() -> Response[str]:
-    """Return that the service answers."""
+    """Return ok: the service answers."""
     return json_answer({"status": "ok"})
 
 

@@ -96,7 +96,7 @@ class JobsTable:
         return {items.chunk_key_from(item): items.chunk_from(item) for item in found}
 
     def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None:
-        """Take a chunk to a later run and remove the outcomes of images that the run retries (step 5).
+        """Move a chunk to a later run and remove the outcomes of images that the run retries (step 5).
 
         Condition: the chunk is at the run that was read.
         """

@@ -1,8 +1,8 @@
 """The store master: which stores exist, their names and their areas.
 
 Whoever runs the service provides ``store_master.csv``, often exported from a spreadsheet. What a spreadsheet does to a
-file is accepted: CRLF, a byte order mark, spaces around fields, moved or added columns. What two readers could
-understand differently is refused, with the number of the line.
+file is accepted: CRLF, a byte order mark, spaces around fields, moved or added columns. What is ambiguous is refused,
+with the number of the line.
 """
 
 import csv
@@ -27,7 +27,7 @@ class StoreMaster:
     __slots__ = ("_rows",)
 
     def __init__(self, rows: Mapping[str, tuple[str, str]]) -> None:
-        # Making every `Store` would double the time of a load, so that one is made when it is asked for.
+        # Creating every `Store` would double the time of a load, so each is created on demand.
         self._rows = dict(rows)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How the table is asked: single items under conditions, queries, and batches with a deadline.
+"""Requests to the table: single items under conditions, queries, and batches with a deadline.
 
 `UpdateItem` creates an item that does not exist, so every update has a condition.
 """
@@ -25,7 +25,7 @@ _V = TypeVar("_V")
 # Limits of the service: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _WRITE_BATCH = 25
 _READ_BATCH = 100
-# Batches in flight, each on a connection of its own; see `clients.dynamodb`.
+# Batches in flight, each on its own connection; see `clients.dynamodb`.
 _BATCHES_AT_ONCE = 16
 # All batches of one call together: a client waits at most 30 s for its response.
 _BATCHES_SECONDS = 12.0
@@ -35,7 +35,7 @@ _MAX_WAIT_SECONDS = 2.0
 # What a marked update contains, and how many random bytes tell one update of an item from another.
 _MARK = "#mark = :mark"
 _MARK_BYTES = 6
-# Attributes as expressions write them; several are reserved words of DynamoDB. No name is the beginning of another.
+# Attributes as expressions write them; several are reserved words of DynamoDB. No name is a prefix of another.
 _NAMES = {f"#{name}": name for name in ("attempts", "mark", "open", "out", "run", "scope", "status", "wait")}
 
 
@@ -119,7 +119,7 @@ class Table:
         Parameters
         ----------
         index
-            An index to query in place of the table, which may lag behind it.
+            An index to query in place of the table; it may lag behind.
         page
             Maximum number of items per request; None for as many as fit in 1 MB.
         """

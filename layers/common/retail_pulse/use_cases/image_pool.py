@@ -61,7 +61,7 @@ class _Timeline(Generic[_Tag]):
         return None
 
     def seconds_to_next(self) -> float | None:
-        """Return how long it is to the earliest event; None when there is no event."""
+        """Return the seconds until the earliest event; None when there is no event."""
         return max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else None
 
 

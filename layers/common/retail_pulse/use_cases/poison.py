@@ -1,7 +1,7 @@
 """Poison messages: messages that were delivered so often that they may be what kills their workers.
 
 Such a message is processed exclusively, by one worker at a time, and each start is counted before it begins: first of
-the chunk as a whole, then of one image at a time. Only the image that was started too often without an end fails.
+the chunk as a whole, then of one image at a time. Only an image that was started too often and never finished fails.
 """
 
 import logging
@@ -20,7 +20,7 @@ from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 
 _log = logging.getLogger(__name__)
 
-# The chunk as a whole, then its image twice: after so many starts without an end the image fails.
+# The chunk as a whole, then its image twice: after that many unfinished starts, the image fails.
 _MAX_STARTS = 3
 _CRASHED_WORKERS = Failure(
     FailureCode.PROCESSING_ERROR, "every worker that measured the image crashed", is_transient=False
@@ -122,7 +122,7 @@ class _Claim:
         return self._keep(self._store.save_chunk(self.task.pointer.key, self.task.pointer.run, outcomes))
 
     def take_back_start(self) -> None:
-        """Take back a start that the table's refusal has ended: only deaths of workers count against an image."""
+        """Take back a start that ended because the table refused a step: only crashes count against an image."""
         pointer, chunk = self.task.pointer, self.task.chunk
         try:
             self._store.claim_exclusively(pointer.key, chunk, chunk.starting, max(0, chunk.starts - 1), 0, 0)

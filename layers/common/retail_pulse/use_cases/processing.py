@@ -1,7 +1,7 @@
 """Use case: a batch of pointers becomes outcomes (steps 4 to 9 of the write protocol).
 
 The order of the writes is the point: outcomes, then visit rows, then the job's sets, then its end; the message is
-acknowledged last. Whatever dies in between is done again by the next delivery, and doing it again changes nothing.
+acknowledged last. When a worker dies in between, the next delivery repeats its steps, which changes nothing.
 """
 
 import logging
@@ -151,7 +151,7 @@ class Processing:
                 report.requeued += 1
                 return None
         if saved is None and outcomes:
-            # Either the chunk is whole now, or another delivery of this turn was first and has requeued the rest.
+            # Either the chunk is complete now, or another delivery of this turn was first and has requeued the rest.
             saved = self._store.save_chunk(key, task.pointer.run, outcomes)
         if saved is None:
             report.dropped += 1

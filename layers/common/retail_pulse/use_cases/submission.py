@@ -48,7 +48,7 @@ class Submission:
     retention
         How long a job is kept.
     stall
-        How long a job may go without an end before it is swept.
+        How long a job may stay open before it is swept.
 
     Notes
     -----
