@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,14 @@ _COUNTS: Sequence["QueueAttributeNameType"] = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
+# `asdict` would take three times as long: a large job has a thousand pointers.
+_FIELDS = [field.name for field in fields(Pointer)]
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(pointer: Pointer) -> str:
     """Write a pointer as a message's body."""
-    return json.dumps(asdict(pointer), separators=(",", ":"))
+    return _json({name: getattr(pointer, name) for name in _FIELDS})
 
 
 def decode(body: str) -> Pointer:
@@ -41,15 +44,15 @@ def decode(body: str) -> Pointer:
         The body is not what `encode` writes.
     """
     try:
-        fields = json.loads(body)
+        found = json.loads(body)
         return Pointer(
-            client=str(fields["client"]),
-            job_id=int(fields["job_id"]),
-            nonce=str(fields["nonce"]),
-            chunk=int(fields["chunk"]),
-            run=int(fields["run"]),
-            scope=Scope(fields["scope"]),
-            turn=None if fields["turn"] is None else int(fields["turn"]),
+            client=str(found["client"]),
+            job_id=int(found["job_id"]),
+            nonce=str(found["nonce"]),
+            chunk=int(found["chunk"]),
+            run=int(found["run"]),
+            scope=Scope(found["scope"]),
+            turn=None if found["turn"] is None else int(found["turn"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidPointerError(f"not a pointer: {type(error).__name__}") from error
