@@ -192,7 +192,7 @@ class FakeQueue:
         self.waiting: list[Message] = []
         self.delays: list[int] = []
         self.refuses = False
-        # Messages of other jobs, which nobody takes.
+        # Messages of other jobs, which are never received.
         self.others = 0
 
     def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None:

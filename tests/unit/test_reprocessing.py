@@ -226,12 +226,12 @@ def test_a_retry_of_an_ongoing_a_completed_and_another_clients_job_is_refused(wo
 
 def test_the_image_that_kills_its_workers_fails_and_all_others_are_measured() -> None:
     def measure(url: str, seconds: float) -> Measured:
-        if url == "killer":
+        if url == "poison":
             raise Killed
         return GOOD
 
     world = World(measure)
-    job = world.submit(Visit("A", "now", ["a", "killer", "b"]), Visit("B", "now", ["c"]))
+    job = world.submit(Visit("A", "now", ["a", "poison", "b"]), Visit("B", "now", ["c"]))
     receives = 0
     while world.queue.waiting:
         receives += 1

@@ -122,7 +122,7 @@ class _Claim:
         return self._keep(self._store.save_chunk(self.task.pointer.key, self.task.pointer.run, outcomes))
 
     def take_back_start(self) -> None:
-        """Take back a start that ended because the table refused a step: only crashes count against an image."""
+        """Undo a start that ended because the table refused a step: only crashes count against an image."""
         pointer, chunk = self.task.pointer, self.task.chunk
         try:
             self._store.claim_exclusively(pointer.key, chunk, chunk.starting, max(0, chunk.starts - 1), 0, 0)

@@ -174,7 +174,7 @@ class Reading:
         size = 0
         number, index = start.chunk, start.index
         while number < job.chunks:
-            # Most chunks hold the average number of images; if these hold fewer, the loop reads more of them.
+            # Usually chunks hold the average number of images; if these hold fewer, the loop reads more of them.
             images_per_chunk = max(1, job.images // job.chunks)
             wanted = range(number, min(job.chunks, number + 1 + (limit - len(rows)) // images_per_chunk))
             for chunk in self._chunks(job, wanted):

@@ -66,7 +66,7 @@ class Walker(FormatReader):
         self._steps = 0
 
     def feed(self, block: bytes) -> None:
-        """Take as many steps as these bytes allow.
+        """Process as many steps as these bytes allow.
 
         Raises
         ------
