@@ -4,10 +4,14 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-# Python's caches, and what only `sam build` needs; see `layer_bundle`.
+from local.emulator.template import FUNCTION, LAYER, Template
+
+# Python's caches, and what only `sam build` needs; see `pack`.
 _LEFT_OUT = {"__pycache__", "requirements.txt", "Makefile", "platforms.txt"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -20,21 +24,21 @@ class Bundle:
     content: bytes
 
 
-def function_bundle(folder: Path) -> Bundle:
-    """Pack a function's folder, with its files at the top of the archive."""
-    return _bundle(folder, "")
+def pack(template: Template, put: Callable[[Bundle], Any]) -> None:
+    """Pack the code of all functions and layers; `put` stores a bundle and returns its URI for the template.
 
-
-def layer_bundle(folder: Path) -> Bundle:
-    """Pack a layer's folder under ``python/``, where the runtime looks for packages.
-
-    ``sam build`` runs the layer's ``Makefile``, which installs its requirements and compiles them. Here that is not
+    ``sam build`` runs a layer's ``Makefile``, which installs its requirements and compiles them. Here that is not
     needed: the emulator's workers run on the stack's interpreter and see its packages, which have the same lock.
     """
-    return _bundle(folder, "python/")
+    for properties in template.resources(FUNCTION).values():
+        properties["CodeUri"] = put(bundle(template.folder / properties["CodeUri"]))
+    for properties in template.resources(LAYER).values():
+        # The runtime looks for a layer's packages under python/.
+        properties["ContentUri"] = put(bundle(template.folder / properties["ContentUri"], "python/"))
 
 
-def _bundle(folder: Path, prefix: str) -> Bundle:
+def bundle(folder: Path, prefix: str = "") -> Bundle:
+    """Pack a folder, with its files under a prefix."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder")
     buffer = io.BytesIO()

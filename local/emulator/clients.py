@@ -19,18 +19,9 @@ _IGNORE_HOST = {
 
 
 def client(service: str, endpoint_url: str, **settings: Any) -> Any:
-    """Return a boto3 client of a local stack.
+    """Return a boto3 client of a local stack; `settings` are added to those of botocore's `Config`.
 
     The host's settings (profiles, regions, proxies) are ignored, so the client's requests stay on this machine.
-
-    Parameters
-    ----------
-    service
-        Name of the service, such as ``dynamodb``.
-    endpoint_url
-        Where the stack is.
-    **settings
-        Settings of botocore's `Config` to add or replace.
     """
     chosen: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}, "proxies": {}} | settings
     return _session().client(

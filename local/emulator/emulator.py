@@ -33,16 +33,9 @@ _FROM_HOST = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE
 
 
 def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[str, str]:
-    """Return the environment of a process that runs the emulator.
+    """Return the environment of a process that runs the emulator and will serve a URL.
 
-    Parameters
-    ----------
-    private
-        Folder for everything that the emulator writes.
-    state
-        Folder that keeps its state over restarts, or None.
-    endpoint_url
-        The URL that it will serve.
+    The emulator writes to the folder `private`, and its state to the folder `state`, if any, to keep it over restarts.
     """
     data = state or private / "state"
     keep = "1" if state else "0"

@@ -31,11 +31,6 @@ class Gateway:
     A request signed by an AWS SDK goes to the emulator unchanged. Every other request goes to the API's route table,
     which answers an unknown route with 404. So a web page cannot reach the emulator itself, and no client can reach
     the emulator's additions to AWS.
-
-    Parameters
-    ----------
-    emulator
-        The emulator's application.
     """
 
     def __init__(self, emulator: App) -> None:

@@ -7,13 +7,13 @@ emulator ignores. This module creates them from the same template, one call per 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from local.emulator.template import Route, Template
+from local.emulator.template import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
     from mypy_boto3_lambda import LambdaClient
 
-STAGE = "$default"
+_STAGE = "$default"
 
 
 def make_http_api(
@@ -25,46 +25,20 @@ def make_http_api(
 ) -> None:
     """Replace an API's authorizers, integrations and routes with those of the template, and create its stage.
 
-    Parameters
-    ----------
-    gateway, functions
-        Clients of the emulator.
-    template
-        The deployed template.
-    resources
-        Physical IDs of the stack's resources by their logical IDs.
-    api_id
-        The API's ID.
+    `resources` has the physical IDs of the stack's resources by their logical IDs.
     """
     _clear(gateway, api_id)
     routes = template.routes()
-    called = {route.function for route in routes} | {each.function for each in template.authorizers()}
-    arns = {
-        name: functions.get_function_configuration(FunctionName=resources[name])["FunctionArn"]
-        for name in sorted(called)
-    }
-    authorizers = _authorizers(gateway, api_id, template, arns)
-    integrations = _integrations(gateway, api_id, routes, arns)
-    for route in routes:
-        authorization: Any = {"AuthorizationType": "NONE"}
-        if route.authorizer is not None:
-            authorization = {"AuthorizationType": "CUSTOM", "AuthorizerId": authorizers[route.authorizer]}
-        target = f"integrations/{integrations[route.function]}"
-        gateway.create_route(ApiId=api_id, RouteKey=route.key, Target=target, **authorization)
-    if STAGE not in {stage["StageName"] for stage in gateway.get_stages(ApiId=api_id)["Items"]}:
-        gateway.create_stage(ApiId=api_id, StageName=STAGE, AutoDeploy=True)
 
+    def arn(function: str) -> str:
+        return functions.get_function_configuration(FunctionName=resources[function])["FunctionArn"]
 
-def _authorizers(
-    gateway: "ApiGatewayV2Client", api_id: str, template: Template, arns: Mapping[str, str]
-) -> dict[str, str]:
-    """Create the authorizers; return their IDs by name."""
-    return {
+    authorizers = {
         each.name: gateway.create_authorizer(
             ApiId=api_id,
             Name=each.name,
             AuthorizerType="REQUEST",
-            AuthorizerUri=arns[each.function],
+            AuthorizerUri=arn(each.function),
             AuthorizerPayloadFormatVersion="2.0",
             EnableSimpleResponses=True,
             IdentitySource=list(each.identity_sources),
@@ -72,22 +46,24 @@ def _authorizers(
         )["AuthorizerId"]
         for each in template.authorizers()
     }
-
-
-def _integrations(
-    gateway: "ApiGatewayV2Client", api_id: str, routes: list[Route], arns: Mapping[str, str]
-) -> dict[str, str]:
-    """Create one integration per function of a route; return their IDs by the function's logical ID."""
-    return {
+    integrations = {
         name: gateway.create_integration(
             ApiId=api_id,
             IntegrationType="AWS_PROXY",
-            IntegrationUri=arns[name],
+            IntegrationUri=arn(name),
             IntegrationMethod="POST",
             PayloadFormatVersion="2.0",
         )["IntegrationId"]
         for name in sorted({route.function for route in routes})
     }
+    for route in routes:
+        authorization: Any = {"AuthorizationType": "NONE"}
+        if route.authorizer is not None:
+            authorization = {"AuthorizationType": "CUSTOM", "AuthorizerId": authorizers[route.authorizer]}
+        target = f"integrations/{integrations[route.function]}"
+        gateway.create_route(ApiId=api_id, RouteKey=route.key, Target=target, **authorization)
+    if _STAGE not in {stage["StageName"] for stage in gateway.get_stages(ApiId=api_id)["Items"]}:
+        gateway.create_stage(ApiId=api_id, StageName=_STAGE, AutoDeploy=True)
 
 
 def _clear(gateway: "ApiGatewayV2Client", api_id: str) -> None:

@@ -56,12 +56,7 @@ def correct() -> None:
 def leading_keys(request: dict[str, Any], partition_key: PartitionKeyOf) -> set[str]:
     """Return the partition keys in a request to DynamoDB: ``dynamodb:LeadingKeys`` in a policy's condition.
 
-    Parameters
-    ----------
-    request
-        The request's JSON: of one item, a batch, a transaction or a query. A scan has no partition keys.
-    partition_key
-        Returns the name of a table's partition key.
+    The request's JSON may be of one item, a batch, a transaction or a query. A scan has no partition keys.
     """
     if "KeyConditionExpression" in request:
         return set(_queried(request, partition_key(request["TableName"], request.get("IndexName"))))

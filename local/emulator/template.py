@@ -26,16 +26,9 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """A Lambda authorizer of the API.
+    """A Lambda authorizer of the API: its name, its function's logical ID, and how long an answer is cached.
 
-    Attributes
-    ----------
-    function
-        Logical ID of its function.
-    identity_sources
-        Required parts of the request, such as ``$request.header.x-api-key``.
-    cache_seconds
-        How long an answer is cached.
+    The identity sources are required parts of the request, such as ``$request.header.x-api-key``.
     """
 
     name: str
@@ -82,14 +75,7 @@ def logical_id(reference: Any) -> str:
 
 
 class Template:
-    """A parsed template with the values of its parameters.
-
-    Parameters
-    ----------
-    path
-        The template's file.
-    parameters
-        Values that replace the template's defaults.
+    """A parsed template with the values of its parameters, which replace the defaults.
 
     Raises
     ------
@@ -101,17 +87,16 @@ class Template:
         self.folder = path.parent
         self.body = read(path)
         declared: dict[str, Body] = self.body.get("Parameters", {})
-        parameters = parameters or {}
-        if unknown := sorted(set(parameters) - set(declared)):
-            raise TemplateError(
-                f"{path.name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
-            )
-        values = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
+        given = dict(parameters or {})
+        if unknown := sorted(given.keys() - declared):
+            known = ", ".join(sorted(declared))
+            raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}; it has {known}")
+        defaults = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
         # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a worker does not
         # start with a number in its environment.
         self.body["Mappings"] = _with_strings(self.body.get("Mappings", {}))
-        self.parameters: dict[str, str] = values | dict(parameters)
-        if missing := sorted(set(declared) - set(self.parameters)):
+        self.parameters: dict[str, str] = defaults | given
+        if missing := sorted(declared.keys() - self.parameters):
             raise TemplateError(f"parameter {', '.join(missing)} needs a value")
         self._numbers = {name for name, spec in declared.items() if spec["Type"] == "Number"}
         # The emulator keeps an event source's numbers that come from `!Ref` as strings, and its poller stops when it
@@ -126,14 +111,9 @@ class Template:
         return of_type(self.body["Resources"], kind)
 
     def resolve(self, value: Any, resources: Mapping[str, str] | None = None) -> Any:
-        """Return a value of the template once the parameters are known.
+        """Return a scalar, or the scalar that a ``Ref``, ``Fn::FindInMap`` or ``Fn::If`` stands for.
 
-        Parameters
-        ----------
-        value
-            A scalar, ``Ref``, ``Fn::FindInMap`` or ``Fn::If``.
-        resources
-            What a reference to a resource stands for, by logical id.
+        `resources` has what a reference to a resource stands for, by logical id.
         """
         match value:
             case {"Ref": name}:
@@ -154,22 +134,14 @@ class Template:
         raise TemplateError(f"unknown condition: {condition}")
 
     def environment(self, function: str, resources: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return a function's variables.
+        """Return a function's variables, by the function's logical id.
 
-        Parameters
-        ----------
-        function
-            Its logical id.
-        resources
-            What a reference to a resource stands for, by logical id. A resource that is not in it is called by its
-            logical id.
+        `resources` has what a reference to a resource stands for. Others are called by their logical ids.
         """
         names = {name: name for name in self.body["Resources"]} | dict(resources or {})
-        variables: dict[str, str] = {}
-        for properties in (self.body.get("Globals", {}).get("Function", {}), self.resources(FUNCTION)[function]):
-            for name, value in properties.get("Environment", {}).get("Variables", {}).items():
-                variables[name] = str(self.resolve(value, names))
-        return variables
+        shared, own = self.body.get("Globals", {}).get("Function", {}), self.resources(FUNCTION)[function]
+        variables = [each.get("Environment", {}).get("Variables", {}) for each in (shared, own)]
+        return {name: str(self.resolve(value, names)) for name, value in (variables[0] | variables[1]).items()}
 
     def memory_megabytes(self, function: str) -> int:
         """Return the memory of a function, by its logical id."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.checkout import ROOT
-from local.emulator.bundles import function_bundle, layer_bundle
+from local.emulator.bundles import bundle
 from local.emulator.template import Authorizer, Route, Template, TemplateError
 
 
@@ -17,7 +17,7 @@ def names(content: bytes) -> list[str]:
 
 
 def test_a_layer_contains_the_package_and_the_store_master_that_it_links_to() -> None:
-    content = layer_bundle(ROOT / "layers" / "common").content
+    content = bundle(ROOT / "layers" / "common", "python/").content
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.read("python/retail_pulse/storage/store_master.csv") == (ROOT / "store_master.csv").read_bytes()
@@ -26,7 +26,7 @@ def test_a_layer_contains_the_package_and_the_store_master_that_it_links_to() ->
 
 
 def test_a_layer_of_requirements_is_empty() -> None:
-    assert names(layer_bundle(ROOT / "layers" / "dependencies").content) == ["python/"]
+    assert names(bundle(ROOT / "layers" / "dependencies", "python/").content) == ["python/"]
 
 
 def test_the_same_content_makes_the_same_archive(tmp_path: Path) -> None:
@@ -34,16 +34,16 @@ def test_the_same_content_makes_the_same_archive(tmp_path: Path) -> None:
         (tmp_path / folder / "same").mkdir(parents=True)
         (tmp_path / folder / "same" / "app.py").write_text("handler = None\n", encoding="utf-8")
 
-    first, second = (function_bundle(tmp_path / folder / "same") for folder in ("one", "two"))
+    first, second = (bundle(tmp_path / folder / "same") for folder in ("one", "two"))
     assert first == second
 
     (tmp_path / "two" / "same" / "app.py").write_text("handler = 1\n", encoding="utf-8")
-    assert function_bundle(tmp_path / "two" / "same").key != first.key
+    assert bundle(tmp_path / "two" / "same").key != first.key
 
 
 def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        function_bundle(tmp_path / "nowhere")
+        bundle(tmp_path / "nowhere")
 
 
 def test_routes_and_authorizers_are_those_of_the_template() -> None:

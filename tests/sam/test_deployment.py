@@ -16,8 +16,8 @@ import pytest
 
 from local.checkout import ROOT, TEMPLATE
 from local.client import submission
-from local.emulator.bundles import Bundle, function_bundle, layer_bundle
-from local.emulator.template import FUNCTION, LAYER, Template
+from local.emulator.bundles import Bundle, pack
+from local.emulator.template import Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.lambda_host.events import api_event, authorizer_event
@@ -75,18 +75,15 @@ def for_the_emulator(stage: str, folder: Path) -> Path:
     template.body["Parameters"]["AllowedPorts"]["Default"] = "1-65535"
     # The rules refuse such networks in production.
     del template.body["Rules"]
-    for properties in template.resources(FUNCTION).values():
-        properties["CodeUri"] = put(function_bundle(template.folder / properties["CodeUri"]), folder)
-    for properties in template.resources(LAYER).values():
-        properties["ContentUri"] = put(layer_bundle(template.folder / properties["ContentUri"]), folder)
+
+    def put(bundle: Bundle) -> str:
+        (folder / bundle.key).write_bytes(bundle.content)
+        return bundle.key
+
+    pack(template, put)
     path = folder / f"{stage}.json"
     path.write_text(json.dumps(template.body), encoding="utf-8")
     return path
-
-
-def put(bundle: Bundle, folder: Path) -> str:
-    (folder / bundle.key).write_bytes(bundle.content)
-    return bundle.key
 
 
 def deploy(emulator: StackProcess, template: Path, folder: Path, stage: str, stack: str) -> None:
