@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
 
-from PIL import Image, features
+from PIL import Image
 
 
 class Format(StrEnum):
@@ -34,19 +34,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One file that was made.
-
-    Parameters
-    ----------
-    name
-        Its name in the folder.
-    width, height
-        Its size in pixels, as the file holds it: an orientation does not swap them.
-    format
-        Its format.
-    bytes
-        Its length.
-    """
+    """One file of a folder, with its size in pixels as the file holds it: an orientation does not swap them."""
 
     name: str
     width: int
@@ -58,11 +46,6 @@ class Sample:
     def perimeter(self) -> int:
         """What the service is to measure."""
         return 2 * (self.height + self.width)
-
-
-def can_make(kind: Format) -> bool:
-    """Return whether this Pillow can write a format; AVIF is not in all of them."""
-    return kind not in {Format.AVIF, Format.WEBP} or bool(features.check(kind.lower()))
 
 
 class Variant(TypedDict, total=False):
@@ -85,20 +68,11 @@ def make_image(
     ----------
     kind
         The format, or its name. A WebP is VP8 by default, VP8L when lossless, VP8X when animated, turned or padded.
-    width, height
-        Pixels.
     bytes_at_least
         The file is this long or a little longer: the picture holds as much noise as that takes, and where it cannot,
         the rest are bytes that the format lets everyone skip, such as JPEG comments.
     seed
         The same arguments and the same Pillow make the same bytes.
-    **variant
-        What only some formats have: see `Variant`.
-
-    Returns
-    -------
-    bytes
-        The content of the file.
 
     Raises
     ------
@@ -113,19 +87,9 @@ def make_image(
 
 
 def make_album(folder: Path, *, seed: int = 0) -> list[Sample]:
-    """Make some two dozen files of 10 KB to some MB in JPEG, PNG, WebP, GIF, BMP and TIFF.
+    """Write some two dozen files of 10 KB to some MB in JPEG, PNG, WebP, GIF, BMP and TIFF; return them by name.
 
-    Parameters
-    ----------
-    folder
-        Where they are written; it exists.
-    seed
-        The same seed makes the same files.
-
-    Returns
-    -------
-    list[Sample]
-        The files, in the order of their names.
+    The same seed makes the same files.
     """
     samples = []
     for number, (name, kind, width, height, options) in enumerate(_ALBUM):
@@ -272,11 +236,9 @@ def _tiff(target: _Target, *, directory_first: bool = False) -> bytes:
         (279, long, len(strips), counts_value),
         (284, short, 1, 1),  # the samples of a pixel stand together
     ]
-    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4) + extra
     header = struct.pack("<2sHI", b"II", 42, directory_at)
-    if directory_first:
-        return header + directory + extra + bytes(gap) + pixels
-    return header + pixels + bytes(gap) + directory + extra
+    return header + (directory + bytes(gap) + pixels if directory_first else pixels + bytes(gap) + directory)
 
 
 _MAKERS: Final[dict[Format, Callable[..., bytes]]] = {
@@ -299,11 +261,9 @@ def _pictures(target: _Target, count: int = 1, mode: str = "RGB") -> list[Image.
 
 def _exif(orientation: int | None) -> dict[str, Any]:
     """Return Pillow's option for an orientation."""
-    if orientation is None:
-        return {}
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return {"exif": exif}
+    return {"exif": exif} if orientation else {}
 
 
 def _animation(frames: int) -> dict[str, Any]:
@@ -368,11 +328,9 @@ def _pad_end(content: bytes, size: int, source: random.Random) -> bytes:
 
 def _pad_png(content: bytes, size: int, source: random.Random) -> bytes:
     """Put a private chunk that nobody needs before the end mark."""
-    chunk = b"fiLl" + source.randbytes(max(0, size - 12))
-    end = len(content) - 12
-    return (
-        content[:end] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[end:]
-    )
+    text = source.randbytes(max(0, size - 12))
+    checksum = zlib.crc32(b"fiLl" + text)
+    return content[:-12] + struct.pack(">I4s", len(text), b"fiLl") + text + struct.pack(">I", checksum) + content[-12:]
 
 
 def _pad_gif(content: bytes, size: int, source: random.Random) -> bytes:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from http.client import responses
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 from urllib.parse import quote
 
@@ -134,15 +133,7 @@ def reset_at_once() -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request in the server's log.
-
-    Parameters
-    ----------
-    method, target
-        As the client sent them; the target includes the query.
-    headers
-        By their names in lower case.
-    """
+    """One request in the server's log: its target includes the query, its headers' names are in lower case."""
 
     method: str
     target: str
@@ -165,18 +156,11 @@ class ImageServer(ThreadingTCPServer):
     folder
         A folder whose files are added under their names.
     host, port
-        Where to listen; port 0 takes a free one.
+        Where to listen; port 0 takes a free one. The attribute `port` is the one taken.
     tls
         Encrypts every connection; None for plain HTTP.
     greeting
         Is played on every connection before any request.
-
-    Attributes
-    ----------
-    port
-        The port that it listens on.
-    accepted
-        How many connections were accepted so far.
     """
 
     allow_reuse_address = True
@@ -193,7 +177,7 @@ class ImageServer(ThreadingTCPServer):
     ) -> None:
         super().__init__((host, port), _Connection)
         self.port: int = self.server_address[1]
-        self.accepted = 0
+        self.accepted = 0  # connections so far
         self.greeting = greeting
         self.ending = threading.Event()
         self._base = f"{'https' if tls else 'http'}://{host}:{self.port}"
@@ -211,9 +195,7 @@ class ImageServer(ThreadingTCPServer):
         self._acceptor.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.shutdown()
         with self._changed:
             for connection in self._connections:
