@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Self
 
 import requests
@@ -19,21 +18,10 @@ class JobNotEndedError(TimeoutError):
 
 
 class ApiClient:
-    """Calls the API of one stack with one key; a context manager, safe to share between threads.
+    """Calls the API at a base URL with one key or none; a context manager, safe to share between threads.
 
-    Parameters
-    ----------
-    url
-        Base URL of the API.
-    key
-        API key, or None to send no key.
-    connections
-        Maximum number of concurrent requests.
-
-    Notes
-    -----
-    `read`, `submit`, `wait` and `results` raise `requests.HTTPError` for an unexpected status. Its text includes the
-    response's body.
+    `connections` is the maximum number of concurrent requests. `read`, `submit`, `wait` and `results` raise
+    `requests.HTTPError` for an unexpected status. Its text includes the response's body.
     """
 
     def __init__(self, url: str, key: str | None, *, connections: int = 10) -> None:
@@ -46,18 +34,16 @@ class ApiClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
     def get(self, path: str, **query: str | int) -> requests.Response:
         """Send a GET."""
-        return self._session.get(self._url + path, params=query or None, timeout=_REQUEST_SECONDS)
+        return self.request("GET", path, params=query or None)
 
     def post(self, path: str, body: Any = None, **arguments: Any) -> requests.Response:
         """Send a POST with a JSON body."""
-        return self._session.post(self._url + path, json=body, timeout=_REQUEST_SECONDS, **arguments)
+        return self.request("POST", path, json=body, **arguments)
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """Send a request of any method."""
@@ -73,16 +59,7 @@ class ApiClient:
         return job_id
 
     def wait(self, job_id: int, seconds: float, on_poll: Callable[[], object] | None = None) -> dict[str, Any]:
-        """Poll a job's status until the job ends; return the final status.
-
-        Parameters
-        ----------
-        job_id
-            The job's ID.
-        seconds
-            Maximum wait.
-        on_poll
-            Called after each status, such as to show progress.
+        """Poll a job's status until the job ends; return the final status. Call `on_poll` after each status.
 
         Raises
         ------
@@ -113,12 +90,8 @@ class ApiClient:
 
 def submission(*visits: tuple[str, list[str]]) -> dict[str, Any]:
     """Return the request body for a job of visits, each a store ID and image URLs."""
-    return {
-        "count": len(visits),
-        "visits": [
-            {"store_id": store, "image_url": urls, "visit_time": "2026-01-31T09:30:00Z"} for store, urls in visits
-        ],
-    }
+    rows = [{"store_id": store, "image_url": urls, "visit_time": "2026-01-31T09:30:00Z"} for store, urls in visits]
+    return {"count": len(rows), "visits": rows}
 
 
 def _json(response: requests.Response, status: HTTPStatus) -> Any:
