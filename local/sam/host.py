@@ -13,87 +13,61 @@ import selectors
 import socket
 import subprocess
 import threading
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 # The embedded stack accepts only host names of this machine, as a protection against web pages with their own names.
 # Two letters, because the emulator takes three or more before `.localhost` for the name of an S3 bucket.
 NAME = "pc.localhost"
 ADD_HOST = f"{NAME}:host-gateway"
 _BLOCK_BYTES = 1 << 16
+# How often the server checks whether it is to end.
+_CHECK_SECONDS = 0.05
 
 
 def bridge_address() -> str:
-    """Return the host's address on Docker's default bridge.
-
-    Raises
-    ------
-    subprocess.CalledProcessError
-        Docker does not report it.
-    """
+    """Return the host's address on Docker's default bridge; raise `CalledProcessError` if Docker does not report it."""
     command = ["docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]
     config = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]
     # A daemon without a configured address takes the subnet's first one.
     return str(config.get("Gateway") or next(ipaddress.IPv4Network(config["Subnet"]).hosts()))
 
 
-class Relay:
-    """Makes a port of 127.0.0.1 reachable from containers under the same number; a context manager.
+@contextlib.contextmanager
+def relay(port: int, address: str) -> Iterator[str]:
+    """Make a port of 127.0.0.1 reachable from containers under the same number; yield the base URL for containers.
 
-    Parameters
-    ----------
-    port
-        Where the server listens on 127.0.0.1.
-    address
-        The address to listen on. Where this machine does not have it (Docker Desktop), the relay does nothing.
+    Where this machine does not have the address to listen on (Docker Desktop), there is nothing to do.
 
     Raises
     ------
     OSError
         Another program listens on the port of that address.
     """
-
-    def __init__(self, port: int, address: str) -> None:
-        self._port = port
-        self._listener: socket.socket | None = None
+    with contextlib.ExitStack() as stack:
         try:
-            self._listener = socket.create_server((address, port), backlog=1024)
+            server = stack.enter_context(_Server((address, port), _Connection))
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 raise
+        else:
+            threading.Thread(target=server.serve_forever, args=(_CHECK_SECONDS,), daemon=True).start()
+            stack.callback(server.shutdown)
+        yield f"http://{NAME}:{port}"
 
-    def __enter__(self) -> Self:
-        if self._listener is not None:
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._listener is not None:
-            # Wakes the thread that waits for connections; closing would not.
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True
+    request_queue_size = 1024
+    daemon_threads = True
 
-    @property
-    def url(self) -> str:
-        """Base URL for containers."""
-        return f"http://{NAME}:{self._port}"
 
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                caller, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._forward, args=(caller,), daemon=True).start()
-
-    def _forward(self, caller: socket.socket) -> None:
+class _Connection(BaseRequestHandler):
+    def handle(self) -> None:
+        caller: socket.socket = self.request
         with (
-            caller,
             contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", self._port)) as server,
+            socket.create_connection(("127.0.0.1", caller.getsockname()[1])) as server,
             selectors.DefaultSelector() as selector,
         ):
             selector.register(caller, selectors.EVENT_READ, server)

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import select
-import signal
 import socket
 import subprocess
 import tempfile
@@ -12,8 +11,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from local.checkout import ARCHITECTURE, ROOT
@@ -22,16 +20,14 @@ from local.lambda_host import events
 from local.lambda_host.poller import InvocationError, QueuePoller, Repeater
 from local.sam import build
 from local.sam.environment import environment
-from local.sam.host import ADD_HOST, Relay, bridge_address
-from local.stack.process import StackProcess
-from local.stack.serve import free_port
+from local.sam.host import ADD_HOST, bridge_address, relay
+from local.stack.process import StackProcess, end
+from local.stack.serve import free_port, log_tail
 
-_END_SECONDS = 20.0
 _READY_SECONDS = 120.0
 _REPROCESS_SECONDS = 300.0
 _MAX_INVOCATION_SECONDS = 150
 _POLL_SECONDS = 0.2
-_LOG_TAIL_LINES = 25
 
 
 class StageError(RuntimeError):
@@ -47,20 +43,11 @@ class SamLocalStage:
     Parameters
     ----------
     port
-        Port of the API on 127.0.0.1; 0 takes a free one.
+        Port of the API on 127.0.0.1; 0 takes a free one. The attribute `url` is the API's base URL.
     takes_events
         Whether the queue and the schedule trigger functions, as on AWS.
     asked_to_end
         Set, for example by a signal handler, to end the stage; this also interrupts the start.
-
-    Attributes
-    ----------
-    url
-        Base URL of the API.
-    stack
-        The embedded stack, for its key, table and queue.
-    host_address
-        The address of this machine for containers; images may come from there.
 
     Raises
     ------
@@ -79,58 +66,42 @@ class SamLocalStage:
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._ends = contextlib.ExitStack()
         self.stack = StackProcess()
-        self.host_address = ""
-        self.url = ""
-        self._lambda: Any = None
-        self._folder = Path()
-        self._arguments: list[str] = []
 
     def __enter__(self) -> Self:
         with self._ends:
             # SAM fails over a port in use only after seconds, when the other program was taken for it already.
             free_port(self._port)
-            self.host_address = bridge_address()
+            address = bridge_address()
             self._folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="retail-pulse-sam-")))
             self._ends.enter_context(self.stack)
             _stop_triggers(self.stack)
             self._ends.callback(_remove_containers)
-            inside = self._ends.enter_context(self.relay(self.stack.endpoint_url))
-            self._arguments = self._common_arguments(inside.url)
+            inside = self._ends.enter_context(relay(urlsplit(self.stack.endpoint_url).port or 80, address))
+            self._arguments = self._common_arguments(inside, address)
             # SAM publishes containers on random ports from 5000 to 9000; free ports of the system are above.
-            self._lambda = self._lambda_client(self._start("start-lambda", free_port()))
+            server = self._start("start-lambda", free_port())
+            # An invocation may take as long as the function's time-out, and a retried one would run twice.
+            retries = {"max_attempts": 0}
+            self._lambda = client("lambda", server, read_timeout=_MAX_INVOCATION_SECONDS, retries=retries)
             port = self._port or free_port()
             self.url = self._start("start-api", port)
             self._wait_until_ready(port)
             if self._takes_events:
                 self._ends.enter_context(Repeater(self.poller().poll, 0))
-                self._ends.enter_context(Repeater(self._reprocess, _REPROCESS_SECONDS))
+                reprocess = partial(self.invoke, "ReprocessFunction", events.event("reprocess"))
+                self._ends.enter_context(Repeater(reprocess, _REPROCESS_SECONDS))
             self._ends = self._ends.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ends.close()
 
     def wait(self) -> None:
-        """Wait until the stage is asked to end.
-
-        Raises
-        ------
-        StageError
-            A part of it ended unexpectedly.
-        """
+        """Wait until the stage is asked to end. Raise `StageError` if a part of it ends unexpectedly."""
         while not self._asked_to_end.wait(_POLL_SECONDS):
-            self.check()
+            self._check()
 
-    def check(self) -> None:
-        """Check that all parts of the stage are running.
-
-        Raises
-        ------
-        StageError
-            A part ended unexpectedly.
-        """
+    def _check(self) -> None:
         for kind, process in self._servers.items():
             if process.poll() is not None:
                 raise StageError(f"sam local {kind} ended unexpectedly; the end of its log:\n{self._tail(kind)}")
@@ -138,39 +109,24 @@ class SamLocalStage:
             self.stack.stop()
             raise StageError(f"the embedded stack ended unexpectedly:\n{self.stack.output}")
 
-    def relay(self, url: str) -> Relay:
-        """Return a relay that makes a server on 127.0.0.1 reachable from the functions while it is entered."""
-        return Relay(urlsplit(url).port or 80, self.host_address)
-
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function by its logical ID through `sam local start-lambda`; return its response.
 
-        Raises
-        ------
-        InvocationError
-            The function failed.
+        Raise `InvocationError` if the function fails.
         """
         response = self._lambda.invoke(FunctionName=function, Payload=json.dumps(event))
         return _answer(function, response["Payload"].read().decode() or "null")
 
     def invoke_once(self, function: str, event: dict[str, Any]) -> Any:
-        """Invoke a function by `sam local invoke`, in a new container; return its response.
-
-        Raises
-        ------
-        InvocationError
-            The function failed.
-        """
+        """Invoke a function by `sam local invoke`, in a new container; return its response, or raise as `invoke`."""
         command = ["sam", "local", "invoke", function, "--event", "-", *self._arguments]
         done = subprocess.run(
             command, input=json.dumps(event), cwd=ROOT, env=self._environment(),
             capture_output=True, text=True, timeout=_MAX_INVOCATION_SECONDS, check=False,
         )  # fmt: skip
-        try:
-            last = done.stdout.strip().splitlines()[-1]
-        except IndexError:
-            raise InvocationError(f"{function}: {done.stderr}") from None
-        return _answer(function, last)
+        if not (lines := done.stdout.strip().splitlines()):
+            raise InvocationError(f"{function}: {done.stderr}")
+        return _answer(function, lines[-1])
 
     def poller(self) -> QueuePoller:
         """Return a poller that invokes the process function with the queue's messages."""
@@ -178,13 +134,13 @@ class SamLocalStage:
         invoke = partial(self.invoke, "ProcessFunction")
         return QueuePoller(self.stack.client("sqs"), self.stack.queue_url, invoke, wait_seconds=1)
 
-    def _common_arguments(self, endpoint_url: str) -> list[str]:
+    def _common_arguments(self, endpoint_url: str, host_address: str) -> list[str]:
         variables = self._folder / "variables.json"
         values = {
             "TABLE_NAME": self.stack.table_name,
             "QUEUE_URL": endpoint_url + urlsplit(self.stack.queue_url).path,
             # The image servers of this machine; 127.0.0.1 would be the container itself.
-            "ALLOWED_NETWORKS": f"{self.host_address}/32",
+            "ALLOWED_NETWORKS": f"{host_address}/32",
             "ALLOWED_PORTS": "1-65535",
         }
         build.write_variables(variables, values, endpoint_url)
@@ -203,12 +159,13 @@ class SamLocalStage:
     def _start(self, kind: str, port: int) -> str:
         """Start one of SAM's servers; return its URL."""
         command = ["sam", "local", kind, *self._arguments, "--port", str(port), "--warm-containers", "LAZY"]
-        output: IO[bytes] = self._ends.enter_context(self._log(kind).open("wb"))
+        output = self._ends.enter_context(self._log(kind).open("wb"))
         process = self._servers[kind] = subprocess.Popen(
             command, cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-        self._ends.callback(_end, process)
+        # On SIGTERM SAM ends its containers, on SIGINT it does not.
+        self._ends.callback(end, process)
         deadline = time.monotonic() + _READY_SECONDS
         while not _is_listened_on(port):
             self._check_start(f"sam local {kind} does not start", deadline)
@@ -216,7 +173,7 @@ class SamLocalStage:
         return f"http://127.0.0.1:{port}"
 
     def _check_start(self, what: str, deadline: float) -> None:
-        self.check()
+        self._check()
         if self._asked_to_end.is_set():
             raise StageError("asked to end before it was ready")
         if time.monotonic() > deadline:
@@ -227,12 +184,7 @@ class SamLocalStage:
 
     def _tail(self, *kinds: str) -> str:
         """Return the end of the output of SAM's servers and their functions."""
-        logs = (self._log(kind).read_text("utf-8", "replace").splitlines() for kind in kinds)
-        return "\n".join(f"  {line}" for lines in logs for line in lines[-_LOG_TAIL_LINES:])
-
-    def _lambda_client(self, url: str) -> Any:
-        # An invocation may take as long as the function's time-out, and a retried one would run twice.
-        return client("lambda", url, read_timeout=_MAX_INVOCATION_SECONDS, retries={"max_attempts": 0})
+        return log_tail(*map(self._log, kinds))
 
     def _wait_until_ready(self, port: int) -> None:
         """Wait until a function responds: for the first request, Docker also builds an image with the layers."""
@@ -246,12 +198,9 @@ class SamLocalStage:
             except (OSError, http.client.HTTPException) as error:
                 raise StageError(f"the API does not answer: {error}\n{self._tail(*self._servers)}") from error
         # SAM still runs, so the response was from SAM and not from another program.
-        self.check()
+        self._check()
         if status != http.HTTPStatus.OK:
             raise StageError(f"GET /api/health returned {status}\n{self._tail(*self._servers)}")
-
-    def _reprocess(self) -> None:
-        self.invoke("ReprocessFunction", events.event("reprocess"))
 
 
 def _answer(function: str, text: str) -> Any:
@@ -274,16 +223,6 @@ def _stop_triggers(stack: StackProcess) -> None:
     scheduler = stack.client("scheduler")
     for schedule in scheduler.list_schedules()["Schedules"]:
         scheduler.delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End one of SAM's servers. On SIGTERM it ends its containers, on SIGINT it does not."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def containers(*functions: str) -> list[str]:

@@ -20,67 +20,32 @@ class _Message:
 
 @dataclass(frozen=True, slots=True)
 class Order(_Message):
-    """How to run one stack; the only argument of its process.
+    """How to run one stack; the only argument of its process."""
 
-    Attributes
-    ----------
-    root
-        The project's folder.
-    private
-        Folder for everything that the stack writes and that is deleted with it.
-    log
-        The file that receives the stack's output.
-    port
-        Port of the listening socket.
-    socket_fd
-        The inherited listening socket.
-    parameters
-        Template parameters that differ from their defaults.
-    report_fd
-        The inherited pipe for the report. The process never closes it: end of file means that the process has ended.
-    """
-
-    root: str
-    private: str
-    log: str
-    port: int
-    socket_fd: int
-    parameters: dict[str, str]
+    root: str  # folder of the project
+    private: str  # folder for everything that the stack writes and that is deleted with it
+    log: str  # the file that receives the stack's output
+    port: int  # of the listening socket
+    socket_fd: int  # the inherited listening socket
+    parameters: dict[str, str]  # template parameters that differ from their defaults
+    # The inherited pipe for the report. The process never closes it: end of file means that the process has ended.
     report_fd: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class StackInfo(_Message):
-    """Where to find a running stack; the content of ``--info-file``.
+    """Where to find a running stack; the content of ``--info-file``."""
 
-    Attributes
-    ----------
-    url
-        Base URL of the API, without a trailing slash.
-    endpoint_url
-        The same server, as the ``endpoint_url`` of AWS SDKs.
-    api_key
-        A fixed key of the client ``local`` with every scope.
-    stack_name, table_name, queue_url, dead_letter_queue_url
-        The CloudFormation stack and its resources.
-    pid
-        The process to signal; it ends all others.
-    region
-        The emulated AWS region.
-    log
-        The file with the log lines of the functions and of the emulator.
-    """
-
-    url: str
-    endpoint_url: str
-    api_key: str
+    url: str  # base URL of the API such as http://127.0.0.1:40123, without a trailing slash
+    endpoint_url: str  # the same server, as the endpoint_url of AWS SDKs
+    api_key: str  # a fixed key of the client "local" with every scope
     stack_name: str
     table_name: str
     queue_url: str
     dead_letter_queue_url: str
-    pid: int
-    region: str
-    log: str
+    pid: int  # the process to signal; it ends all others
+    region: str  # the emulated AWS region
+    log: str  # the file with the log lines of the functions and of the emulator
 
     def write(self, path: Path) -> None:
         """Write an indented JSON object in one step, so that nobody reads a partial file."""
@@ -91,21 +56,11 @@ class StackInfo(_Message):
 
 @dataclass(frozen=True, slots=True)
 class Report(_Message):
-    """The outcome of a start.
-
-    Attributes
-    ----------
-    info
-        Where to find the stack, when it is up.
-    error
-        Otherwise why it is not, in one line.
-    show_log
-        Whether the log says more than that line.
-    """
+    """The outcome of a start: where to find the stack, or why it is not up."""
 
     info: StackInfo | None
-    error: str | None = None
-    show_log: bool = False
+    error: str | None = None  # one line
+    show_log: bool = False  # whether the log says more than that line
 
     @classmethod
     def from_json(cls, text: str) -> Self:

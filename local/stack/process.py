@@ -10,13 +10,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from local.checkout import ROOT
 from local.emulator.clients import client
 from local.stack.messages import StackInfo
 
+_START_SECONDS = 60.0
 # Longer than the supervisor's grace period.
 _END_SECONDS = 20.0
 
@@ -30,35 +30,16 @@ class StackProcess:
 
     Entering the block returns once ``GET /api/health`` has answered through the whole stack, after some seconds. Every
     instance has its own port, folder and data, so several may run at once. The stack also ends when the process that
-    started it dies, however it dies.
+    started it dies, however it dies. Its attributes from the start on are those of `StackInfo`.
 
     Parameters
     ----------
     parameters
         Template parameters that differ from what ``local.stack.serve`` passes, such as ``{"DelayMaxSeconds": "0.1"}``.
     state_dir
-        Keeps jobs and keys over restarts; without it they are deleted with the stack.
-    port
-        Port on 127.0.0.1; 0 takes a free one.
+        Keeps jobs, keys and the log over restarts; without it they are deleted with the stack.
     root
         The project whose ``infra/template.yaml`` is deployed.
-    start_seconds
-        Maximum wait for the stack to be ready.
-
-    Attributes
-    ----------
-    url
-        Base URL of the API, such as ``http://127.0.0.1:40123``, without a trailing slash.
-    endpoint_url
-        ``endpoint_url`` for boto3; see also `client`.
-    api_key
-        A key of the client ``local`` with every scope, for the header ``x-api-key``.
-    table_name, queue_url, dead_letter_queue_url, stack_name, region
-        The stack's resources, and the emulated region.
-    pid
-        The process to signal; it ends all others.
-    log
-        File with the log lines of the functions and of the emulator; kept after the end only with ``state_dir``.
 
     Raises
     ------
@@ -89,15 +70,12 @@ class StackProcess:
         *,
         parameters: Mapping[str, str] | None = None,
         state_dir: Path | None = None,
-        port: int = 0,
         root: Path = ROOT,
-        start_seconds: float = 60.0,
     ) -> None:
-        self._arguments = ["--port", str(port), "--root", str(root)]
+        self._arguments = ["--port", "0", "--root", str(root)]
         self._arguments += ["--state-dir", str(state_dir)] if state_dir else []
         for name, value in (parameters or {}).items():
             self._arguments += ["--parameter", f"{name}={value}"]
-        self._start_seconds = start_seconds
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._output: list[str] = []
@@ -107,19 +85,11 @@ class StackProcess:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Start the stack and wait until it is ready.
-
-        Raises
-        ------
-        StackError
-            The stack ended unexpectedly or was not ready in time.
-        """
+        """Start the stack and wait until it is ready; raise `StackError` as on entering."""
         with tempfile.TemporaryDirectory(prefix="retail-pulse-info-") as directory:
             info_file = Path(directory) / "info.json"
             command = [sys.executable, "-m", "local.stack.serve", *self._arguments]
@@ -138,37 +108,24 @@ class StackProcess:
             )
             self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
             self._reader.start()
-            in_time = self._ready.wait(self._start_seconds)
+            in_time = self._ready.wait(_START_SECONDS)
             if not in_time or not info_file.exists():
                 self.stop()
-                why = "ended before it was ready" if in_time else f"was not ready after {self._start_seconds:g} s"
+                why = "ended before it was ready" if in_time else f"was not ready after {_START_SECONDS:g} s"
                 raise StackError(f"the stack {why}:\n{self.output}")
             info = StackInfo.from_json(info_file.read_text(encoding="utf-8"))
         vars(self).update(asdict(info), log=Path(info.log))
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int | None:
-        """End the stack and wait for it.
+        """End the stack by a signal and wait for it: SIGTERM and SIGINT keep its state, SIGKILL does not.
 
-        Parameters
-        ----------
-        signal_number
-            The signal to send. SIGTERM and SIGINT end the stack properly and keep its state; SIGKILL does not.
-
-        Returns
-        -------
-        int | None
-            Exit code of ``local.stack.serve``, 0 for a proper end; None when it was not running.
+        Return the exit code of ``local.stack.serve``, 0 for a proper end, or None when it was not running.
         """
         process, self._process = self._process, None
         if process is None:
             return None
-        if process.poll() is None:
-            process.send_signal(signal_number)
         try:
-            code = process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
+            code = end(process, signal_number)
         finally:
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
@@ -199,3 +156,13 @@ class StackProcess:
                     if line.strip() == "ready":
                         self._ready.set()
         self._ready.set()
+
+
+def end(process: "subprocess.Popen[Any]", signal_number: int = signal.SIGTERM) -> int:
+    """End a process by a signal, or kill it when that takes too long; return its exit code."""
+    process.send_signal(signal_number)
+    try:
+        return process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

@@ -36,13 +36,7 @@ class PortError(CannotServeError):
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that listens on a port of 127.0.0.1; 0 chooses a free one.
-
-    Raises
-    ------
-    PortError
-        Another program listens there, or the port is invalid.
-    """
+    """Return a socket that listens on a port of 127.0.0.1; 0 chooses a free one. Raise `PortError` if it cannot."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # Allows a port whose connections have just ended; a port with a listener is refused all the same.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -58,13 +52,7 @@ def listen(port: int) -> socket.socket:
 
 
 def free_port(port: int = 0) -> int:
-    """Return the given port if it is free; for 0, return a free one that the system chooses.
-
-    Raises
-    ------
-    PortError
-        The port is in use or invalid.
-    """
+    """Return the given port, or a free one for 0. Raise `PortError` if it is in use or invalid."""
     with listen(port) as listener:
         return int(listener.getsockname()[1])
 
@@ -158,14 +146,14 @@ def _follow(supervisor: Supervisor, log: Path, info_file: Path | None) -> None:
         if report is None:
             return
         if report.info is None:
-            tail = f"; the end of its log:\n{_tail(log)}" if report.show_log else ""
+            tail = f"; the end of its log:\n{log_tail(log)}" if report.show_log else ""
             raise CannotServeError(f"{report.error}{tail}")
         if info_file:
             report.info.write(info_file)
         _announce(report.info)
         supervisor.wait()
     except StackEndedError:
-        raise CannotServeError(f"the stack ended unexpectedly; the end of its log:\n{_tail(log)}") from None
+        raise CannotServeError(f"the stack ended unexpectedly; the end of its log:\n{log_tail(log)}") from None
     finally:
         if info_file:
             info_file.unlink(missing_ok=True)
@@ -179,12 +167,13 @@ def _announce(info: StackInfo) -> None:
     print("ready", flush=True)
 
 
-def _tail(log: Path) -> str:
+def log_tail(*logs: Path) -> str:
+    """Return the last lines of each log, indented."""
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
     except OSError as error:
         return str(error)
-    return "\n".join(f"  {line}" for line in lines[-_LOG_TAIL_LINES:])
+    return "\n".join(f"  {line}" for text in texts for line in text.splitlines()[-_LOG_TAIL_LINES:])
 
 
 if __name__ == "__main__":

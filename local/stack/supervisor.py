@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from local.stack.messages import Order, Report
@@ -35,7 +34,7 @@ class Supervisor:
     order
         How to run the stack; ``report_fd`` is set here.
     environment
-        The environment of the process.
+        Of the process.
     inherited
         Descriptors that the process inherits, the listening socket among them.
     stop_on_input_end
@@ -72,9 +71,7 @@ class Supervisor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
         for each, handler in self._handlers_before.items():
             signal.signal(each, handler)
@@ -86,10 +83,7 @@ class Supervisor:
     def report(self) -> Report | None:
         """Wait for the report of the stack; return None when the user asks to end first.
 
-        Raises
-        ------
-        StackEndedError
-            The process ended instead.
+        Raise `StackEndedError` when the process ends instead.
         """
         line = b""
         while not line.endswith(b"\n"):
@@ -102,10 +96,7 @@ class Supervisor:
     def wait(self) -> None:
         """Wait for a request to end: a signal, or the end of standard input.
 
-        Raises
-        ------
-        StackEndedError
-            The process ended first.
+        Raise `StackEndedError` when the process ends first.
         """
         while self._wait() is not None:
             pass

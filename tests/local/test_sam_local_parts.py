@@ -19,7 +19,7 @@ from local.lambda_host.events import Event
 from local.lambda_host.poller import InvocationError, QueuePoller
 from local.sam import build, needs
 from local.sam.environment import environment
-from local.sam.host import Relay
+from local.sam.host import NAME, relay
 from local.sam.stage import SamLocalStage
 from local.stack.serve import PortError
 from tests.support.commands import running
@@ -182,7 +182,7 @@ def test_a_relay_forwards_requests_on_the_same_port() -> None:
     with ImageServer() as server:
         server.add("/a", b"hello")
         # 127.0.0.2 represents the bridge: an address of this machine on which the server does not listen.
-        with Relay(server.port, "127.0.0.2"), socket.create_connection(("127.0.0.2", server.port)) as connection:
+        with relay(server.port, "127.0.0.2"), socket.create_connection(("127.0.0.2", server.port)) as connection:
             connection.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             answer = b""
             while block := connection.recv(4096):
@@ -192,13 +192,15 @@ def test_a_relay_forwards_requests_on_the_same_port() -> None:
 
 def test_a_relay_without_such_an_address_does_nothing() -> None:
     # An address for documentation (RFC 5737), which no machine has.
-    with Relay(1, "192.0.2.1") as relay:
-        assert relay.url.endswith(":1")
+    with relay(1, "192.0.2.1") as url:
+        assert url == f"http://{NAME}:1"
 
 
 def test_a_relay_whose_port_is_in_use_is_an_error() -> None:
-    with socket.create_server(("127.0.0.2", 0)) as taken, pytest.raises(OSError, match="in use"):
-        Relay(taken.getsockname()[1], "127.0.0.2")
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"), relay(port, "127.0.0.2"):
+            pass
 
 
 def test_each_function_gets_the_variables_that_the_template_declares_for_it(

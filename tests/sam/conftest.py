@@ -9,7 +9,7 @@ from local.client import ApiClient
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.sam import build, needs
-from local.sam.host import NAME, Relay, bridge_address
+from local.sam.host import NAME, bridge_address, relay
 from local.sam.stage import SamLocalStage
 
 
@@ -58,7 +58,7 @@ class ReachableImages:
 
 @pytest.fixture
 def images() -> Iterator[ReachableImages]:
-    with ImageServer() as server, Relay(server.port, bridge_address()):
+    with ImageServer() as server, relay(server.port, bridge_address()):
         yield ReachableImages(server)
 
 
