@@ -4,17 +4,7 @@ import time
 
 
 class Context:
-    """The context that Lambda passes to a handler.
-
-    Parameters
-    ----------
-    function_name
-        The function's name.
-    memory_limit_in_mb
-        The function's memory.
-    seconds
-        Time until the function's timeout.
-    """
+    """The context that Lambda passes to a handler; the function's timeout is `seconds` from now."""
 
     aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
 

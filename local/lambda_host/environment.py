@@ -18,15 +18,9 @@ def template(**parameters: str) -> Template:
 
 
 def environment(function: str, parameters: Mapping[str, str] | None = None, **resources: str) -> dict[str, str]:
-    """Return a function's variables: the template's values, for images of this machine.
+    """Return the variables of a function, by its folder: the template's values, for images of this machine.
 
-    Parameters
-    ----------
-    function
-        Its folder in functions/.
-    parameters
-        Template parameters that differ from their defaults.
-    resources
-        The values of references to resources, by logical ID: ``JobsTable="jobs", ChunkQueue=url``.
+    `parameters` differ from the template's defaults. `resources` are the values of references to resources, by logical
+    ID: ``JobsTable="jobs", ChunkQueue=url``.
     """
     return template(**LOCAL_IMAGES | dict(parameters or {})).environment(FUNCTIONS[function], resources)

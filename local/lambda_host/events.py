@@ -37,16 +37,7 @@ def api_event(
 ) -> Event:
     """Return the event of API Gateway for a request, in payload version 2.0, after the authorizer has let it in.
 
-    Parameters
-    ----------
-    method, path
-        Of the request.
-    body
-        Text, or bytes, which arrive in Base64.
-    headers
-        Headers in addition to the recorded ones.
-    query
-        The query's parameters.
+    A body of bytes arrives in Base64. The headers are in addition to the recorded ones.
     """
     sent = event("submit" if method == "POST" else "status")
     sent["headers"] |= headers or {}

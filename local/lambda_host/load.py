@@ -24,16 +24,9 @@ def load(function: str) -> ModuleType:
 
 
 def run_cold(code: str, function: str | None = None, *options: str) -> str:
-    """Run code in a new interpreter, where ``import app`` loads a function; return its output.
+    """Run Python code in a new interpreter, where ``import app`` loads a function, if any; return its output.
 
-    Parameters
-    ----------
-    code
-        Python code.
-    function
-        The function's folder in functions/. None for code that imports none.
-    options
-        Options of the interpreter.
+    `options` are those of the interpreter.
     """
     folders = [COMMON_LAYER, *([_FUNCTIONS / function] if function else [])]
     variables = environment(function) if function else {}

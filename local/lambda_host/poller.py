@@ -3,9 +3,10 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,31 +22,15 @@ class InvocationError(RuntimeError):
     """A function failed; the text includes its response."""
 
 
+@dataclass
 class QueuePoller:
-    """Invokes a function with messages of a queue, as Lambda's pollers do, and deletes those that succeed.
+    """Invokes a function with messages of a queue, as Lambda's pollers do, and deletes those that succeed."""
 
-    Parameters
-    ----------
-    sqs
-        Client of the queue.
-    queue_url
-        The queue's URL.
-    invoke
-        Invokes the function with an event; returns its response.
-    batch_size
-        Maximum number of messages of one invocation.
-    wait_seconds
-        Time that one ReceiveMessage waits for a message.
-    """
-
-    def __init__(
-        self, sqs: Any, queue_url: str, invoke: Callable[[Event], Any], *, batch_size: int = 10, wait_seconds: int = 0
-    ) -> None:
-        self._sqs = sqs
-        self._url = queue_url
-        self._invoke = invoke
-        self._batch_size = batch_size
-        self._wait_seconds = wait_seconds
+    sqs: Any
+    queue_url: str
+    invoke: Callable[[Event], Any]  # returns the function's response to an event
+    batch_size: int = 10
+    wait_seconds: int = 0  # how long one ReceiveMessage waits for a message
 
     def poll(self) -> int:
         """Receive and process one batch; return its number of messages.
@@ -58,7 +43,7 @@ class QueuePoller:
         messages = self.receive()
         if not messages:
             return 0
-        response = self._invoke(sqs_event(messages, self._url))
+        response = self.invoke(sqs_event(messages, self.queue_url))
         if not isinstance(response, dict) or "batchItemFailures" not in response:
             raise InvocationError(f"the function of the queue returned {json.dumps(response)[:500]}")
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
@@ -67,10 +52,10 @@ class QueuePoller:
 
     def receive(self) -> list[Message]:
         """Return the messages of the next batch, which are hidden from now on."""
-        response = self._sqs.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=self._batch_size,
-            WaitTimeSeconds=self._wait_seconds,
+        response = self.sqs.receive_message(
+            QueueUrl=self.queue_url,
+            MaxNumberOfMessages=self.batch_size,
+            WaitTimeSeconds=self.wait_seconds,
             MessageSystemAttributeNames=["All"],
         )
         messages: list[Message] = response.get("Messages", [])
@@ -80,41 +65,26 @@ class QueuePoller:
         """Delete messages that succeeded."""
         entries = [{"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]} for number, each in enumerate(messages)]
         if entries:
-            self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
 
 
-class Repeater:
-    """Calls a function repeatedly in a thread, inside the ``with`` block; failures are logged.
+@contextmanager
+def repeating(work: Callable[[], object], pause_seconds: float) -> Iterator[None]:
+    """Call a function repeatedly in a thread, inside the ``with`` block; log failures."""
+    end = threading.Event()
 
-    Parameters
-    ----------
-    work
-        The function.
-    pause_seconds
-        Pause after each call.
-    """
-
-    def __init__(self, work: Callable[[], object], pause_seconds: float) -> None:
-        self._work = work
-        self._pause = pause_seconds
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-
-    def _run(self) -> None:
-        while not self._end.is_set():
+    def run() -> None:
+        while not end.is_set():
             try:
-                self._work()
+                work()
             except (BotoCoreError, ClientError, InvocationError) as error:
-                if not self._end.is_set():
+                if not end.is_set():
                     _log.warning("%s", error)
-                self._end.wait(_PAUSE_AFTER_ERROR_SECONDS)
-            self._end.wait(self._pause)
+                end.wait(_PAUSE_AFTER_ERROR_SECONDS)
+            end.wait(pause_seconds)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        yield
+    finally:
+        end.set()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from local.checkout import ARCHITECTURE, ROOT
 from local.emulator.clients import client
 from local.lambda_host import events
-from local.lambda_host.poller import InvocationError, QueuePoller, Repeater
+from local.lambda_host.poller import InvocationError, QueuePoller, repeating
 from local.sam import build
 from local.sam.environment import environment
 from local.sam.host import ADD_HOST, bridge_address, relay
@@ -87,9 +87,9 @@ class SamLocalStage:
             self.url = self._start("start-api", port)
             self._wait_until_ready(port)
             if self._takes_events:
-                self._ends.enter_context(Repeater(self.poller().poll, 0))
+                self._ends.enter_context(repeating(self.poller().poll, 0))
                 reprocess = partial(self.invoke, "ReprocessFunction", events.event("reprocess"))
-                self._ends.enter_context(Repeater(reprocess, _REPROCESS_SECONDS))
+                self._ends.enter_context(repeating(reprocess, _REPROCESS_SECONDS))
             self._ends = self._ends.pop_all()
         return self
 
