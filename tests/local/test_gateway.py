@@ -8,6 +8,8 @@ import pytest
 
 from local.emulator.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scope, Send
 
+GET_ITEM = {"x_amz_target": "DynamoDB_20120810.GetItem"}
+
 
 class Emulator:
     """Records the requests and sends the same response to each."""
@@ -32,6 +34,12 @@ class Emulator:
         await send({"type": "http.response.body", "body": self._body})
 
 
+def opened(emulator: Emulator) -> Gateway:
+    gateway = Gateway(emulator)
+    gateway.open("abc")
+    return gateway
+
+
 async def call(
     gateway: Gateway, path: str = "/api/status", method: str = "GET", query: str = "", **headers: str
 ) -> tuple[int, bytes]:
@@ -43,36 +51,30 @@ async def call(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    fields = [
-        (name.replace("_", "-").encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()
-    ]
     scope: dict[str, Any] = {
         "type": "http",
         "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
+        "headers": [
+            (name.replace("_", "-").encode(), value.encode())
+            for name, value in {"host": "localhost", **headers}.items()
+        ],
     }
-    await gateway({**scope, "headers": fields}, receive, send)
+    await gateway(scope, receive, send)
     return sent[0]["status"], sent[1]["body"]
 
 
 def test_a_request_goes_to_the_routes_of_the_api() -> None:
     emulator = Emulator()
 
-    async def run() -> tuple[int, bytes]:
-        gateway = Gateway(emulator)
-        gateway.open("abc")
-        return await call(gateway, "/api/x%2Fy")
-
-    assert asyncio.run(run()) == (200, b"ok")
+    assert asyncio.run(call(opened(emulator), "/api/x%2Fy")) == (200, b"ok")
     assert emulator.scopes[0]["path"] == "/_aws/execute-api/abc/$default/api/x%2Fy"
     assert emulator.scopes[0]["raw_path"] == b"/_aws/execute-api/abc/$default/api/x%2Fy"
 
 
-@pytest.mark.parametrize(
-    "headers", [{"x_amz_target": "DynamoDB_20120810.GetItem"}, {"authorization": "AWS4-HMAC-SHA256 Credential=a/b"}]
-)
+@pytest.mark.parametrize("headers", [GET_ITEM, {"authorization": "AWS4-HMAC-SHA256 Credential=a/b"}])
 def test_a_signed_request_goes_to_the_emulator_unchanged(headers: dict[str, str]) -> None:
     emulator = Emulator()
 
@@ -80,81 +82,71 @@ def test_a_signed_request_goes_to_the_emulator_unchanged(headers: dict[str, str]
     assert emulator.scopes[0]["path"] == "/"
 
 
-@pytest.mark.parametrize("headers", [{}, {"x_amz_target": "DynamoDB_20120810.GetItem"}])
-def test_no_request_is_served_under_a_foreign_host_name(headers: dict[str, str]) -> None:
-    emulator = Emulator()
-
-    assert asyncio.run(call(Gateway(emulator), host="shop.example", **headers))[0] == 403
-    assert not emulator.scopes
-
-
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_a_signature_in_a_url_does_not_reach_the_emulators_own_routes(method: str) -> None:
     # Any web page may call any URL: the browser sends the request, and only hides the response from the page.
     emulator = Emulator(status=404)
+    query = "X-Amz-Signature=x&X-Amz-Algorithm=AWS4-HMAC-SHA256"
 
-    async def run() -> int:
-        gateway = Gateway(emulator)
-        gateway.open("abc")
-        query = "X-Amz-Signature=x&X-Amz-Algorithm=AWS4-HMAC-SHA256"
-        return (await call(gateway, "/_ministack/reset", method, query, origin="https://page.example"))[0]
+    answer = asyncio.run(call(opened(emulator), "/_ministack/reset", method, query, origin="https://page.example"))
 
-    assert asyncio.run(run()) == 404
+    assert answer[0] == 404
     assert all(scope["path"].startswith("/_aws/execute-api/abc/") for scope in emulator.scopes)
 
 
-@pytest.mark.parametrize("signed", [{"x_amz_target": "SQS.SendMessage"}, {"authorization": "AWS4-HMAC-SHA256 x"}])
-@pytest.mark.parametrize(
-    "sender",
-    [
-        {"origin": "https://page.example"},
-        {"origin": "null"},
-        {"origin": "http://127.0.0.1:8080"},
-        {"sec_fetch_site": "cross-site"},
-        {"sec_fetch_site": "same-site"},
-        {"sec_fetch_site": "same-origin"},
-    ],
-)
-def test_a_web_page_is_refused_by_the_emulator_even_with_signed_headers(
-    signed: dict[str, str], sender: dict[str, str]
-) -> None:
-    emulator = Emulator()
+class TestRefusals:
+    @pytest.mark.parametrize("headers", [{}, GET_ITEM])
+    def test_no_request_is_served_under_a_foreign_host_name(self, headers: dict[str, str]) -> None:
+        self.check(host="shop.example", **headers)
 
-    assert asyncio.run(call(Gateway(emulator), "/", "POST", **signed, **sender))[0] == 403
-    assert not emulator.scopes
+    @pytest.mark.parametrize("signed", [{"x_amz_target": "SQS.SendMessage"}, {"authorization": "AWS4-HMAC-SHA256 x"}])
+    @pytest.mark.parametrize(
+        "sender",
+        [
+            {"origin": "https://page.example"},
+            {"origin": "null"},
+            {"origin": "http://127.0.0.1:8080"},
+            {"sec_fetch_site": "cross-site"},
+            {"sec_fetch_site": "same-site"},
+            {"sec_fetch_site": "same-origin"},
+        ],
+    )
+    def test_a_web_page_is_refused_by_the_emulator_even_with_signed_headers(
+        self, signed: dict[str, str], sender: dict[str, str]
+    ) -> None:
+        self.check("/", "POST", **signed, **sender)
 
+    @pytest.mark.parametrize(
+        "path",
+        ["/_ministack/reset", "/_ministack/lambda-code/1/2/f", "/_localstack/health", "/_aws/execute-api/x/$default/"],
+    )
+    def test_routes_that_the_emulator_adds_to_aws_are_always_refused(self, path: str) -> None:
+        self.check(path, "POST", x_amz_target="SQS.SendMessage")
 
-@pytest.mark.parametrize(
-    "path",
-    ["/_ministack/reset", "/_ministack/lambda-code/1/2/f", "/_localstack/health", "/_aws/execute-api/x/$default/"],
-)
-def test_routes_that_the_emulator_adds_to_aws_are_always_refused(path: str) -> None:
-    emulator = Emulator()
-
-    assert asyncio.run(call(Gateway(emulator), path, "POST", x_amz_target="SQS.SendMessage"))[0] == 403
-    assert not emulator.scopes
+    def check(self, *request: str, **headers: str) -> None:
+        emulator = Emulator()
+        assert asyncio.run(call(Gateway(emulator), *request, **headers))[0] == 403
+        assert not emulator.scopes
 
 
 def test_the_api_is_unavailable_before_the_deployment_and_after_the_end() -> None:
-    emulator = Emulator()
+    gateway = Gateway(Emulator())
 
-    async def run() -> list[int]:
-        gateway = Gateway(emulator)
-        codes = [(await call(gateway))[0]]
-        gateway.open("abc")
-        codes.append((await call(gateway))[0])
-        gateway.close()
-        return [*codes, (await call(gateway))[0]]
+    def status() -> int:
+        return asyncio.run(call(gateway))[0]
 
-    assert asyncio.run(run()) == [503, 200, 503]
+    assert status() == 503
+    gateway.open("abc")
+    assert status() == 200
+    gateway.close()
+    assert status() == 503
 
 
 def test_at_most_four_requests_are_served_at_once() -> None:
     emulator = Emulator()
 
     async def run() -> list[tuple[int, bytes]]:
-        gateway = Gateway(emulator)
-        gateway.open("abc")
+        gateway = opened(emulator)
         return await asyncio.gather(*(call(gateway) for _ in range(100)))
 
     assert asyncio.run(run()) == [(200, b"ok")] * 100
@@ -167,27 +159,19 @@ def test_signed_requests_do_not_wait_for_those_four() -> None:
 
     async def run() -> None:
         gateway = Gateway(emulator)
-        await asyncio.gather(*(call(gateway, x_amz_target="DynamoDB_20120810.GetItem") for _ in range(20)))
+        await asyncio.gather(*(call(gateway, **GET_ITEM) for _ in range(20)))
 
     asyncio.run(run())
     assert emulator.max_active == 20
 
 
-def test_a_failing_function_reveals_nothing() -> None:
-    async def run() -> tuple[int, bytes]:
-        gateway = Gateway(Emulator(b'{"errorMessage": "secret", "errorType": "KeyError"}', 502))
-        gateway.open("abc")
-        return await call(gateway)
-
-    status, body = asyncio.run(run())
-    assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
-
-
-def test_a_response_that_is_too_large_for_lambda_is_an_error() -> None:
-    async def run() -> tuple[int, bytes]:
-        gateway = Gateway(Emulator(b'"' * (LAMBDA_BYTES // 2)))
-        gateway.open("abc")
-        return await call(gateway)
-
-    status, body = asyncio.run(run())
+@pytest.mark.parametrize(
+    "emulator",
+    [
+        pytest.param(Emulator(b'{"errorMessage": "secret", "errorType": "KeyError"}', 502), id="a failed function"),
+        pytest.param(Emulator(b'"' * (LAMBDA_BYTES // 2)), id="a response too large for Lambda"),
+    ],
+)
+def test_a_failure_reveals_nothing(emulator: Emulator) -> None:
+    status, body = asyncio.run(call(opened(emulator)))
     assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
