@@ -148,8 +148,8 @@ def run_jobs(client: ApiClient, jobs: Sequence[Job], gate: threading.Event, cons
 def results_table(job: Job, ended: EndedJob, width: int) -> Table:
     """Return a table of every image's outcome, for a terminal of the given width."""
     table = _table(f"{job.title}: job {ended.job_id}, {ended.statuses[-1]}")
-    table.add_column("Store", no_wrap=True)
-    if width >= _NAMED_WIDTH:
+    with_names = width >= _NAMED_WIDTH
+    if with_names:
         table.add_column("Name", overflow="ellipsis", no_wrap=True, max_width=20)
     table.add_column("Image", overflow="fold")
     for title in ("Bytes", "Width", "Height", "Perimeter"):
@@ -159,7 +159,7 @@ def results_table(job: Job, ended: EndedJob, width: int) -> Table:
         error = row["error"]
         table.add_row(
             escape(row["store_id"]),
-            *([escape(row["store_name"] or "-")] if width >= _NAMED_WIDTH else []),
+            *([escape(row["store_name"] or "-")] if with_names else []),
             escape(row["url"].rpartition("/")[2]),
             *("-" if row[name] is None else f"{row[name]:,}" for name in ("bytes", "width", "height", "perimeter")),
             f"[red]{escape(error['code'])}[/]" if error else f"[green]{escape(row['outcome'])}[/]",
@@ -170,7 +170,6 @@ def results_table(job: Job, ended: EndedJob, width: int) -> Table:
 def errors_table(job: Job, ended: EndedJob) -> Table:
     """Return a table of the failing stores, as the status reports them."""
     table = _table(f"{job.title}: failing stores of job {ended.job_id}")
-    table.add_column("Store", no_wrap=True)
     table.add_column("Error", overflow="fold")
     for error in ended.errors:
         table.add_row(escape(error["store_id"]), f"[red]{escape(error['error'])}[/]")
@@ -178,7 +177,9 @@ def errors_table(job: Job, ended: EndedJob) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Store", no_wrap=True)
+    return table
 
 
 def run(console: Console) -> list[str]:
@@ -235,10 +236,8 @@ def main() -> int:
     if found:
         print("Not as expected:", *found, sep="\n  ", file=sys.stderr)
         return 1
-    seconds = time.monotonic() - start
-    console.print(
-        f"Every perimeter matches its file, and every expected failure occurred ({seconds:.1f} s).", highlight=False
-    )
+    took = f"({time.monotonic() - start:.1f} s)"
+    console.print(f"Every perimeter matches its file, and every expected failure occurred {took}.", highlight=False)
     return 0
 
 

@@ -16,28 +16,15 @@ from retail_pulse.storage.store_master import StoreMaster, StoreMasterError
 GOOD, BAD = "http://127.0.0.1/a.jpg", "http://127.0.0.1/b.jpg"
 SAMPLE = Sample("a.jpg", 1280, 720, Format.JPEG, 51234)
 JOB = Job("Some wrong", [("S1", {GOOD: SAMPLE}), ("S2", {GOOD: SAMPLE, BAD: "http_status"})])
-MEASURED = {
-    "store_name": "One",
-    "url": GOOD,
-    "outcome": "measured",
-    "width": 1280,
-    "height": 720,
-    "perimeter": 4000,
-    "format": "JPEG",
-    "bytes": 51234,
-    "error": None,
-}
-FAILED = {
-    **dict.fromkeys(MEASURED),
-    "url": BAD,
-    "outcome": "failed",
-    "error": {"code": "http_status", "message": "404"},
-}
+SIZE = {"width": 1280, "height": 720, "perimeter": 4000, "format": "JPEG", "bytes": 51234}
+MEASURED = {"store_name": "One", "url": GOOD, "outcome": "measured", "error": None} | SIZE
+ERROR = {"code": "http_status", "message": "404"}
+FAILED = {"store_name": "One", "url": BAD, "outcome": "failed", "error": ERROR} | dict.fromkeys(SIZE)
 ENDED = EndedJob(
     123,
     ["ongoing", "failed"],
     [{"store_id": "S2", "error": "…"}],
-    [{**MEASURED, "store_id": "S1"}, {**MEASURED, "store_id": "S2"}, {**FAILED, "store_id": "S2", "store_name": "One"}],
+    [{**MEASURED, "store_id": "S1"}, {**MEASURED, "store_id": "S2"}, {**FAILED, "store_id": "S2"}],
 )
 
 

@@ -45,15 +45,9 @@ def check_needs() -> None:
 
 
 def sam(*arguments: str, folder: Path, endpoint_url: str) -> None:
-    done = subprocess.run(
-        ["sam", *arguments],
-        cwd=folder,
-        env=environment(endpoint_url),
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    command = ["sam", *arguments]
+    variables = environment(endpoint_url)
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -96,15 +90,7 @@ def deploy(emulator: StackProcess, template: Path, folder: Path, stage: str, sta
 
 
 class Deployed:
-    """The present state of a stack that `sam` deployed.
-
-    Parameters
-    ----------
-    emulator
-        Stands in for AWS.
-    name
-        The stack's name.
-    """
+    """The present state of a stack that `sam` deployed to the emulator."""
 
     def __init__(self, emulator: StackProcess, name: str) -> None:
         self._name = name
@@ -131,9 +117,8 @@ class Deployed:
         return answer["statusCode"], json.loads(answer["body"])
 
     def submit(self, url: str, key: str = KEY) -> tuple[int, dict[str, Any]]:
-        return self.request(
-            "SubmitFunction", api_event("POST", "/api/submit", body=json.dumps(submission((STORE, [url])))), key
-        )
+        body = json.dumps(submission((STORE, [url])))
+        return self.request("SubmitFunction", api_event("POST", "/api/submit", body=body), key)
 
     def status(self, job_id: int) -> dict[str, Any]:
         return self.read(api_event("GET", "/api/status", query={"jobid": str(job_id)}))

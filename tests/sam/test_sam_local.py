@@ -2,8 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,21 +19,11 @@ from tools.artefacts import Build
 pytestmark = pytest.mark.sam_local
 
 STORE, OTHER_STORE = "S00339218", "S01408764"
-
-
-@contextmanager
-def caller(stage: SamLocalStage, key: str | None) -> Iterator[ApiClient]:
-    with ApiClient(stage.url, key) as stranger:
-        yield stranger
+ONE_IMAGE = submission((STORE, ["http://a.example/1.jpg"]))
 
 
 def table(stage: SamLocalStage) -> JobsTable:
     return JobsTable(stage.stack.client("dynamodb"), stage.stack.table_name)
-
-
-def waiting(stage: SamLocalStage) -> list[dict[str, Any]]:
-    """Receive the messages of the queue, as its poller does."""
-    return stage.poller().receive()
 
 
 @pytest.fixture(autouse=True)
@@ -46,18 +34,14 @@ def empty_queue(stage: SamLocalStage) -> None:
 
 class TestTheContract:
     def test_health_needs_no_key(self, stage: SamLocalStage) -> None:
-        with caller(stage, None) as anonymous:
+        with ApiClient(stage.url, None) as anonymous:
             assert anonymous.get("/api/health").json() == {"status": "ok"}
 
-    def test_no_key_is_401(self, stage: SamLocalStage) -> None:
-        with caller(stage, None) as anonymous:
-            assert anonymous.get("/api/status", jobid=1).status_code == 401
-            assert anonymous.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"]))).status_code == 401
-
-    def test_an_unknown_key_is_403(self, stage: SamLocalStage) -> None:
-        with caller(stage, "nobody-has-this-key") as stranger:
-            assert stranger.get("/api/status", jobid=1).status_code == 403
-            assert stranger.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"]))).status_code == 403
+    @pytest.mark.parametrize(("key", "status"), [(None, 401), ("nobody-has-this-key", 403)])
+    def test_no_key_is_401_and_an_unknown_one_403(self, stage: SamLocalStage, key: str | None, status: int) -> None:
+        with ApiClient(stage.url, key) as stranger:
+            assert stranger.get("/api/status", jobid=1).status_code == status
+            assert stranger.post("/api/submit", ONE_IMAGE).status_code == status
 
     @pytest.mark.parametrize(
         ("change", "error"),
@@ -73,7 +57,7 @@ class TestTheContract:
     def test_a_wrong_body_is_400_and_names_the_mistake(
         self, client: ApiClient, change: dict[str, Any], error: str
     ) -> None:
-        answer = client.post("/api/submit", submission((STORE, ["http://a.example/1.jpg"])) | change)
+        answer = client.post("/api/submit", ONE_IMAGE | change)
         assert (answer.status_code, answer.json()) == (400, {"error": error})
 
     @pytest.mark.parametrize("query", [{"jobid": "1"}, {"jobid": "no-number"}, {}])
@@ -83,7 +67,7 @@ class TestTheContract:
 
     @pytest.mark.parametrize("slash", ["", "/"])
     def test_a_job_is_accepted_and_ongoing(self, client: ApiClient, slash: str) -> None:
-        accepted = client.post(f"/api/submit{slash}", submission((STORE, ["http://a.example/1.jpg"])))
+        accepted = client.post(f"/api/submit{slash}", ONE_IMAGE)
         assert accepted.status_code == 201
         job = accepted.json()["job_id"]
         status = client.get(f"/api/status{slash}", jobid=job)
@@ -96,7 +80,7 @@ def test_process_by_sam_local_invoke_ends_a_job(
     # GIVEN a job with an image and a text file, and the message that was sent for it
     good, text = images.add("/good.jpg", picture), images.add("/text.jpg", b"text")
     job = client.submit((STORE, [good]), (OTHER_STORE, [text]))
-    messages = waiting(stage)
+    messages = stage.poller().receive()
     assert len(messages) == 1
 
     # WHEN process is invoked with the event that SQS would send
@@ -119,12 +103,9 @@ def test_a_job_passes_through_the_queue_and_its_results_can_be_read(
 
     assert client.get("/api/status", jobid=job).json() == {"status": "completed", "job_id": str(job)}
     # The store names come from the store master in the build.
-    assert [(row["visit"], row["image"], row["perimeter"]) for row in client.results(job)] == [
-        (0, 0, 420),
-        (0, 1, 420),
-        (1, 0, 420),
-    ]
-    assert all(row["store_name"] for row in client.results(job))
+    rows = list(client.results(job))
+    assert [(row["visit"], row["image"], row["perimeter"]) for row in rows] == [(0, 0, 420), (0, 1, 420), (1, 0, 420)]
+    assert all(row["store_name"] for row in rows)
     # The processed messages were deleted.
     sqs = stage.stack.client("sqs")
     counts = sqs.get_queue_attributes(QueueUrl=stage.stack.queue_url, AttributeNames=["All"])["Attributes"]
@@ -144,7 +125,7 @@ def test_reprocess_sends_lost_messages_again_on_a_schedule_event(stage: SamLocal
 
     # THEN the message is sent again
     assert (report["swept"], report["sent"]) == (1, 1)
-    assert [json.loads(message["Body"])["job_id"] for message in waiting(stage)] == [job_id]
+    assert [json.loads(message["Body"])["job_id"] for message in stage.poller().receive()] == [job_id]
 
 
 def test_sam_local_start_lambda_invokes_a_function_for_boto3(stage: SamLocalStage) -> None:
