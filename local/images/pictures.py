@@ -1,6 +1,6 @@
 """Makes image files: every format of the service, in any size in pixels and bytes, the same for the same seed.
 
-The files are what cameras and sites really send: progressive pictures, turned ones, pictures with a video behind them,
+The files are what cameras and sites really send: progressive pictures, turned ones, pictures followed by a video,
 animations, TIFF files with their directory at either end. None of them is stored in the repository.
 """
 
@@ -205,7 +205,7 @@ def _tiff(target: _Target, *, directory_first: bool = False) -> bytes:
     strips = [min(rows, height - row) * width * 3 for row in range(0, height, rows)]
     header_size, entries = 8, 10
     directory_size = 2 + entries * 12 + 4
-    # The lists of strips and the three depths are too long for the directory; they stand behind it.
+    # The lists of strips and the three depths are too long for the directory; they come after it.
     extra_size = 6 + (8 * len(strips) if len(strips) > 1 else 0)
     gap = max(0, target.min_bytes - header_size - directory_size - extra_size - len(pixels))
     # The directory has to start at an even offset.
@@ -327,7 +327,7 @@ def _pad_end(content: bytes, size: int, source: random.Random) -> bytes:
 
 
 def _pad_png(content: bytes, size: int, source: random.Random) -> bytes:
-    """Put a private chunk that nobody needs before the end mark."""
+    """Put a private chunk before the end mark."""
     text = source.randbytes(max(0, size - 12))
     checksum = zlib.crc32(b"fiLl" + text)
     return content[:-12] + struct.pack(">I4s", len(text), b"fiLl") + text + struct.pack(">I", checksum) + content[-12:]

@@ -48,7 +48,7 @@ class StackInfo(_Message):
     log: str  # the file with the log lines of the functions and of the emulator
 
     def write(self, path: Path) -> None:
-        """Write an indented JSON object in one step, so that nobody reads a partial file."""
+        """Write an indented JSON object in one step, so that a reader never sees a partial file."""
         partial = path.with_name(path.name + ".part")
         partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
