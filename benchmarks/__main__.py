@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from benchmarks.harness import page, plots, record
+from benchmarks.harness.pace import measure_pace
+from benchmarks.harness.processes import run_in_new_process
 from benchmarks.harness.record import Measurement, Run
-from benchmarks.harness.report import Section, Settings
-from benchmarks.harness.running import pace_now, run_isolated
+from benchmarks.harness.report import Section, Settings, section
 
 # In the order of the pages. Each is a module of `benchmarks.sections` with ``measure(settings) -> Section``.
 MODULES = ("bill", "worker", "submit", "downloads", "tls", "resident", "corpus", "cold_start", "quotas")
@@ -65,9 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
         console.rule(f"[bold]{name}", align="left")
         begin = time.monotonic()
         try:
-            run = Run.here(command, pace_now())
+            run = Run.here(command, run_in_new_process(measure_pace))
             console.print(f"{run.machine}, {run.python}, load {run.load:.1f}, pace {page.number(run.pace)}")
-            measurements[name] = Measurement(run_isolated(name, Settings(chosen.quick, run.pace)), run)
+            measurements[name] = Measurement(run_in_new_process(section, name, Settings(chosen.quick, run.pace)), run)
         except Exception:  # noqa: BLE001 - the other sections are still measured
             traceback.print_exc()
             failed.append(name)

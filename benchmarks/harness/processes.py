@@ -4,16 +4,34 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
-# The context managers that this process has entered for another one.
-_entered = ExitStack()
+# What `made_in_new_process` has made in this process.
+_made: list[Any] = []
 
 
-def new_process() -> ProcessPoolExecutor:
-    """Return an executor with one new process."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+def run_in_new_process(call: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+    """Return what a function of a module returns in a new process."""
+    with _new_process() as process:
+        return process.submit(call, *arguments, **named).result()
+
+
+@contextmanager
+def made_in_new_process(make: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Iterator[_T]:
+    """Make an object in a new process, which runs until the block ends; yield a proxy that has the object's methods.
+
+    Parameters
+    ----------
+    make
+        A class, or a function of a module.
+    arguments, named
+        Its arguments.
+    """
+    with _new_process() as process:
+        process.submit(_make, make, *arguments, **named).result()
+        yield cast("_T", _Proxy(process))
 
 
 @contextmanager
@@ -27,16 +45,33 @@ def served_by_new_process(serve: Callable[..., AbstractContextManager[_T]], *arg
     arguments
         Its arguments.
     """
-    with new_process() as process:
+    with made_in_new_process(_Served) as served:
         try:
-            yield process.submit(_enter, serve, arguments).result()
+            yield served.enter(serve, *arguments)
         finally:
-            process.submit(_leave).result()
+            served.close()
 
 
-def _enter(serve: Callable[..., AbstractContextManager[_T]], arguments: tuple[Any, ...]) -> _T:
-    return _entered.enter_context(serve(*arguments))
+class _Served(ExitStack):
+    def enter(self, serve: Callable[..., AbstractContextManager[_T]], *arguments: Any) -> _T:
+        return self.enter_context(serve(*arguments))
 
 
-def _leave() -> None:
-    _entered.close()
+class _Proxy:
+    def __init__(self, process: ProcessPoolExecutor) -> None:
+        self._process = process
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *arguments: self._process.submit(_call, name, *arguments).result()
+
+
+def _new_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _make(make: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    _made.append(make(*arguments, **named))
+
+
+def _call(name: str, *arguments: Any) -> Any:
+    return getattr(_made[-1], name)(*arguments)

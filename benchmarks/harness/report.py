@@ -4,6 +4,7 @@ Every module that ``make bench`` runs has a function ``measure(settings) -> Sect
 `benchmarks.__main__` lists these modules, prints their sections and writes them into the pages.
 """
 
+import importlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,6 +88,12 @@ class Section:
     figures: Sequence[Figure] = field(default=())
     tables: Sequence[Table] = field(default=())
     plots: Sequence[Plot] = field(default=())
+
+
+def section(name: str, settings: Settings) -> Section:
+    """Return what the module with this name measures."""
+    measured: Section = importlib.import_module(f"benchmarks.sections.{name}").measure(settings)
+    return measured
 
 
 def interleaved(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:

@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
-from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
+from benchmarks.world.aws_stand_in.server import AwsStandIn, CallCounts
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.prices import Prices
 from benchmarks.world.served_images import served_images, urls
@@ -13,7 +14,6 @@ from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, Usage, billed_second
 from local.emulator.template import Template
 from local.lambda_host.environment import FUNCTIONS
 
-STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 IMAGE_BYTES = 100_000
 DOWNLOAD_SECONDS = 0.1
 # How often a client polls its job until it has ended.
@@ -92,7 +92,7 @@ def _memory() -> dict[str, int]:
 def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsRun:
     """Run jobs of one size, one after the other, from submission to end. Limit SQS batches to `batch` messages."""
     invocations: list[Invocation] = []
-    with AwsStandIn() as aws, Functions(aws.url) as functions:
+    with made_in_new_process(AwsStandIn) as aws, made_in_new_process(Functions, aws.url()) as functions:
         # Warm up: a worker lives for hours, and only its first call opens connections and starts threads.
         _job(aws, functions, urls(base, min(size, 100)), batch)
         before = aws.counts().stored
@@ -104,13 +104,13 @@ def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsR
         kind: (count - before.get(kind, (0, 0))[0], taken - before.get(kind, (0, 0))[1])
         for kind, (count, taken) in counts.stored.items()
     }
-    counts = CallCounts(counts.dynamodb, counts.sqs, stored, counts.max_at_once)
+    counts = replace(counts, stored=stored)
     return JobsRun(Usage.of(size * jobs, counts, invocations, _memory()), counts, invocations)
 
 
 def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: int | None) -> list[Invocation]:
     """Submit a job, process it and poll its status, as its client, API Gateway and the queue's poller do."""
-    done = [functions.authorize(), functions.submit(job_body(images, STORES))]
+    done = [functions.authorize(), functions.submit(job_body(images))]
     job_id = done[-1].body["job_id"]
     done.append(functions.status(job_id))
     done += functions.process(aws.messages(), batch)

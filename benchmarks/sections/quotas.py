@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.harness.page import number
 from benchmarks.harness.report import Section, Settings, Table
-from benchmarks.sections.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, STORES, JobsRun, run_jobs
+from benchmarks.sections.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, JobsRun, run_jobs
 from benchmarks.world.aws_stand_in.capacity import size
 from benchmarks.world.functions import job_body
 from benchmarks.world.served_images import served_images, urls
@@ -209,7 +209,7 @@ def _duration(seconds: float) -> str:
 
 def _large_job(counted: Counted) -> Table:
     quotas, chunks = _DATA["quotas"], math.ceil(counted.chunks * LARGE_JOB)
-    body = len(json.dumps({"body": job_body(urls("https://images.example.com", LARGE_JOB), STORES)}))
+    body = len(json.dumps({"body": job_body(urls("https://images.example.com", LARGE_JOB))}))
     submit = counted.chunk_write_units * LARGE_JOB
     update = math.ceil(size(job_item(_ended_job(chunks))) / 1024)
     job = update * math.ceil(chunks / _BATCH_CHUNKS)

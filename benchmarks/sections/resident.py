@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.harness.processes import new_process, served_by_new_process
+from benchmarks.harness.processes import run_in_new_process, served_by_new_process
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.served_images import served_images, urls
@@ -24,15 +24,13 @@ def measure(settings: Settings) -> Section:
     """Measure each kind of file in its own worker."""
     downloads = 32 if settings.quick else 128
     with served_images(8 * _MB, 0) as base:
-        images = _growth(urls(base, downloads))
+        images = run_in_new_process(_grown_megabytes, urls(base, downloads))
     with served_by_new_process(_serving_bombs) as (base, names):
+        files = {name: [f"{base}/{number}"] * _AT_ONCE for number, name in enumerate(names)}
         if settings.quick:
             # All bombs in one worker: its peak is that of the worst bomb.
-            worst = {
-                "all bombs": _growth([f"{base}/{number}" for number in range(len(names)) for _ in range(_AT_ONCE)])
-            }
-        else:
-            worst = {name: _growth([f"{base}/{number}"] * _AT_ONCE) for number, name in enumerate(names)}
+            files = {"all bombs": [url for several in files.values() for url in several]}
+        worst = {name: run_in_new_process(_grown_megabytes, several) for name, several in files.items()}
     rows = [["images of 8 MB", f"{images:.1f}"], *([name, f"{peak:.1f}"] for name, peak in worst.items())]
     return Section(
         "Memory of downloads",
@@ -47,11 +45,6 @@ def measure(settings: Settings) -> Section:
         ],
         [Table("Memory above the idle worker", ("file", "MB"), rows, detail=True)],
     )
-
-
-def _growth(images: list[str]) -> float:
-    with new_process() as pool:
-        return pool.submit(_grown_megabytes, images).result()
 
 
 def _grown_megabytes(images: list[str]) -> float:

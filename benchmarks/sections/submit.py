@@ -4,14 +4,14 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 
+from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
-from benchmarks.world.aws_stand_in.process import ANSWER_SECONDS, AwsStandIn
+from benchmarks.world.aws_stand_in.server import ANSWER_SECONDS, AwsStandIn
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.served_images import urls
 
 _IMAGES = 50_000
-_STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 # No image is downloaded here, so only the length of the URLs matters.
 _BASE = "https://images.example.com"
 _BODY_BYTES = 5_000_000
@@ -30,14 +30,14 @@ def measure(settings: Settings) -> Section:
     rounds = 3 if settings.quick else 9
     rates = _THROTTLES[:: 3 if settings.quick else 1]
     sizes = (1000, 10_000, 60_000) if settings.quick else (100, 1000, 5000, 10_000, 20_000, 40_000, 60_000)
-    body = job_body(urls(_BASE, _IMAGES), _STORES)
-    with AwsStandIn() as aws, Functions(aws.url) as functions:
+    body = job_body(urls(_BASE, _IMAGES))
+    with made_in_new_process(AwsStandIn) as aws, made_in_new_process(Functions, aws.url()) as functions:
         # Warm up: only the first call opens connections.
         functions.submit(body)
         calls = [functions.submit(body) for _ in range(rounds)]
         validation = statistics.median(functions.validate(_body_of(_BODY_BYTES)) for _ in range(rounds))
         curve = {size: _timed(functions, size, rounds) for size in sizes}
-        samples = sampled(functions.pid, lambda: [functions.submit(body) for _ in range(rounds)], _PROFILE_SECONDS)
+        samples = sampled(functions.pid(), lambda: [functions.submit(body) for _ in range(rounds)], _PROFILE_SECONDS)
         throttled = {rate: _throttled(aws, functions, body, rate) for rate in rates}
     text = _text(len(body), calls)
     return Section(
@@ -109,7 +109,7 @@ def _spread(calls: Sequence[Invocation]) -> str:
 
 
 def _timed(functions: Functions, size: int, rounds: int) -> tuple[float, float]:
-    body = job_body(urls(_BASE, size), _STORES)
+    body = job_body(urls(_BASE, size))
     return _medians([functions.submit(body) for _ in range(rounds)])
 
 
@@ -129,12 +129,12 @@ def _throttled(aws: AwsStandIn, functions: Functions, body: str, rate: int) -> t
 
 def _body_of(size: int) -> str:
     """Return a body of about that many bytes."""
-    bytes_per_image = len(job_body(urls(_BASE, 4000), _STORES)) / 4000
-    return job_body(urls(_BASE, int(size / bytes_per_image)), _STORES)
+    bytes_per_image = len(job_body(urls(_BASE, 4000))) / 4000
+    return job_body(urls(_BASE, int(size / bytes_per_image)))
 
 
 def largest_job() -> int:
     """Return how many images in visits of 4, with URLs of 70 bytes, fit into one call of Lambda."""
     images = 40_000
-    body = json.dumps(job_body(urls(_BASE, images), _STORES))
+    body = json.dumps(job_body(urls(_BASE, images)))
     return int(images / len(body) * (_EVENT_BYTES - _EVENT_OVERHEAD_BYTES)) // 4 * 4

@@ -3,9 +3,10 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
+from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
-from benchmarks.world.aws_stand_in.process import AwsStandIn
+from benchmarks.world.aws_stand_in.server import AwsStandIn
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.internet import HOSTS, Line, internet
 from benchmarks.world.prices import Prices
@@ -14,7 +15,6 @@ from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, billed_seconds
 from local.emulator.template import Template
 from local.lambda_host.environment import FUNCTIONS
 
-_STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _IMAGES = 1000
 _IMAGE_BYTES = 100_000
 _DOWNLOAD_SECONDS = 0.1
@@ -95,16 +95,14 @@ def _why(threads: int, cpu_seconds: float, peak: int) -> str:
 def _curves() -> list[Plot]:
     """Return plots of the worker's time by what can be configured, and by what clients send."""
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
-        by_threads = {
-            count: _jobs(base, _IMAGES, 2, {"ProcessThreads": str(count)}) for count in (25, 50, 100, 200, 400)
-        }
-        by_chunk = {images: _jobs(base, _IMAGES, 2, {"ChunkImages": str(images)}) for images in (10, 25, 50)}
+        by_threads = {count: _jobs(base, _IMAGES, 2, ProcessThreads=str(count)) for count in (25, 50, 100, 200, 400)}
+        by_chunk = {images: _jobs(base, _IMAGES, 2, ChunkImages=str(images)) for images in (10, 25, 50)}
     by_size = {}
     for size in (5000, 100_000, 1_000_000):
         with served_images(size, _DOWNLOAD_SECONDS) as base:
             by_size[size] = _jobs(base, _IMAGES, 2)
     with served_images(5000, 0) as base:
-        by_job = {size: _jobs(base, size, 1, _NO_DELAY) for size in (100, 1000, 10_000, 60_000)}
+        by_job = {size: _jobs(base, size, 1, **_NO_DELAY) for size in (100, 1000, 10_000, 60_000)}
     threads = {
         "wall time": _curve(by_threads, _seconds),
         "CPU time": _curve(by_threads, _cpu),
@@ -149,13 +147,11 @@ def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Tabl
     )
 
 
-def _jobs(
-    base: str | Sequence[str], images: int, rounds: int, parameters: Mapping[str, str] | None = None
-) -> Sequence[Sequence[Invocation]]:
+def _jobs(base: str | Sequence[str], images: int, rounds: int, **parameters: str) -> Sequence[Sequence[Invocation]]:
     """Run jobs after a warm-up, and return the process function's invocations of each."""
-    body = job_body(urls(base, images), _STORES)
-    with AwsStandIn() as aws, Functions(aws.url, parameters) as functions:
-        _process(aws, functions, job_body(urls(base, min(images, 200)), _STORES))
+    body = job_body(urls(base, images))
+    with made_in_new_process(AwsStandIn) as aws, made_in_new_process(Functions, aws.url(), **parameters) as functions:
+        _process(aws, functions, job_body(urls(base, min(images, 200))))
         return [_process(aws, functions, body) for _ in range(rounds)]
 
 
@@ -195,16 +191,16 @@ def _profile(settings: Settings) -> tuple[Table | None, int]:
     """Return where CPU time goes, None if py-spy is not allowed to read the process, and the peak of memory."""
     with (
         served_images(_IMAGE_BYTES, 0.02) as base,
-        AwsStandIn() as aws,
-        Functions(aws.url, _NO_DELAY) as functions,
+        made_in_new_process(AwsStandIn) as aws,
+        made_in_new_process(Functions, aws.url(), **_NO_DELAY) as functions,
     ):
-        body = job_body(urls(base, _IMAGES), _STORES)
+        body = job_body(urls(base, _IMAGES))
         _process(aws, functions, body)
 
         def run() -> None:
             for _ in range(3 if settings.quick else 8):
                 _process(aws, functions, body)
 
-        samples = sampled(functions.pid, run, _PROFILE_SECONDS if not settings.quick else 5)
+        samples = sampled(functions.pid(), run, _PROFILE_SECONDS if not settings.quick else 5)
         peak = functions.peak_bytes()
     return profile("the worker", samples) if samples else None, peak

@@ -9,27 +9,24 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType, TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from types import ModuleType
+from typing import Any
 
 import boto3
 
-from benchmarks.harness.processes import new_process
 from local.emulator.emulator import AWS_VARIABLES
-from local.emulator.template import Template
 from local.lambda_host.context import Context
-from local.lambda_host.environment import FUNCTIONS, environment
+from local.lambda_host.environment import FUNCTIONS, environment, template
 from local.lambda_host.events import Event, api_event, authorizer_event
 from local.lambda_host.load import load
 from local.lambda_host.poller import QueuePoller
 from local.lambda_host.table import TABLE, create_queue, create_table
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+_STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
+_VISIT_IMAGES = 4
 _KEY = "benchmark-key"
 # The time that a poller of Lambda waits for messages.
 _POLL_SECONDS = 20
@@ -71,7 +68,7 @@ class Invocation:
 
 
 class Functions:
-    """The functions, warm, within a ``with`` block.
+    """The functions, warm: ``with made_in_new_process(Functions, url) as functions``.
 
     Parameters
     ----------
@@ -81,90 +78,7 @@ class Functions:
         Template parameters that differ from their defaults.
     """
 
-    def __init__(self, endpoint_url: str, parameters: Mapping[str, str] | None = None) -> None:
-        self._worker = endpoint_url, dict(parameters or {})
-        self._process = new_process()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.shutdown()
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._process.submit(os.getpid).result()
-
-    def authorize(self) -> Invocation:
-        """Call the authorizer with a known key."""
-        return self._call(_Worker.authorize)
-
-    def submit(self, body: str) -> Invocation:
-        """Submit a job."""
-        return self._call(_Worker.submit, body)
-
-    def validate(self, body: str) -> float:
-        """Return the processor time that the submit function takes to validate a body."""
-        return self._call(_Worker.validate, body)
-
-    def peak_bytes(self) -> int:
-        """Return the peak memory of the process so far."""
-        return self._process.submit(_peak_bytes).result()
-
-    def status(self, job_id: int) -> Invocation:
-        """Request a job's status."""
-        return self._call(_Worker.status, job_id)
-
-    def process(self, messages: int, batch: int | None = None) -> list[Invocation]:
-        """Invoke the process function with the queue's messages until that many were received.
-
-        Parameters
-        ----------
-        messages
-            Number of messages.
-        batch
-            Maximum number of messages per batch; the template's by default.
-        """
-        return self._call(_Worker.process, messages, batch)
-
-    def _call(self, method: Callable[Concatenate["_Worker", _P], _T], *arguments: _P.args, **_: _P.kwargs) -> _T:
-        return self._process.submit(_run, self._worker, method, *arguments).result()
-
-
-def job_body(urls: Sequence[str], stores: Sequence[str], images_a_visit: int = 4) -> str:
-    """Return the request body of a job with these images, for the stores in turn."""
-    visits = [
-        {
-            "store_id": stores[start // images_a_visit % len(stores)],
-            "image_url": urls[start : start + images_a_visit],
-            "visit_time": "2026-11-23T10:00:00Z",
-        }
-        for start in range(0, len(urls), images_a_visit)
-    ]
-    return json.dumps({"count": len(visits), "visits": visits}, separators=(",", ":"))
-
-
-def _run(worker: tuple[str, dict[str, str]], method: Callable[..., _T], *arguments: Any) -> _T:
-    endpoint_url, parameters = worker
-    return method(_made(endpoint_url, **parameters), *arguments)
-
-
-@cache
-def _made(endpoint_url: str, **parameters: str) -> "_Worker":
-    """Return this process's worker."""
-    return _Worker(endpoint_url, parameters)
-
-
-def _peak_bytes() -> int:
-    # In kilobytes, on macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-class _Worker:
-    def __init__(self, endpoint_url: str, parameters: Mapping[str, str]) -> None:
+    def __init__(self, endpoint_url: str, **parameters: str) -> None:
         os.environ.update(AWS_VARIABLES | {"AWS_ENDPOINT_URL": endpoint_url})
         # The log goes to a file without a name, so that its bytes can be counted.
         with tempfile.TemporaryFile() as log:
@@ -176,27 +90,49 @@ class _Worker:
         ApiKeysTable(dynamodb, TABLE).issue(_KEY, "me")
         self._queue = create_queue(self._sqs)
         self._parameters = parameters
-        template = Template(parameters=parameters)
-        self._memory = {name: template.memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}
-        self._batch = int(template.parameters["ProcessBatchSize"])
+        found = template(**parameters)
+        self._memory = {name: found.memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}
+        self._batch = int(found.parameters["ProcessBatchSize"])
         self._modules: dict[str, ModuleType] = {}
 
+    def pid(self) -> int:
+        """Return the process's id."""
+        return os.getpid()
+
+    def peak_bytes(self) -> int:
+        """Return the peak memory of the process so far."""
+        # In kilobytes, on macOS in bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
     def authorize(self) -> Invocation:
+        """Call the authorizer with a known key."""
         return self._invoke("authorize", authorizer_event(_KEY))
 
     def submit(self, body: str) -> Invocation:
+        """Submit a job."""
         return self._invoke("submit", api_event("POST", "/api/submit", body=body))
 
     def validate(self, body: str) -> float:
+        """Return the processor time that the submit function takes to validate a body."""
         submit, encoded = self._module("submit"), body.encode()
         begin = time.process_time()
         submit.parse_submission(encoded, submit.limits)
         return time.process_time() - begin
 
     def status(self, job_id: int) -> Invocation:
+        """Request a job's status."""
         return self._invoke("status", api_event("GET", "/api/status", query={"jobid": str(job_id)}))
 
-    def process(self, messages: int, batch: int | None) -> list[Invocation]:
+    def process(self, messages: int, batch: int | None = None) -> list[Invocation]:
+        """Invoke the process function with the queue's messages until that many were received.
+
+        Parameters
+        ----------
+        messages
+            Number of messages.
+        batch
+            Maximum number of messages per batch; the template's by default.
+        """
         invocations: list[Invocation] = []
 
         def invoke(event: Event) -> Mapping[str, Any]:
@@ -229,3 +165,16 @@ class _Worker:
             os.environ.update(environment(name, self._parameters, JobsTable=TABLE, ChunkQueue=self._queue))
             self._modules[name] = load(name)
         return self._modules[name]
+
+
+def job_body(urls: Sequence[str]) -> str:
+    """Return the request body of a job with these images, for some stores in turn."""
+    visits = [
+        {
+            "store_id": _STORES[start // _VISIT_IMAGES % len(_STORES)],
+            "image_url": urls[start : start + _VISIT_IMAGES],
+            "visit_time": "2026-11-23T10:00:00Z",
+        }
+        for start in range(0, len(urls), _VISIT_IMAGES)
+    ]
+    return json.dumps({"count": len(visits), "visits": visits}, separators=(",", ":"))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.world.aws_stand_in.process import CallCounts
+from benchmarks.world.aws_stand_in.server import CallCounts
 from benchmarks.world.functions import Invocation
 from benchmarks.world.prices import Prices
 
@@ -92,9 +92,9 @@ class Usage:
         of_api = [each for each in every if each.function in ("submit", "status")]
         return cls(
             images=images,
-            write_units=counts.write_units,
-            read_units=counts.read_units,
-            queue_requests=counts.queue_requests,
+            write_units=sum(each.write_units + each.index_write_units for each in counts.dynamodb.values()),
+            read_units=sum(each.read_units for each in counts.dynamodb.values()),
+            queue_requests=sum(each.requests for each in counts.sqs.values()),
             api_requests=len(of_api),
             api_units=sum(max(1, math.ceil(each.sent_bytes / _API_UNIT_BYTES)) for each in of_api),
             invocations=len(every),
@@ -102,7 +102,7 @@ class Usage:
                 billed_seconds(each, memory[each.function]) * memory[each.function] / 1024 for each in every
             ),
             log_bytes=sum(each.log_bytes + _PLATFORM_LOG_BYTES for each in every) + len(of_api) * _ACCESS_LOG_BYTES,
-            stored_bytes=counts.stored_bytes,
+            stored_bytes=sum(taken for _, taken in counts.stored.values()),
         )
 
 

@@ -12,10 +12,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from benchmarks.harness.processes import made_in_new_process
 from benchmarks.world.aws_stand_in.capacity import Index, read_units, size, write_units
 from benchmarks.world.aws_stand_in.errors import RefusedError
 from benchmarks.world.aws_stand_in.expressions import condition_holds, updated
-from benchmarks.world.aws_stand_in.process import AwsStandIn
+from benchmarks.world.aws_stand_in.server import AwsStandIn
 from local.lambda_host.table import create_queue, create_table
 from retail_pulse.domain.chunks import ChunkKey, Pointer, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
@@ -65,14 +66,14 @@ _NOT_ASKED_FOR = {"ResponseMetadata", "ItemCollectionMetrics", "ConsumedCapacity
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[AwsStandIn]:
-    with AwsStandIn(seconds=0) as stand_in:
+    with made_in_new_process(AwsStandIn, seconds=0) as stand_in:
         yield stand_in
 
 
 @pytest.fixture
 def dynamodb(aws: AwsStandIn) -> Any:
     """A client, of an empty table."""
-    client = boto3.client("dynamodb", endpoint_url=aws.url, config=Config(retries={"total_max_attempts": 1}))
+    client = boto3.client("dynamodb", endpoint_url=aws.url(), config=Config(retries={"total_max_attempts": 1}))
     create_table(client, TABLE)
     aws.throttle(None)
     aws.reset()
@@ -204,7 +205,7 @@ def test_the_queue_gives_what_moto_gives(aws: AwsStandIn) -> None:
         client = boto3.client("sqs")
         of_moto = queue_steps(client, create_queue(client, "chunks"))
     aws.reset()
-    client = boto3.client("sqs", endpoint_url=aws.url)
+    client = boto3.client("sqs", endpoint_url=aws.url())
     assert queue_steps(client, create_queue(client, "chunks")) == of_moto
     counts = aws.counts().sqs
     assert (counts["SendMessageBatch"].calls, counts["SendMessageBatch"].messages) == (3, 13)
@@ -212,7 +213,7 @@ def test_the_queue_gives_what_moto_gives(aws: AwsStandIn) -> None:
 
 
 def test_a_message_comes_again_when_its_visibility_is_over(aws: AwsStandIn) -> None:
-    client = boto3.client("sqs", endpoint_url=aws.url)
+    client = boto3.client("sqs", endpoint_url=aws.url())
     url = create_queue(client, "again")
     PointerQueue(client, url).send([Pointer("me", 123, "n", 0, 1, Scope.ALL)])
     assert client.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
@@ -326,8 +327,8 @@ def test_an_invalid_or_unsupported_condition_is_refused(text: str) -> None:
 
 
 def test_no_answer_waits_for_another() -> None:
-    with AwsStandIn(seconds=0.5) as slow:
-        client = boto3.client("dynamodb", endpoint_url=slow.url, config=Config(max_pool_connections=20))
+    with made_in_new_process(AwsStandIn, seconds=0.5) as slow:
+        client = boto3.client("dynamodb", endpoint_url=slow.url(), config=Config(max_pool_connections=20))
         create_table(client, TABLE)
         with ThreadPoolExecutor(20) as threads:
             list(threads.map(lambda _: JobsTable(client, TABLE).job("me", 1), range(20)))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.profiling import _PARTS, OTHER, sort
 from benchmarks.sections.bill import JobsRun
 from benchmarks.sections.submit import largest_job
-from benchmarks.world.aws_stand_in.process import AwsStandIn, CallCounts
 from benchmarks.world.aws_stand_in.queues import Counts as QueueCounts
+from benchmarks.world.aws_stand_in.server import AwsStandIn, CallCounts
 from benchmarks.world.aws_stand_in.table import Counts as TableCounts
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.prices import Prices
@@ -79,15 +80,15 @@ def test_another_pace_changes_cpu_time_and_not_waiting() -> None:
 
 def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> None:
     with (
-        AwsStandIn(seconds=0) as aws,
+        made_in_new_process(AwsStandIn, seconds=0) as aws,
         served_images(2_000, wait=0) as base,
-        Functions(aws.url, {"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}) as functions,
+        made_in_new_process(Functions, aws.url(), DelayMinSeconds="0", DelayMaxSeconds="0") as functions,
     ):
         assert functions.authorize().answer["isAuthorized"]
         images = urls(base, 60)
         assert {len(url) for url in images} == {70}
-        assert functions.validate(job_body(images, ["S00339218"])) > 0
-        submitted = functions.submit(job_body(images, ["S00339218"]))
+        assert functions.validate(job_body(images)) > 0
+        submitted = functions.submit(job_body(images))
         assert aws.messages() == 2
         (processed,) = functions.process(2)
         status = functions.status(submitted.body["job_id"])
@@ -113,7 +114,7 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
 
 def test_the_largest_job_fits_into_one_call() -> None:
     images = largest_job()
-    event = json.dumps({"body": job_body(urls("https://images.example.com", images), ["S00339218"])})
+    event = json.dumps({"body": job_body(urls("https://images.example.com", images))})
     assert 0.99 < len(event) / (6 * 1024 * 1024) < 1
 
 

@@ -1,134 +1,123 @@
-"""Serve HTTP/1.1 for boto3. Each answer is sent after a fixed time, and does not wait for other answers.
+"""Serve HTTP/1.1 for boto3. Each answer is sent after a fixed time, and does not wait for other answers."""
 
-``python -m benchmarks.world.aws_stand_in.server`` prints its port, and serves until its standard input ends.
-"""
-
-import argparse
 import asyncio
 import json
-import os
-import sys
+import threading
 import zlib
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.world.aws_stand_in import queues, table
 from benchmarks.world.aws_stand_in.errors import RefusedError
-from benchmarks.world.aws_stand_in.queues import Queues
-from benchmarks.world.aws_stand_in.table import Tables, Throttle
 
-# Prefix of the stand-in's own calls; those of AWS have DynamoDB_20120810 or AmazonSQS.
-CONTROL = "StandIn"
+# What AWS takes to answer a call from the same region.
+ANSWER_SECONDS = 0.005
 
 
-class _Service:
-    """Both services and their totals."""
+@dataclass(frozen=True, slots=True)
+class CallCounts:
+    """Totals since the last reset.
 
-    def __init__(self) -> None:
-        self.base_url = ""
-        self.waiting = 0
-        self._max_at_once = 0
-        self._tables = Tables()
-        self._queues = Queues()
+    Parameters
+    ----------
+    dynamodb
+        By the name of the call and the kind of item, such as ``("PutItem", "JOB")``.
+    sqs
+        By the name of the call.
+    stored
+        The number of all items and their bytes, by kind. A reset does not change it.
+    max_at_once
+        The highest number of calls that were waiting for an answer at the same time.
+    """
 
-    def answer(self, target: str, request: Any) -> tuple[int, dict[str, Any]]:
+    dynamodb: Mapping[tuple[str, str], table.Counts]
+    sqs: Mapping[str, queues.Counts]
+    stored: Mapping[str, tuple[int, int]]
+    max_at_once: int
+
+
+class AwsStandIn:
+    """DynamoDB and SQS on 127.0.0.1: ``with made_in_new_process(AwsStandIn) as aws``.
+
+    In its own process, its work does not count as its caller's.
+
+    Parameters
+    ----------
+    seconds
+        Time until each answer.
+    """
+
+    def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
+        self._tables = table.Tables()
+        self._queues = queues.Queues()
+        self._waiting = self._max_at_once = 0
+        self._seconds = seconds
+        # The answers are given by another thread.
+        self._lock = threading.Lock()
+        loop = asyncio.new_event_loop()
+        server = loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20, backlog=512))
+        self._url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    def url(self) -> str:
+        """Return the value for ``AWS_ENDPOINT_URL``."""
+        return self._url
+
+    def reset(self) -> None:
+        """Reset the totals. Items and messages stay."""
+        with self._lock:
+            self._tables.counts.clear()
+            self._queues.counts.clear()
+            self._max_at_once = 0
+
+    def throttle(self, write_units_per_second: float | None) -> None:
+        """Limit write units per second. None means no limit."""
+        self._tables.throttle = table.Throttle(write_units_per_second)
+
+    def messages(self) -> int:
+        """Return the number of messages in all queues, hidden ones included."""
+        return self._queues.messages()
+
+    def counts(self) -> CallCounts:
+        """Return the totals since the last reset."""
+        tables, sqs = self._tables, self._queues
+        with self._lock:
+            return deepcopy(CallCounts(dict(tables.counts), dict(sqs.counts), tables.stored(), self._max_at_once))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection. boto3 sends the next one after it has received the answer."""
+        clock = asyncio.get_running_loop().time
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[1:]
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                arrived = clock()
+                self._waiting += 1
+                self._max_at_once = max(self._max_at_once, self._waiting)
+                status, answer = self._answer(headers.get("x-amz-target", ""), json.loads(body or b"{}"))
+                content = json.dumps(answer, separators=(",", ":")).encode()
+                head = (
+                    f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
+                    f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(content)}\r\n"
+                    # DynamoDB sends this header, and the SDK checks it.
+                    f"x-amz-crc32: {zlib.crc32(content)}\r\n\r\n"
+                )
+                await asyncio.sleep(arrived + self._seconds - clock())
+                self._waiting -= 1
+                writer.write(head.encode() + content)
+        writer.close()
+
+    def _answer(self, target: str, request: Any) -> tuple[int, dict[str, Any]]:
         """Return the status code and the body of the answer to a call."""
-        self.waiting += 1
-        self._max_at_once = max(self._max_at_once, self.waiting)
-        prefix, _, call = target.partition(".")
+        service, _, call = target.partition(".")
         try:
-            if prefix == CONTROL:
-                return 200, self._control(call, request)
-            if prefix == "AmazonSQS":
-                return 200, self._queues.answer(call, request, self.base_url)
-            return 200, self._tables.answer(call, request)
+            with self._lock:
+                if service == "AmazonSQS":
+                    return 200, self._queues.answer(call, request, self._url)
+                return 200, self._tables.answer(call, request)
         except RefusedError as refused:
             return 400, {"__type": f"com.amazonaws#{refused.code}", "message": refused.text, **refused.more}
-
-    def _control(self, call: str, request: Any) -> dict[str, Any]:
-        tables, queues = self._tables, self._queues
-        if call == "Throttle":
-            tables.throttle = Throttle(request["write_units_per_second"])
-        elif call == "Reset":
-            tables.counts.clear()
-            queues.counts.clear()
-            self._max_at_once = 0
-        elif call == "Messages":
-            return {"messages": queues.messages()}
-        elif call == "Counts":
-            return {
-                "dynamodb": [[*names, asdict(counts)] for names, counts in tables.counts.items()],
-                "sqs": [[name, asdict(counts)] for name, counts in queues.counts.items()],
-                "stored": [[kind, *stored] for kind, stored in tables.stored().items()],
-                "max_at_once": self._max_at_once,
-            }
-        else:
-            raise RefusedError("UnknownOperationException", f"unknown call {CONTROL}.{call}")
-        return {}
-
-
-class _Connection(asyncio.Protocol):
-    """One connection. boto3 sends a request only after it has received the answer to the previous one."""
-
-    def __init__(self, service: _Service, seconds: float) -> None:
-        self._service = service
-        self._seconds = seconds
-        self._received = bytearray()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        arrived = asyncio.get_running_loop().time()
-        self._received += data
-        end = self._received.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        lines = self._received[:end].decode("latin-1").split("\r\n")[1:]
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        start, length = end + 4, int(headers.get("content-length", 0))
-        if len(self._received) < start + length:
-            return
-        body = bytes(self._received[start : start + length])
-        del self._received[: start + length]
-        status, answer = self._service.answer(headers.get("x-amz-target", ""), json.loads(body or b"{}"))
-        content = json.dumps(answer, separators=(",", ":")).encode()
-        head = (
-            f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
-            f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(content)}\r\n"
-            # DynamoDB sends this header, and the SDK checks it.
-            f"x-amz-crc32: {zlib.crc32(content)}\r\n\r\n"
-        )
-        asyncio.get_running_loop().call_at(arrived + self._seconds, partial(self._send, head.encode() + content))
-
-    def _send(self, content: bytes) -> None:
-        self._service.waiting -= 1
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(content)
-
-
-async def _serve(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    service = _Service()
-    server = await loop.create_server(partial(_Connection, service, seconds), "127.0.0.1", 0, backlog=512)
-    port = server.sockets[0].getsockname()[1]
-    service.base_url = f"http://127.0.0.1:{port}"
-    print(port, flush=True)
-    async with server:
-        # The parent process holds the other end: its exit, however it happens, ends the input.
-        await loop.run_in_executor(None, sys.stdin.buffer.read)
-
-
-def main() -> None:
-    """Serve until standard input ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.world.aws_stand_in.server", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.005, help="time until an answer (default: 0.005)")
-    asyncio.run(_serve(parser.parse_args().seconds))
-    # The thread that reads the input would delay the exit.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
