@@ -8,11 +8,17 @@ from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.server import AwsStandIn, CallCounts
 from benchmarks.world.functions import Functions, Invocation, job_body
-from benchmarks.world.prices import Prices
+from benchmarks.world.prices import AS_OF, REGION, cost
 from benchmarks.world.served_images import served_images, urls
-from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, Usage, billed_seconds, other_charges, request_charges
-from local.emulator.template import Template
-from local.lambda_host.environment import FUNCTIONS
+from benchmarks.world.usage import (
+    MEGABYTES_PER_PROCESSOR,
+    MEMORY,
+    Usage,
+    gigabyte_seconds,
+    other_charges,
+    request_charges,
+)
+from local.lambda_host.environment import template
 
 IMAGE_BYTES = 100_000
 DOWNLOAD_SECONDS = 0.1
@@ -41,7 +47,7 @@ class JobsRun:
             replace(each, seconds=each.seconds - each.cpu_seconds * (1 - pace), cpu_seconds=each.cpu_seconds * pace)
             for each in self.invocations
         ]
-        usage = Usage.of(self.usage.images, self.counts, invocations, _memory())
+        usage = Usage.of(self.usage.images, self.counts, invocations)
         return replace(self, usage=usage, invocations=invocations)
 
     def of(self, function: str) -> list[Invocation]:
@@ -51,42 +57,34 @@ class JobsRun:
 
 def measure(settings: Settings) -> Section:
     """Measure the bill of a million images."""
-    prices = Prices.load()
     jobs = {3: (3, 3), 100: (3, 3), 1000: (2, 20)} | ({} if settings.quick else {10_000: (1, 1)})
     with served_images(IMAGE_BYTES, DOWNLOAD_SECONDS) as base:
         runs = {size: run_jobs(base, size, count[not settings.quick]) for size, count in jobs.items()}
         batches = {} if settings.quick else {size: run_jobs(base, 1000, 1, size) for size in (5, 2, 1)}
     main = runs[1000]
-    charges = request_charges(main.usage, prices)
-    lambda_charges = charges["Lambda, time"] + charges["Lambda, requests"]
-    at_pace = request_charges(main.at_pace(settings.pace).usage, prices)
+    charges = request_charges(main.usage)
+    at_pace = _of_lambda(request_charges(main.at_pace(settings.pace).usage))
     units = main.usage.write_units / main.usage.images
     return Section(
         "What a million images cost",
-        _text(main, prices),
+        _text(main),
         figures=[
             Figure("request charges of a million clean images, jobs of 1,000", sum(charges.values()), 0.50, "USD"),
-            Figure(
-                "  Lambda's part (arm64, all functions)",
-                lambda_charges,
-                0.03,
-                "USD",
-                at_pace=at_pace["Lambda, time"] + at_pace["Lambda, requests"],
-            ),
+            Figure("  Lambda's part (arm64, all functions)", _of_lambda(charges), 0.03, "USD", at_pace=at_pace),
             Figure("write units per image in a clean run, jobs of 1,000", units, 0.65),
         ],
         tables=[
-            _by_job_size(runs, prices),
-            _counted(main, prices),
-            *([_by_batch({10: main} | batches, prices)] if batches else []),
-            _at_rest(prices),
+            _by_job_size(runs),
+            _counted(main),
+            *([_by_batch({10: main} | batches)] if batches else []),
+            _at_rest(),
         ],
-        plots=[_by_memory(main, prices)],
+        plots=[_by_memory(main)],
     )
 
 
-def _memory() -> dict[str, int]:
-    return {name: Template().memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}
+def _of_lambda(charges: Mapping[str, float]) -> float:
+    return charges["Lambda, time"] + charges["Lambda, requests"]
 
 
 def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsRun:
@@ -105,7 +103,7 @@ def run_jobs(base: str, size: int, jobs: int, batch: int | None = None) -> JobsR
         for kind, (count, taken) in counts.stored.items()
     }
     counts = replace(counts, stored=stored)
-    return JobsRun(Usage.of(size * jobs, counts, invocations, _memory()), counts, invocations)
+    return JobsRun(Usage.of(size * jobs, counts, invocations), counts, invocations)
 
 
 def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: int | None) -> list[Invocation]:
@@ -120,11 +118,11 @@ def _job(aws: AwsStandIn, functions: Functions, images: Sequence[str], batch: in
     return done
 
 
-def _text(run: JobsRun, prices: Prices) -> str:
+def _text(run: JobsRun) -> str:
     invocations = run.of("process")
     cpu = sum(each.cpu_seconds for each in invocations)
     full = [each for each in invocations if each.messages == max(each.messages for each in invocations)]
-    memory = Template().memory_megabytes(FUNCTIONS["process"])
+    memory = MEMORY["process"]
     full_seconds = statistics.median(each.seconds for each in full)
     full_cpu = statistics.median(each.cpu_seconds for each in full)
     share = memory / MEGABYTES_PER_PROCESSOR
@@ -136,7 +134,7 @@ def _text(run: JobsRun, prices: Prices) -> str:
         f"configured delay. The client polls its job {_POLLS} times, and the authorizer is called once per job. The "
         "queue's poller receives up to ten messages per call and deletes them with one call. Lambda's own poller may "
         "bring fewer at a time: a full run has a table of batch sizes. Prices are list prices of "
-        f"{prices.region} ({prices.as_of}, benchmarks/world/prices.json) without free tiers. "
+        f"{REGION} ({AS_OF}, benchmarks/world/prices.json) without free tiers. "
         "Every request to the queue is priced as one to a fair queue.\n\n"
         f"Lambda's time: a full batch took {full_seconds:.2f} s here, including {full_cpu:.2f} s of CPU time "
         f"({cpu / run.usage.images * 1000:.2f} ms per image over all batches). {memory} MB get {share:.2f} of a "
@@ -150,42 +148,37 @@ def _usd(value: float) -> str:
     return f"{value:.4f}"
 
 
-def _by_job_size(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
-    charges = {size: request_charges(run.usage, prices) for size, run in runs.items()}
-    others = {size: other_charges(run.usage, prices) for size, run in runs.items()}
+def _by_job_size(runs: Mapping[int, JobsRun]) -> Table:
+    charges = {size: request_charges(run.usage) for size, run in runs.items()}
+    others = {size: other_charges(run.usage) for size, run in runs.items()}
     rows = [[name, *(_usd(each[name]) for each in charges.values())] for name in charges[1000]]
     rows.append(["**request charges**", *(f"**{sum(each.values()):.4f}**" for each in charges.values())])
     rows += [[name, *(_usd(each[name]) for each in others.values())] for name in others[1000]]
     units = [run.usage.write_units / run.usage.images for run in runs.values()]
     rows.append(["write units per image", *(f"{each:.3f}" for each in units)])
     rows.append(["images counted", *(f"{run.usage.images:,}" for run in runs.values())])
-    return Table(
-        "USD per million clean images, by job size",
-        ["", *(f"jobs of {size:,}" for size in runs)],
-        rows,
-    )
+    return Table("USD per million clean images, by job size", ["", *(f"jobs of {size:,}" for size in runs)], rows)
 
 
-def _counted(run: JobsRun, prices: Prices) -> Table:
+def _counted(run: JobsRun) -> Table:
     """Return the counted calls of the main run, and their cost."""
     rows = []
 
-    def add(what: str, calls: int, cost: float, items: str = "", units: tuple[str, str] = ("", "")) -> None:
-        rows.append([what, f"{calls:,}", items, *units, _usd(cost * 10**6 / run.usage.images)])
+    def add(what: str, calls: int, usd: float, items: str = "", units: tuple[str, str] = ("", "")) -> None:
+        rows.append([what, f"{calls:,}", items, *units, _usd(usd * 10**6 / run.usage.images)])
 
     for (call, kind), counts in sorted(run.counts.dynamodb.items()):
         write = counts.write_units + counts.index_write_units
-        cost = prices.cost("dynamodb_write_unit", write) + prices.cost("dynamodb_read_unit", counts.read_units)
-        add(f"{call}, {kind}", counts.calls, cost, f"{counts.items:,}", (f"{write:,}", f"{counts.read_units:,}"))
+        usd = cost("dynamodb_write_unit", write) + cost("dynamodb_read_unit", counts.read_units)
+        add(f"{call}, {kind}", counts.calls, usd, f"{counts.items:,}", (f"{write:,}", f"{counts.read_units:,}"))
     for call, queue in sorted(run.counts.sqs.items()):
-        add(call, queue.calls, prices.cost("sqs_fair_request", queue.requests), f"{queue.messages:,}")
+        add(call, queue.calls, cost("sqs_fair_request", queue.requests), f"{queue.messages:,}")
     for function in ("authorize", "submit", "process", "status"):
         calls = run.of(function)
-        memory = Template().memory_megabytes(FUNCTIONS[function])
-        gigabyte_seconds = sum(billed_seconds(each, memory) for each in calls) * memory / 1024
-        cost = prices.cost("lambda_arm_gb_second", gigabyte_seconds) + prices.cost("lambda_request", len(calls))
-        add(f"{function}, {memory} MB: {gigabyte_seconds:,.2f} GB-s", len(calls), cost)
-    add("API Gateway", run.usage.api_requests, prices.cost("api_request", run.usage.api_units))
+        time = gigabyte_seconds(calls, MEMORY[function])
+        usd = cost("lambda_arm_gb_second", time) + cost("lambda_request", len(calls))
+        add(f"{function}, {MEMORY[function]} MB: {time:,.2f} GB-s", len(calls), usd)
+    add("API Gateway", run.usage.api_requests, cost("api_request", run.usage.api_units))
     return Table(
         f"Counted for {run.usage.images:,} images in jobs of 1,000",
         ["call and item", "calls", "items, messages", "write units", "read units", "USD per million images"],
@@ -194,12 +187,12 @@ def _counted(run: JobsRun, prices: Prices) -> Table:
     )
 
 
-def _by_batch(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
+def _by_batch(runs: Mapping[int, JobsRun]) -> Table:
     rows = []
     for messages, run in runs.items():
-        charges = request_charges(run.usage, prices)
-        of_lambda = charges["Lambda, time"] + charges["Lambda, requests"]
-        rows.append([str(messages), _usd(sum(charges.values())), _usd(of_lambda), _usd(charges["SQS"])])
+        charges = request_charges(run.usage)
+        usd = sum(charges.values()), _of_lambda(charges), charges["SQS"]
+        rows.append([str(messages), *map(_usd, usd)])
     return Table(
         "USD per million clean images in jobs of 1,000, by the maximum number of messages per batch",
         ["messages", "request charges", "Lambda's part", "SQS's part"],
@@ -208,43 +201,38 @@ def _by_batch(runs: Mapping[int, JobsRun], prices: Prices) -> Table:
     )
 
 
-def _at_rest(prices: Prices) -> Table:
+def _at_rest() -> Table:
     """Return the cost of a month without any jobs, with the template's defaults and no free tier."""
-    found = Template()
     requests = _IDLE_REQUESTS_PER_HOUR * _MONTH_HOURS
     sweeps = 12 * _MONTH_HOURS
-    memory = found.memory_megabytes(FUNCTIONS["reprocess"]) / 1024
-    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in found.body["Resources"].values())
+    memory = MEMORY["reprocess"] / 1024
+    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in template().body["Resources"].values())
     # Its queries: an eventually consistent read of each of eight index shards, which finds nothing.
     lines = {
-        f"SQS: the pollers' {requests:,.0f} requests": prices.cost("sqs_request", requests),
-        f"reprocess: {sweeps:,} invocations of 0.1 s": prices.cost("lambda_request", sweeps)
-        + prices.cost("lambda_arm_gb_second", sweeps * 0.1 * memory),
-        "its schedule": prices.cost("scheduler_invocation", sweeps),
-        "its queries": prices.cost("dynamodb_read_unit", sweeps * 8 * 0.5),
-        "its log": prices.cost("logs_gb", sweeps * _SWEEP_LOG_BYTES / 10**9),
-        "its traces": prices.cost("trace", sweeps),
-        "its two metrics": prices.cost("metric_month", 2),
-        f"alarms: {alarms}": prices.cost("alarm_month", alarms),
+        f"SQS: the pollers' {requests:,.0f} requests": cost("sqs_request", requests),
+        f"reprocess: {sweeps:,} invocations of 0.1 s": cost("lambda_request", sweeps)
+        + cost("lambda_arm_gb_second", sweeps * 0.1 * memory),
+        "its schedule": cost("scheduler_invocation", sweeps),
+        "its queries": cost("dynamodb_read_unit", sweeps * 8 * 0.5),
+        "its log": cost("logs_gb", sweeps * _SWEEP_LOG_BYTES / 10**9),
+        "its traces": cost("trace", sweeps),
+        "its two metrics": cost("metric_month", 2),
+        f"alarms: {alarms}": cost("alarm_month", alarms),
     }
-    rows = [[name, f"{cost:.2f}"] for name, cost in lines.items()]
+    rows = [[name, f"{usd:.2f}"] for name, usd in lines.items()]
     rows.append(["**total**", f"**{sum(lines.values()):.2f}**"])
-    rows.append(["once there are jobs: five more metrics", f"{prices.cost('metric_month', 5):.2f}"])
+    rows.append(["once there are jobs: five more metrics", f"{cost('metric_month', 5):.2f}"])
     return Table("USD for an idle month", ["", "USD"], rows)
 
 
-def _by_memory(run: JobsRun, prices: Prices) -> Plot:
+def _by_memory(run: JobsRun) -> Plot:
     """Plot the cost of the process function's time by its memory."""
-    points = []
-    for memory in _MEMORIES:
-        seconds = sum(billed_seconds(each, memory) for each in run.of("process"))
-        cost = prices.cost("lambda_arm_gb_second", seconds * memory / 1024)
-        points.append((float(memory), cost * 10**6 / run.usage.images))
+    calls = run.of("process")
+    points = [
+        (float(memory), cost("lambda_arm_gb_second", gigabyte_seconds(calls, memory)) * 10**6 / run.usage.images)
+        for memory in _MEMORIES
+    ]
     return Plot(
-        "bill-by-memory",
-        "Cost of the process function's time",
-        "memory, MB",
-        "USD per million images",
-        {"upper bound": points},
-        log_x=True,
-    )
+        "bill-by-memory", "Cost of the process function's time", "memory, MB", "USD per million images",
+        {"upper bound": points}, log_x=True,
+    )  # fmt: skip

@@ -9,17 +9,17 @@ from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.server import AwsStandIn
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.internet import HOSTS, Line, internet
-from benchmarks.world.prices import Prices
+from benchmarks.world.prices import cost
 from benchmarks.world.served_images import pictures, served_images, urls
-from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, billed_seconds
-from local.emulator.template import Template
-from local.lambda_host.environment import FUNCTIONS
+from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, MEMORY, billed_seconds
+from local.lambda_host.environment import template
 
 _IMAGES = 1000
 _IMAGE_BYTES = 100_000
 _DOWNLOAD_SECONDS = 0.1
 _NO_DELAY = {"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}
 _PROFILE_SECONDS = 10
+_MEMORY = MEMORY["process"]
 # Ten chunks of 50.
 _BATCH_IMAGES = 500
 # 20 Mbit/s.
@@ -32,7 +32,7 @@ def measure(settings: Settings) -> Section:
         jobs = _jobs(base, _IMAGES, 3 if settings.quick else 7)
     afar = _from_afar(jobs, settings)
     shares, peak = _profile(settings)
-    threads = int(Template().parameters["ProcessThreads"])
+    threads = int(template().parameters["ProcessThreads"])
     ideal = (_delay_seconds() + _DOWNLOAD_SECONDS) * _IMAGES / threads
     cpu = statistics.median(map(_cpu, jobs))
     text = f"{_how(threads)}\n\n{_why(threads, cpu / _IMAGES, peak)}"
@@ -55,12 +55,8 @@ def measure(settings: Settings) -> Section:
 
 
 def _delay_seconds() -> float:
-    found = Template().parameters
+    found = template().parameters
     return (float(found["DelayMinSeconds"]) + float(found["DelayMaxSeconds"])) / 2
-
-
-def _memory() -> int:
-    return Template().memory_megabytes(FUNCTIONS["process"])
 
 
 def _how(threads: int) -> str:
@@ -75,10 +71,10 @@ def _how(threads: int) -> str:
 
 
 def _why(threads: int, cpu_seconds: float, peak: int) -> str:
-    share, batch = _memory() / MEGABYTES_PER_PROCESSOR, cpu_seconds * _BATCH_IMAGES
+    share, batch = _MEMORY / MEGABYTES_PER_PROCESSOR, cpu_seconds * _BATCH_IMAGES
     return (
         f"**Why these values.** A batch of {_BATCH_IMAGES} images takes {batch:.2f} s of CPU time here. "
-        f"{_memory()} MB get {share:.2f} of a processor, so the same work takes {batch / share:.1f} s on Lambda. In "
+        f"{_MEMORY} MB get {share:.2f} of a processor, so the same work takes {batch / share:.1f} s on Lambda. In "
         f"addition, {threads} threads wait {_BATCH_IMAGES / threads * _DOWNLOAD_SECONDS:.1f} s for the batch's "
         "downloads. The plot by threads has what Lambda bills for that, as an upper bound: fewer threads wait longer, "
         "and more threads get in each other's way. If servers take a second instead of a tenth, most of the time is "
@@ -87,7 +83,7 @@ def _why(threads: int, cpu_seconds: float, peak: int) -> str:
         "Large chunks are cheaper in every respect, because one call of the SDK takes about a millisecond. A chunk has "
         "at most 50 images, because the expression that saves it has no room for more. The batch is the largest that "
         "SQS delivers without waiting for more messages. Less memory is cheaper, as the bill shows, and slower. The "
-        f"process, which also ran submit and status, had at most {peak / 1e6:.0f} MB here. {_memory()} MB leave room "
+        f"process, which also ran submit and status, had at most {peak / 1e6:.0f} MB here. {_MEMORY} MB leave room "
         "for formats of which a reader keeps more."
     )
 
@@ -106,7 +102,7 @@ def _curves() -> list[Plot]:
     threads = {
         "wall time": _curve(by_threads, _seconds),
         "CPU time": _curve(by_threads, _cpu),
-        f"billed at {_memory()} MB, at most": _curve(by_threads, _billed),
+        f"billed at {_MEMORY} MB, at most": _curve(by_threads, _billed),
     }
     of_jobs = [(float(size), 1000 * _cpu(jobs[0]) / size) for size, jobs in by_job.items()]
     what, unit = "CPU time per image, by ", "ms per image"
@@ -125,15 +121,14 @@ def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Tabl
     line = Line(_DOWNLOAD_SECONDS, _LINE_BYTES_PER_SECOND)
     with internet(pictures(_IMAGE_BYTES), line) as bases:
         far = _jobs(bases, _IMAGES, 2 if settings.quick else 5)
-    prices = Prices.load()
 
     def row(name: str, jobs: Sequence[Sequence[Invocation]]) -> list[str]:
-        billed = statistics.median(map(_billed, jobs)) * _memory() / 1024 * 10**6 / _IMAGES
+        billed = statistics.median(map(_billed, jobs)) * _MEMORY / 1024 * 10**6 / _IMAGES
         return [
             name,
             f"{statistics.median(map(_seconds, jobs)):.2f} s",
             f"{statistics.median(map(_cpu, jobs)) / _IMAGES * 1000:.2f} ms",
-            f"{prices.cost('lambda_arm_gb_second', billed):.4f}",
+            f"{cost('lambda_arm_gb_second', billed):.4f}",
         ]
 
     bandwidth = f"{_LINE_BYTES_PER_SECOND / 1e6:g} MB/s per connection"
@@ -173,7 +168,7 @@ def _seconds(job: Sequence[Invocation]) -> float:
 
 
 def _billed(job: Sequence[Invocation]) -> float:
-    return sum(billed_seconds(each, _memory()) for each in job)
+    return sum(billed_seconds(each, _MEMORY) for each in job)
 
 
 def _curve(

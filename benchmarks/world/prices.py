@@ -1,37 +1,14 @@
-"""AWS's list prices, from a data file that names the source of each price."""
+"""AWS's list prices in one region, from a data file that names the source of each price."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-_FILE = Path(__file__).with_name("prices.json")
+_FILE = json.loads(Path(__file__).with_name("prices.json").read_text(encoding="utf-8"))
+REGION: str = _FILE["region"]
+AS_OF: str = _FILE["as_of"]
+_EACH: dict[str, float] = {name: price["usd"] / price["per"] for name, price in _FILE["prices"].items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """List prices of one region.
-
-    Parameters
-    ----------
-    region, as_of
-        Where and when the prices applied.
-    each
-        USD per unit, by name.
-    """
-
-    region: str
-    as_of: str
-    each: Mapping[str, float]
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the data file."""
-        found = json.loads(_FILE.read_text(encoding="utf-8"))
-        each = {name: price["usd"] / price["per"] for name, price in found["prices"].items()}
-        return cls(found["region"], found["as_of"], each)
-
-    def cost(self, name: str, quantity: float) -> float:
-        """Return the cost of a quantity in USD."""
-        return self.each[name] * quantity
+def cost(name: str, quantity: float) -> float:
+    """Return the cost of a quantity in USD, by the name of its price."""
+    return _EACH[name] * quantity

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from benchmarks.world.aws_stand_in.server import CallCounts
 from benchmarks.world.functions import Invocation
-from benchmarks.world.prices import Prices
+from benchmarks.world.prices import cost
+from local.lambda_host.environment import FUNCTIONS, template
 
 # With this much memory a function gets one processor:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
@@ -15,8 +16,11 @@ MEGABYTES_PER_PROCESSOR = 1769
 _PLATFORM_LOG_BYTES = 800
 _ACCESS_LOG_BYTES = 350
 _GIGABYTE = 10**9
+_MILLION = 10**6
 # "HTTP APIs are metered in 512 KB increments": https://aws.amazon.com/api-gateway/pricing/
 _API_UNIT_BYTES = 512 * 1024
+# The memory that the template gives each function, by its folder, in MB.
+MEMORY: Mapping[str, int] = {name: template().memory_megabytes(logical_id) for name, logical_id in FUNCTIONS.items()}
 
 
 def billed_seconds(invocation: Invocation, megabytes: int) -> float:
@@ -40,6 +44,11 @@ def billed_seconds(invocation: Invocation, megabytes: int) -> float:
     share = min(1.0, megabytes / MEGABYTES_PER_PROCESSOR)
     seconds = invocation.seconds + invocation.cpu_seconds * (1 / share - 1)
     return math.ceil(seconds * 1000) / 1000
+
+
+def gigabyte_seconds(invocations: Iterable[Invocation], megabytes: int) -> float:
+    """Return the maximum time that Lambda would bill for invocations of a function with that memory."""
+    return sum(billed_seconds(each, megabytes) for each in invocations) * megabytes / 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +82,9 @@ class Usage:
 
     @classmethod
     def of(
-        cls, images: int, counts: CallCounts, invocations: Iterable[Invocation], memory: Mapping[str, int]
+        cls, images: int, counts: CallCounts, invocations: Iterable[Invocation], memory: Mapping[str, int] = MEMORY
     ) -> "Usage":
-        """Add up a run.
-
-        Parameters
-        ----------
-        images
-            The number of measured images.
-        counts
-            The counted calls.
-        invocations
-            All invocations.
-        memory
-            Each function's memory in MB, by name.
-        """
+        """Add up a run of that many images. The memory of each function is in MB, by its folder."""
         every = list(invocations)
         of_api = [each for each in every if each.function in ("submit", "status")]
         return cls(
@@ -98,35 +95,32 @@ class Usage:
             api_requests=len(of_api),
             api_units=sum(max(1, math.ceil(each.sent_bytes / _API_UNIT_BYTES)) for each in of_api),
             invocations=len(every),
-            gigabyte_seconds=sum(
-                billed_seconds(each, memory[each.function]) * memory[each.function] / 1024 for each in every
-            ),
+            gigabyte_seconds=sum(gigabyte_seconds([each], memory[each.function]) for each in every),
             log_bytes=sum(each.log_bytes + _PLATFORM_LOG_BYTES for each in every) + len(of_api) * _ACCESS_LOG_BYTES,
             stored_bytes=sum(taken for _, taken in counts.stored.values()),
         )
 
 
-def request_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[str, float]:
-    """Return the one-time charges for a number of images in USD, by item of the bill."""
-    times = images / usage.images
-    quantities = {
-        "DynamoDB writes": ("dynamodb_write_unit", usage.write_units),
-        "DynamoDB reads": ("dynamodb_read_unit", usage.read_units),
-        "SQS": ("sqs_fair_request", usage.queue_requests),
-        "API Gateway": ("api_request", usage.api_units),
-        "Lambda, time": ("lambda_arm_gb_second", usage.gigabyte_seconds),
-        "Lambda, requests": ("lambda_request", usage.invocations),
+def request_charges(usage: Usage) -> dict[str, float]:
+    """Return the one-time charges for a million images in USD, by item of the bill."""
+    times = _MILLION / usage.images
+    return {
+        "DynamoDB writes": cost("dynamodb_write_unit", usage.write_units * times),
+        "DynamoDB reads": cost("dynamodb_read_unit", usage.read_units * times),
+        "SQS": cost("sqs_fair_request", usage.queue_requests * times),
+        "API Gateway": cost("api_request", usage.api_units * times),
+        "Lambda, time": cost("lambda_arm_gb_second", usage.gigabyte_seconds * times),
+        "Lambda, requests": cost("lambda_request", usage.invocations * times),
     }
-    return {name: prices.cost(price, quantity * times) for name, (price, quantity) in quantities.items()}
 
 
-def other_charges(usage: Usage, prices: Prices, images: int = 10**6) -> dict[str, float]:
-    """Return the other charges for a number of images in USD. Storage and backups are for one month."""
-    times = images / usage.images
+def other_charges(usage: Usage) -> dict[str, float]:
+    """Return the other charges for a million images in USD. Storage and backups are for one month."""
+    times = _MILLION / usage.images
     stored = usage.stored_bytes * times / _GIGABYTE
     return {
-        "storage, per month": prices.cost("dynamodb_storage_gb_month", stored),
-        "backups, per month": prices.cost("dynamodb_backup_gb_month", stored),
-        "logs": prices.cost("logs_gb", usage.log_bytes * times / _GIGABYTE),
-        "traces, at most": prices.cost("trace", usage.invocations * times),
+        "storage, per month": cost("dynamodb_storage_gb_month", stored),
+        "backups, per month": cost("dynamodb_backup_gb_month", stored),
+        "logs": cost("logs_gb", usage.log_bytes * times / _GIGABYTE),
+        "traces, at most": cost("trace", usage.invocations * times),
     }

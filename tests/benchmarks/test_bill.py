@@ -14,7 +14,7 @@ from benchmarks.world.aws_stand_in.queues import Counts as QueueCounts
 from benchmarks.world.aws_stand_in.server import AwsStandIn, CallCounts
 from benchmarks.world.aws_stand_in.table import Counts as TableCounts
 from benchmarks.world.functions import Functions, Invocation, job_body
-from benchmarks.world.prices import Prices
+from benchmarks.world.prices import cost
 from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import Usage, billed_seconds, other_charges, request_charges
 from local.emulator.template import Template
@@ -31,7 +31,7 @@ def invocation(function: str, seconds: float, cpu_seconds: float, sent_bytes: in
 def test_every_price_has_its_source_at_aws() -> None:
     assert PRICES["region"] == "us-east-1"
     assert all(price["source"].startswith("https://aws.amazon.com/") for price in PRICES["prices"].values())
-    assert Prices.load().cost("dynamodb_write_unit", 2_000_000) == 1.25
+    assert cost("dynamodb_write_unit", 2_000_000) == 1.25
 
 
 @pytest.mark.parametrize(("megabytes", "seconds"), [(1769, 1.0), (3008, 1.0), (884.5, 1.5), (442.25, 2.5)])
@@ -55,7 +55,7 @@ def test_the_bill_adds_up() -> None:
     )
     calls = [invocation("submit", 1.0, 0.0, sent_bytes=600_000), invocation("process", 2.0, 0.0)]
     usage = Usage.of(1000, counts, calls, {"submit": 1024, "process": 512})
-    assert request_charges(usage, Prices.load()) == pytest.approx(
+    assert request_charges(usage) == pytest.approx(
         {
             "DynamoDB writes": 5 * 1000 * 0.625e-6,
             "DynamoDB reads": 4 * 1000 * 0.125e-6,
@@ -65,7 +65,7 @@ def test_the_bill_adds_up() -> None:
             "Lambda, requests": 2 * 1000 * 0.2e-6,
         }
     )
-    others = other_charges(usage, Prices.load())
+    others = other_charges(usage)
     assert (others["storage, per month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
 
 
