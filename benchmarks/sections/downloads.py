@@ -2,12 +2,11 @@
 
 import io
 import ipaddress
-import time
-from collections.abc import Callable
+from functools import partial
 
 from PIL import Image
 
-from benchmarks.harness.pace import plain_download
+from benchmarks.harness.pace import cpu_seconds, plain_download
 from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
 from benchmarks.world.served_images import served_images, urls
 from retail_pulse.measuring.download.policy import CallPolicy
@@ -57,16 +56,6 @@ def _compare(size: int, rounds: int) -> tuple[float, float]:
             measured = fetcher.measure(url)
             if (measured.width, measured.height) != _plain(url):
                 raise ValueError(f"the fetcher and Pillow disagree on the size of {url}")
-        cases = {"ours": _timed(fetcher.measure, images), "plain": _timed(_plain, images)}
+        cases = {"ours": partial(cpu_seconds, fetcher.measure, images), "plain": partial(cpu_seconds, _plain, images)}
         taken = interleaved(cases, rounds)
     return taken["ours"], taken["plain"]
-
-
-def _timed(call: Callable[[str], object], images: list[str]) -> Callable[[], float]:
-    def run() -> float:
-        begin = time.process_time()
-        for url in images:
-            call(url)
-        return (time.process_time() - begin) / len(images)
-
-    return run

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,8 @@ from benchmarks.sections.bill import DOWNLOAD_SECONDS, IMAGE_BYTES, JobsRun, run
 from benchmarks.world.aws_stand_in.capacity import size
 from benchmarks.world.functions import job_body
 from benchmarks.world.served_images import served_images, urls
-from benchmarks.world.usage import billed_seconds
-from local.emulator.template import Template
-from local.lambda_host.environment import FUNCTIONS
+from benchmarks.world.usage import MEMORY, billed_seconds
+from local.lambda_host.environment import template
 from retail_pulse.domain.chunks import Scope
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.storage.items import DUE_SHARDS, job_item
@@ -68,8 +67,7 @@ class Counted:
         calls = run.counts.dynamodb
         chunks = calls["BatchWriteItem", "CHUNK"]
         seconds = {
-            name: sum(billed_seconds(each, Template().memory_megabytes(logical_id)) for each in run.of(name)) / images
-            for name, logical_id in FUNCTIONS.items()
+            name: sum(billed_seconds(each, memory) for each in run.of(name)) / images for name, memory in MEMORY.items()
         }
 
         def of_index(name: str) -> float:
@@ -154,30 +152,29 @@ def _words(images: int) -> str:
 
 
 def _quotas(loads: Mapping[int, Mapping[str, float]]) -> Table:
-    columns = ["quota", "default", "can be raised"]
-    for images in loads:
-        columns += [f"load at {_words(images)} per day", "headroom"]
     rows = []
     for name, quota in _DATA["quotas"].items():
         row = [f"[{quota['what']}]({quota['source']})", f"{quota['limit']:,} {quota['unit']}", quota["adjustable"]]
-        for each in loads.values():
-            row += [number(each[name]), headroom(quota["limit"], each[name])]
-        rows.append(row)
+        rows.append(row + _compared(quota["limit"], name, loads))
+    columns = ["quota", "default", "can be raised", *_columns("load at", loads)]
     return Table("AWS's quotas", columns, rows)
 
 
 def _settings(loads: Mapping[int, Mapping[str, float]]) -> Table:
     rows = []
     for parameter, name in (("ProcessConcurrency", "mapping"), ("ThrottleRate", "api")):
-        default = float(Template().parameters[parameter])
-        row = [f"`{parameter}`", number(default)]
-        for each in loads.values():
-            row += [number(each[name]), headroom(default, each[name])]
-        rows.append(row)
-    columns = ["parameter", "default"]
-    for images in loads:
-        columns += [f"needed at {_words(images)} per day", "headroom"]
+        default = float(template().parameters[parameter])
+        rows.append([f"`{parameter}`", number(default), *_compared(default, name, loads)])
+    columns = ["parameter", "default", *_columns("needed at", loads)]
     return Table("Limits that the template sets", columns, rows)
+
+
+def _columns(what: str, loads: Iterable[int]) -> list[str]:
+    return [column for images in loads for column in (f"{what} {_words(images)} per day", "headroom")]
+
+
+def _compared(limit: float, name: str, loads: Mapping[int, Mapping[str, float]]) -> list[str]:
+    return [cell for each in loads.values() for cell in (number(each[name]), headroom(limit, each[name]))]
 
 
 def _growth(loads: Mapping[int, Mapping[str, float]]) -> Table:
@@ -194,11 +191,8 @@ def _growth(loads: Mapping[int, Mapping[str, float]]) -> Table:
         [f"[{each['what']}]({each['source']})", *(_duration(seconds(load)[index]) for load in loads.values())]
         for index, each in enumerate(growth.values())
     ]
-    return Table(
-        "Time to grow from nothing to that load",
-        ["what grows", *(f"{_words(images)} per day" for images in loads)],
-        rows,
-    )
+    columns = ["what grows", *(f"{_words(images)} per day" for images in loads)]
+    return Table("Time to grow from nothing to that load", columns, rows)
 
 
 def _duration(seconds: float) -> str:
@@ -208,50 +202,32 @@ def _duration(seconds: float) -> str:
 
 
 def _large_job(counted: Counted) -> Table:
-    quotas, chunks = _DATA["quotas"], math.ceil(counted.chunks * LARGE_JOB)
+    limits = {name: quota["limit"] for name, quota in _DATA["quotas"].items()}
+    new_table, partition, call = limits["new_table_writes"], limits["store_partition"], _DATA["call_bytes"]["limit"]
+    chunks = math.ceil(counted.chunks * LARGE_JOB)
     body = len(json.dumps({"body": job_body(urls("https://images.example.com", LARGE_JOB))}))
     submit = counted.chunk_write_units * LARGE_JOB
+    seconds = counted.seconds * LARGE_JOB
+    functions = int(template().parameters["ProcessConcurrency"])
+    # Per second, while that many functions run.
+    writes, rows_written = (
+        functions / counted.seconds * units for units in (counted.write_units, counted.row_write_units)
+    )
     update = math.ceil(size(job_item(_ended_job(chunks))) / 1024)
-    job = update * math.ceil(chunks / _BATCH_CHUNKS)
-    functions = int(Template().parameters["ProcessConcurrency"])
-    rows: list[Sequence[str]] = [
-        [
-            "bytes of the call",
-            number(body),
-            f"{_DATA['call_bytes']['limit']:,}",
-            headroom(_DATA["call_bytes"]["limit"], body),
-        ],
-        [
-            f"submit's writes within {_SUBMIT_SECONDS} s, new table",
-            f"{number(submit)} units, {number(submit / _SUBMIT_SECONDS)}/s",
-            f"{quotas['new_table_writes']['limit']:,}/s",
-            headroom(quotas["new_table_writes"]["limit"] * _SUBMIT_SECONDS, submit),
-        ],
-        [
-            f"its {chunks:,} chunks, {functions} functions at once",
-            f"{number(counted.seconds * LARGE_JOB)} s of functions",
-            f"{functions} at once",
-            f"done in {_duration(counted.seconds * LARGE_JOB / functions)}",
-        ],
-        [
-            "writes meanwhile, new table",
-            f"{number(functions / counted.seconds * counted.write_units)}/s",
-            f"{quotas['new_table_writes']['limit']:,}/s",
-            headroom(quotas["new_table_writes"]["limit"], functions / counted.seconds * counted.write_units),
-        ],
-        [
-            "its visit rows, if all are of one store",
-            f"{number(functions / counted.seconds * counted.row_write_units)}/s",
-            f"{quotas['store_partition']['limit']:,}/s",
-            headroom(quotas["store_partition"]["limit"], functions / counted.seconds * counted.row_write_units),
-        ],
-        [
-            f"updates of the job's item, up to {update} units each",
-            f"{job:,} units",
-            "1,000/s, one partition",
-            f"done in {_duration(job / quotas['store_partition']['limit'])}",
-        ],
-    ]
+    updates = update * math.ceil(chunks / _BATCH_CHUNKS)
+    rows = [
+        ["bytes of the call", number(body), f"{call:,}", headroom(call, body)],
+        [f"submit's writes within {_SUBMIT_SECONDS} s, new table",
+         f"{number(submit)} units, {number(submit / _SUBMIT_SECONDS)}/s",
+         f"{new_table:,}/s", headroom(new_table * _SUBMIT_SECONDS, submit)],
+        [f"its {chunks:,} chunks, {functions} functions at once", f"{number(seconds)} s of functions",
+         f"{functions} at once", f"done in {_duration(seconds / functions)}"],
+        ["writes meanwhile, new table", f"{number(writes)}/s", f"{new_table:,}/s", headroom(new_table, writes)],
+        ["its visit rows, if all are of one store", f"{number(rows_written)}/s", f"{partition:,}/s",
+         headroom(partition, rows_written)],
+        [f"updates of the job's item, up to {update} units each", f"{updates:,} units", "1,000/s, one partition",
+         f"done in {_duration(updates / partition)}"],
+    ]  # fmt: skip
     return Table(f"One job of {LARGE_JOB:,} images", ["what", "load", "quota", "headroom"], rows)
 
 

@@ -1,10 +1,8 @@
 """Measures the CPU time of the first request to a new TLS host: one shared context against plain requests."""
 
-import time
-from collections.abc import Callable
+from functools import partial
 
-import requests
-
+from benchmarks.harness.pace import cpu_seconds, plain_download
 from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.internet import HOSTS, Line, internet
@@ -18,7 +16,8 @@ def measure(settings: Settings) -> Section:
     """Request one image from each host, over new connections."""
     with internet([make_image(Format.PNG, 20, 27)], Line()) as bases:
         urls = [f"{base}/0" for base in bases]
-        taken = interleaved({"ours": _ours(urls), "plain": _plain(urls)}, 3 if settings.quick else 11)
+        cases = {"ours": partial(_ours, urls), "plain": partial(cpu_seconds, plain_download, urls)}
+        taken = interleaved(cases, 3 if settings.quick else 11)
     ratio = taken["ours"] / taken["plain"]
     row = [f"{taken['ours'] * 1000:.2f}", f"{taken['plain'] * 1000:.2f}", f"{ratio:.3f}"]
     return Section(
@@ -31,21 +30,6 @@ def measure(settings: Settings) -> Section:
     )
 
 
-def _ours(urls: list[str]) -> Callable[[], float]:
-    def run() -> float:
-        # A worker has one fetcher for life. Here each turn gets its own, so that its connections are new.
-        fetcher = Fetcher(LIMITS, LOOPBACK, len(urls))
-        return _timed(fetcher.measure, urls)
-
-    return run
-
-
-def _plain(urls: list[str]) -> Callable[[], float]:
-    return lambda: _timed(lambda url: requests.get(url, timeout=20).content, urls)
-
-
-def _timed(call: Callable[[str], object], urls: list[str]) -> float:
-    begin = time.process_time()
-    for url in urls:
-        call(url)
-    return (time.process_time() - begin) / len(urls)
+def _ours(urls: list[str]) -> float:
+    # A worker has one fetcher for life. Here each turn gets its own, so that its connections are new.
+    return cpu_seconds(Fetcher(LIMITS, LOOPBACK, len(urls)).measure, urls)
