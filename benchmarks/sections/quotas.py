@@ -71,7 +71,7 @@ class Counted:
         }
 
         def of_index(name: str) -> float:
-            return sum(each.units_of_index.get(name, 0) for each in calls.values()) / images
+            return sum(each.units_of_index[name] for each in calls.values()) / images
 
         return cls(
             write_units=run.usage.write_units / images,

@@ -2,6 +2,7 @@
 
 import json
 import operator
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_time_is_billed_in_whole_milliseconds() -> None:
 def test_the_bill_adds_up() -> None:
     counts = CallCounts(
         dynamodb={
-            ("PutItem", "JOB"): TableCounts(calls=1, items=1, write_units=3, units_of_index={"by_client": 2}),
+            ("PutItem", "JOB"): TableCounts(calls=1, items=1, write_units=3, units_of_index=Counter(by_client=2)),
             ("GetItem", "JOB"): TableCounts(calls=2, items=2, read_units=4),
         },
         sqs={"SendMessageBatch": QueueCounts(calls=1, requests=2, messages=9)},

@@ -65,10 +65,8 @@ def _value_size(value: Mapping[str, Any]) -> int:
             return len(base64.b64decode(content))
         case "BOOL" | "NULL":
             return 1
-        case "SS":
-            return sum(len(text.encode()) for text in content)
-        case "NS":
-            return sum(map(_number_size, content))
+        case "SS" | "NS":
+            return sum(_value_size({kind[0]: member}) for member in content)
         case "L":
             return _CONTAINER_BYTES + sum(_value_size(each) + _ELEMENT_BYTES for each in content)
         case "M":

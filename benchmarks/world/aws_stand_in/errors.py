@@ -4,20 +4,13 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """An error response.
-
-    Parameters
-    ----------
-    code
-        AWS's name for the error, such as ``ValidationException``.
-    text
-        The message.
-    more
-        Other fields of the response.
-    """
+    """An error response: AWS's name such as ``ValidationException``, the message, and other fields of the response."""
 
     def __init__(self, code: str, text: str, **more: Any) -> None:
-        self.code = code
-        self.text = text
-        self.more = more
+        self.code, self.text, self.more = code, text, more
         super().__init__(f"{code}: {text}")
+
+
+def invalid(text: str) -> RefusedError:
+    """Return the error of an invalid request to DynamoDB."""
+    return RefusedError("ValidationException", text)

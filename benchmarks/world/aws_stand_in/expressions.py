@@ -16,7 +16,7 @@ from moto.dynamodb import comparisons
 from moto.dynamodb.exceptions import MockValidationException
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 
-from benchmarks.world.aws_stand_in.errors import RefusedError
+from benchmarks.world.aws_stand_in.errors import invalid
 
 Value = dict[str, Any]
 Item = dict[str, Value]
@@ -40,14 +40,14 @@ def updated(request: Mapping[str, Any], item: Item) -> Item:
     for action, path, source, placeholder in _parsed(_actions, request, "UpdateExpression"):
         parent = _find(result, path[:-1])
         if parent is None or "M" not in parent:
-            raise _invalid("The document path provided in the update expression is invalid for update")
+            raise invalid("The document path provided in the update expression is invalid for update")
         level, name = parent["M"], path[-1]
         after = None
         if action == "UpdateExpressionSetAction":
             # SET reads the item as it was before the update.
             after = (_find(item, source) if source else None) or values.get(placeholder)
             if after is None:
-                raise _invalid("The provided expression refers to an attribute that does not exist in the item")
+                raise invalid("The provided expression refers to an attribute that does not exist in the item")
         elif action != "UpdateExpressionRemoveAction":
             after = _changed_set(level.get(name), values[placeholder], add=action == "UpdateExpressionAddAction")
         if after is None:
@@ -78,11 +78,11 @@ def _parsed(parse: Callable[[str, dict[str, str]], Any], request: Mapping[str, A
 @lru_cache(maxsize=4096)
 def _parse_once(parse: Callable[[str, dict[str, str]], Any], text: str, names: tuple[tuple[str, str], ...]) -> Any:
     if "[" in text:
-        raise _invalid("list indexes are not supported")
+        raise invalid("list indexes are not supported")
     try:
         return parse(text, dict(names))
     except (AssertionError, KeyError, MockValidationException, ValueError) as error:
-        raise _invalid(f"invalid expression {text!r}: {getattr(error, 'message', repr(error))}") from error
+        raise invalid(f"invalid expression {text!r}: {getattr(error, 'message', repr(error))}") from error
 
 
 def _actions(text: str, names: Mapping[str, str]) -> list[tuple[str, _Path, _Path | None, str | None]]:
@@ -117,7 +117,7 @@ def _changed_set(old: Value | None, operand: Value, *, add: bool) -> Value | Non
     """Return a set with members added or deleted, None when nothing is left of it."""
     ((kind, members),) = operand.items()
     if kind not in ("NS", "SS") or kind not in (old or operand):
-        raise _invalid("An operand in the update expression has an incorrect data type")
+        raise invalid("An operand in the update expression has an incorrect data type")
     before = set(old[kind]) if old else set()
     after = before.union(members) if add else before.difference(members)
     return {kind: sorted(after)} if add or after else None
@@ -142,7 +142,7 @@ def _holds(node: Any, item: Item, values: Mapping[str, Value]) -> bool:
             left, right = _comparable(node.lhs, item, values), _comparable(node.rhs, item, values)
             # A comparison of two types, or with a missing attribute, does not hold.
             return bool(left and right and left[0] == right[0] and _COMPARISONS[comparison](left[1], right[1]))
-    raise _invalid("this condition is not supported")
+    raise invalid("this condition is not supported")
 
 
 def _comparable(node: Any, item: Item, values: Mapping[str, Value]) -> tuple[str, Any] | None:
@@ -153,7 +153,7 @@ def _comparable(node: Any, item: Item, values: Mapping[str, Value]) -> tuple[str
         case comparisons.AttributePath(path=path):
             value = _find(item, path)
         case _:
-            raise _invalid("this operand is not supported")
+            raise invalid("this operand is not supported")
     if value is None:
         return None
     ((kind, content),) = value.items()
@@ -165,7 +165,3 @@ def _find(item: Item, path: Sequence[str]) -> Value | None:
     for name in path:
         level = level.get("M", {}).get(name) if level else None
     return level
-
-
-def _invalid(text: str) -> RefusedError:
-    return RefusedError("ValidationException", text)

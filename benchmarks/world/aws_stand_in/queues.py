@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from benchmarks.world.aws_stand_in.errors import RefusedError
@@ -30,12 +31,27 @@ class Counts:
 
 @dataclass(slots=True)
 class _Message:
-    id: str
     body: str
     sent: float
     hidden_until: float
     receives: int = 0
-    receipt: str = ""
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def digest(self) -> str:
+        return hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest()
+
+    def received(self) -> dict[str, Any]:
+        return {
+            "MessageId": self.id,
+            "ReceiptHandle": f"{self.id}/{self.receives}",
+            "Body": self.body,
+            "MD5OfBody": self.digest,
+            "Attributes": {
+                "ApproximateReceiveCount": str(self.receives),
+                "SentTimestamp": str(int(self.sent * 1000)),
+            },
+        }
 
 
 @dataclass(slots=True)
@@ -93,44 +109,24 @@ class Queues:
         return answer
 
     def _send(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
-        entries = _entries(request)
-        now = time.time()
+        entries, now = _entries(request), time.time()
         sent = []
         for entry in entries:
-            body = entry["MessageBody"]
-            message = _Message(str(uuid.uuid4()), body, now, now + float(entry.get("DelaySeconds", 0)))
+            message = _Message(entry["MessageBody"], now, now + float(entry.get("DelaySeconds", 0)))
             queue.messages[message.id] = message
-            digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
-            sent.append({"Id": entry["Id"], "MessageId": message.id, "MD5OfMessageBody": digest})
+            sent.append({"Id": entry["Id"], "MessageId": message.id, "MD5OfMessageBody": message.digest})
         return {"Successful": sent, "Failed": []}, len(sent), sum(len(each["MessageBody"]) for each in entries)
 
     def _receive(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
         now = time.time()
         hidden = float(request.get("VisibilityTimeout", queue.visibility))
-        found: list[dict[str, Any]] = []
-        carried = 0
-        for message in queue.messages.values():
-            if len(found) == request.get("MaxNumberOfMessages", 1):
-                break
-            if message.hidden_until > now:
-                continue
+        visible = (message for message in queue.messages.values() if message.hidden_until <= now)
+        found = list(islice(visible, request.get("MaxNumberOfMessages", 1)))
+        for message in found:
             message.hidden_until = now + hidden
             message.receives += 1
-            message.receipt = f"{message.id}/{message.receives}"
-            carried += len(message.body)
-            found.append(
-                {
-                    "MessageId": message.id,
-                    "ReceiptHandle": message.receipt,
-                    "Body": message.body,
-                    "MD5OfBody": hashlib.md5(message.body.encode(), usedforsecurity=False).hexdigest(),
-                    "Attributes": {
-                        "ApproximateReceiveCount": str(message.receives),
-                        "SentTimestamp": str(int(message.sent * 1000)),
-                    },
-                }
-            )
-        return {"Messages": found} if found else {}, len(found), carried
+        answer = {"Messages": [message.received() for message in found]} if found else {}
+        return answer, len(found), sum(len(message.body) for message in found)
 
     def _delete(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
         entries = _entries(request)

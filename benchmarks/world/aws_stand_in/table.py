@@ -1,14 +1,14 @@
 """DynamoDB tables: single items by their full key, conditions and batches. All units are counted."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.world.aws_stand_in import capacity
 from benchmarks.world.aws_stand_in.capacity import Index
-from benchmarks.world.aws_stand_in.errors import RefusedError
+from benchmarks.world.aws_stand_in.errors import RefusedError, invalid
 from benchmarks.world.aws_stand_in.expressions import Item, condition_holds, updated
 
 _WRITE_BATCH = 25
@@ -40,7 +40,7 @@ class Counts:
     items: int = 0
     write_units: int = 0
     read_units: int = 0
-    units_of_index: dict[str, int] = field(default_factory=dict)
+    units_of_index: Counter[str] = field(default_factory=Counter)
 
     @property
     def index_write_units(self) -> int:
@@ -80,7 +80,7 @@ class _Table:
 
     def key_of(self, item: Mapping[str, Any]) -> _Place:
         if not all(name in item for name in self.key):
-            raise RefusedError("ValidationException", "One of the required keys was not given a value")
+            raise invalid("One of the required keys was not given a value")
         return tuple(value for name in self.key for value in item[name].items())
 
 
@@ -119,13 +119,10 @@ class Tables:
             The call is invalid, unknown or throttled, or its condition does not hold.
         """
         calls = {
-            "CreateTable": self._create_table,
-            "PutItem": self._put_item,
-            "GetItem": self._get_item,
-            "UpdateItem": self._update_item,
-            "BatchWriteItem": self._batch_write_item,
+            "CreateTable": self._create_table, "GetItem": self._get_item, "PutItem": self._put_item,
+            "UpdateItem": self._update_item, "BatchWriteItem": self._batch_write_item,
             "BatchGetItem": self._batch_get_item,
-        }
+        }  # fmt: skip
         if call not in calls:
             raise RefusedError("UnknownOperationException", f"the stand-in does not support {call}")
         return calls[call](request)
@@ -175,8 +172,8 @@ class Tables:
             raise _throttled()
         self._count_call(call, key)
         if after is None:
-            wants_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before is not None
-            more = {"Item": before} if wants_item else {}
+            wants_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+            more = {"Item": before} if wants_item and before is not None else {}
             raise RefusedError("ConditionalCheckFailedException", "The conditional request failed", **more)
         table.items[place] = after
         return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
@@ -184,9 +181,8 @@ class Tables:
     # ------------------------------------------------------------------ batches
 
     def _batch_write_item(self, request: Request) -> Answer:
-        puts = [
-            (name, each["PutRequest"]["Item"]) for name, several in request["RequestItems"].items() for each in several
-        ]
+        requests = request["RequestItems"].items()
+        puts = [(name, each["PutRequest"]["Item"]) for name, several in requests for each in several]
         places = self._places("BatchWriteItem", puts, _WRITE_BATCH)
         for _, item in puts:
             _check(item)
@@ -224,9 +220,9 @@ class Tables:
         """Return where each item of a batch is stored, by the name of its table and the item or its key."""
         places = [self._table(name).key_of(item) for name, item in items]
         if not 1 <= len(items) <= limit:
-            raise RefusedError("ValidationException", f"Too many items requested for the {call} call")
+            raise invalid(f"Too many items requested for the {call} call")
         if len({(name, place) for (name, _), place in zip(items, places, strict=True)}) < len(items):
-            raise RefusedError("ValidationException", "Provided list of item keys contains duplicates")
+            raise invalid("Provided list of item keys contains duplicates")
         return places
 
     # ------------------------------------------------------------------ counts
@@ -248,16 +244,15 @@ class Tables:
         counts.items += 1
         counts.write_units += units
         for index in table.indexes if after is not None else ():
-            of_index = counts.units_of_index.get(index.name, 0)
-            counts.units_of_index[index.name] = of_index + index.write_units(before, after)
+            counts.units_of_index[index.name] += index.write_units(before, after)
         return True
 
 
 def _check(item: Item) -> None:
     if capacity.size(item) > capacity.MAX_ITEM_BYTES:
-        raise RefusedError("ValidationException", "Item size has exceeded the maximum allowed size")
+        raise invalid("Item size has exceeded the maximum allowed size")
     if any(value in ({"SS": []}, {"NS": []}) for value in item.values()):
-        raise RefusedError("ValidationException", "One or more parameter values were invalid: An empty set")
+        raise invalid("One or more parameter values were invalid: An empty set")
 
 
 def _kind(item: Item) -> str:
@@ -266,7 +261,5 @@ def _kind(item: Item) -> str:
 
 
 def _throttled() -> RefusedError:
-    return RefusedError(
-        "ProvisionedThroughputExceededException",
-        "The level of configured provisioned throughput for the table was exceeded",
-    )
+    text = "The level of configured provisioned throughput for the table was exceeded"
+    return RefusedError("ProvisionedThroughputExceededException", text)
