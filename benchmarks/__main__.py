@@ -81,9 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
     console.rule("[bold]figures", align="left")
     figures = [figure for measurement in measurements.values() for figure in measurement.section.figures]
     for figure in figures:
-        line = f"{page.verdict(figure):8} {figure.what}: {page.measured(figure)}, {page.bound(figure)}"
-        if figure.at_pace is not None:
-            line += f" ({page.at_pace(figure)} at the reference's pace)"
+        what, measured, bound, verdict, at_pace = page.texts(figure)
+        line = f"{verdict:8} {what}: {measured}, {bound}"
+        if at_pace:
+            line += f" ({at_pace} at the reference's pace)"
         console.print(line, style="" if figure.is_met else "red", soft_wrap=True, markup=False)
     for name in failed:
         console.print(f"failed   {name}", style="red")

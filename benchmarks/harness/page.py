@@ -41,24 +41,17 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def verdict(figure: Figure) -> str:
-    """Return whether a figure is met, as text."""
-    return "met" if figure.is_met else "not met"
+def texts(figure: Figure) -> tuple[str, str, str, str, str]:
+    """Return a figure as text: what, the measured value, the bound, whether it is met, and the value at another pace.
 
-
-def measured(figure: Figure) -> str:
-    """Return the measured value with its unit."""
-    return f"{number(figure.measured)} {figure.unit}".rstrip()
-
-
-def at_pace(figure: Figure) -> str:
-    """Return the value at the pace of the machine where the figures were set, or an empty string."""
-    return "" if figure.at_pace is None else f"{number(figure.at_pace)} {figure.unit}".rstrip()
-
-
-def bound(figure: Figure) -> str:
-    """Return the bound of a figure with its unit."""
-    return f"{'at least' if figure.at_least else 'at most'} {number(figure.bound)} {figure.unit}".rstrip()
+    The last one is for the machine where the figures were set. It is empty if the value does not depend on CPU time.
+    """
+    measured, limit, at_pace = (
+        "" if value is None else f"{number(value)} {figure.unit}".rstrip()
+        for value in (figure.measured, figure.bound, figure.at_pace)
+    )
+    bound = f"{'at least' if figure.at_least else 'at most'} {limit}"
+    return figure.what, measured, bound, "met" if figure.is_met else "not met", at_pace
 
 
 def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, str]:
@@ -69,9 +62,8 @@ def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> di
     PageError
         A page lacks the marks.
     """
-    return {
-        page: update(page.read_text(encoding="utf-8"), parts) for page, parts in contents(measurements, order).items()
-    }
+    parts = contents(measurements, order)
+    return {page: update(page.read_text(encoding="utf-8"), several) for page, several in parts.items()}
 
 
 def update(text: str, parts: Sequence[str]) -> str:
@@ -135,10 +127,7 @@ def _figures(measurements: Mapping[str, Measurement]) -> Iterator[str]:
         section = measurement.section
         page = next(iter(_by_page(name, section)))
         link = f"[{name}]({'' if page == PERFORMANCE else page.name}#{_anchor(section)})"
-        rows += [
-            (figure.what, measured(figure), bound(figure), verdict(figure), at_pace(figure), link)
-            for figure in section.figures
-        ]
+        rows += [(*texts(figure), link) for figure in section.figures]
     if rows:
         yield "## The figures"
         yield _table(Table("", ("what", "measured", "bound", "", "at the reference's pace", "section"), rows))

@@ -23,10 +23,8 @@ class Run:
     ----------
     command
         The command that measures it again.
-    machine
-        Processors, memory and system.
-    python
-        The interpreter.
+    machine, python
+        Processors, memory and system; the interpreter.
     commit_date
         Date of the commit that was measured.
     load
@@ -45,14 +43,8 @@ class Run:
     @classmethod
     def here(cls, command: str, pace: float) -> Self:
         """Describe this machine and this checkout."""
-        return cls(
-            command,
-            _machine(),
-            f"{platform.python_implementation()} {platform.python_version()}",
-            _commit_date(),
-            round(os.getloadavg()[0], 1),
-            round(pace, 2),
-        )
+        python = f"{platform.python_implementation()} {platform.python_version()}"
+        return cls(command, _machine(), python, _commit_date(), round(os.getloadavg()[0], 1), round(pace, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +69,15 @@ def save(measurements: Mapping[str, Measurement], path: Path = RESULTS) -> None:
     path.write_text(json.dumps(bodies, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _section(body: Mapping[str, Any]) -> Section:
-    return Section(
-        body["title"],
-        body["text"],
-        [Figure(**figure) for figure in body["figures"]],
-        [Table(**table) for table in body["tables"]],
-        [Plot(**plot) for plot in body["plots"]],
-    )
+def _section(body: dict[str, Any]) -> Section:
+    kinds = {"figures": Figure, "tables": Table, "plots": Plot}
+    return Section(**body | {name: [kind(**each) for each in body[name]] for name, kind in kinds.items()})
 
 
 def _machine() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    except OSError:
-        model = ""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     processor = model or platform.processor() or platform.machine()
     return f"{os.cpu_count()} × {processor}, {gigabytes:.0f} GB, {platform.system()}"
