@@ -24,13 +24,7 @@ def _modules(code: str, function: str | None) -> int:
 
 
 def _without_bytecode(folder: Path) -> tuple[str, ...]:
-    """Return options of an interpreter that finds bytecode of the standard library only.
-
-    Parameters
-    ----------
-    folder
-        An empty folder for that bytecode.
-    """
+    """Return options of an interpreter that finds bytecode of the standard library only, in this empty folder."""
     cache = ("-X", f"pycache_prefix={folder}")
     for name in FUNCTIONS:
         run_cold("import app", name, *cache)
@@ -60,18 +54,12 @@ def measure(settings: Settings) -> Section:
         )
         for name in imports
     ]
+    columns = ("what", "import", "against boto3", "without bytecode", "modules")
     return Section(
         "Cold start",
         "CPU time of importing each handler, which creates its clients and reads its settings, in a new interpreter "
         "and without the interpreter's own start: medians of runs in turns. There is no bound; "
         "tests/functions/test_imports.py checks what a handler imports. *Without bytecode* is what a cold start would "
         "take if only the packages' sources were shipped; docs/operations.md says how they are shipped.",
-        tables=[
-            Table(
-                "Import of each handler",
-                ("what", "import", "against boto3", "without bytecode", "modules"),
-                rows,
-                detail=True,
-            )
-        ],
+        tables=[Table("Import of each handler", columns, rows, detail=True)],
     )

@@ -93,14 +93,12 @@ def _figures(calls: Sequence[Invocation], validation: float, pace: float) -> lis
 
 
 def _by_rate(throttled: Mapping[int, tuple[int, float, int]]) -> Table:
-    return Table(
-        f"A submit of {_IMAGES:,} images to a table with a limit on write units per second",
-        ["write units per second", "answer", "after", "BatchWriteItem calls"],
-        [
-            [f"{rate:,}", str(status), f"{seconds:.1f} s", str(batches)]
-            for rate, (status, seconds, batches) in throttled.items()
-        ],
-    )
+    title = f"A submit of {_IMAGES:,} images to a table with a limit on write units per second"
+    columns = ["write units per second", "answer", "after", "BatchWriteItem calls"]
+    rows = [
+        [f"{rate:,}", str(status), f"{after:.1f} s", str(calls)] for rate, (status, after, calls) in throttled.items()
+    ]
+    return Table(title, columns, rows)
 
 
 def _spread(calls: Sequence[Invocation]) -> str:

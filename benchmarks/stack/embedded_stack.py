@@ -25,17 +25,14 @@ def main() -> int:
         perimeters = add_images(server, 1000)
         for name in ("first", "second"):
             outcome = run_job(client, perimeters)
-            row(
-                f"1,000 images of 100 KB with delays, {name} run",
-                f"{outcome.seconds:.1f} s, {outcome.status}, {outcome.images - len(outcome.wrong)} right",
-            )
+            right = outcome.images - len(outcome.wrong)
+            what = f"1,000 images of 100 KB with delays, {name} run"
+            row(what, f"{outcome.seconds:.1f} s, {outcome.status}, {right} right")
         burst = run_burst(stack, list(perimeters)[:5], 200)
         row("200 submissions at once", f"{dict(burst.codes)} in {burst.accepted_seconds:.1f} s")
         row("  all of them ended", f"{dict(burst.statuses)} after {burst.seconds:.1f} s")
-        row(
-            "  most memory of the whole stack",
-            f"{burst.peak_bytes / 2**20:.0f} MB in {burst.peak_processes} processes",
-        )
+        megabytes = burst.peak_bytes / 2**20
+        row("  most memory of the whole stack", f"{megabytes:.0f} MB in {burst.peak_processes} processes")
         large = submit_large_job(client, next(iter(perimeters)), 20_000)
         row("20,000 images in one POST", f"{large.code} in {large.accepted_seconds:.2f} s")
         row("  its status, while it runs", f"{large.large_status_seconds * 1000:.0f} ms, {large.large_status}")

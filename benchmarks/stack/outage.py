@@ -21,20 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with StackProcess() as stack:
         outage = run_outage(stack, options.seconds, options.jobs)
     images = len(outage.up_requests)
-    print(
-        f"{options.jobs} jobs, {images} images on a server that was up, {images} on one down for {options.seconds:g} s"
-    )
+    down = f"{images} on one down for {options.seconds:g} s"
+    print(f"{options.jobs} jobs, {images} images on a server that was up, {down}")
     middle = outage.ended_after[len(outage.ended_after) // 2]
     print(f"ended as {dict(outage.statuses)}")
     print(f"after the server's return: half of them in {middle:.0f} s, the last one in {outage.ended_after[-1]:.0f} s")
     print(f"max requests per image: {max(outage.up_requests)} where the server was up, {max(outage.down_requests)} "
           "where it came back")  # fmt: skip
-    succeeded = (
-        outage.statuses == {"completed": options.jobs}
-        and set(outage.up_requests) == {1}
-        and set(outage.down_requests) == {1}
-    )
-    return 0 if succeeded else 1
+    each_once = set(outage.up_requests) == set(outage.down_requests) == {1}
+    return 0 if each_once and outage.statuses == {"completed": options.jobs} else 1
 
 
 if __name__ == "__main__":

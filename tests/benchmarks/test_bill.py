@@ -56,16 +56,11 @@ def test_the_bill_adds_up() -> None:
     )
     calls = [invocation("submit", 1.0, 0.0, sent_bytes=600_000), invocation("process", 2.0, 0.0)]
     usage = Usage.of(1000, counts, calls, {"submit": 1024, "process": 512})
-    assert request_charges(usage) == pytest.approx(
-        {
-            "DynamoDB writes": 5 * 1000 * 0.625e-6,
-            "DynamoDB reads": 4 * 1000 * 0.125e-6,
-            "SQS": 2 * 1000 * 0.5e-6,
-            "API Gateway": 2 * 1000 * 1e-6,
-            "Lambda, time": 2.0 * 1000 * 0.0000133334,
-            "Lambda, requests": 2 * 1000 * 0.2e-6,
-        }
-    )
+    of_the_run = {
+        "DynamoDB writes": 5 * 0.625e-6, "DynamoDB reads": 4 * 0.125e-6, "SQS": 2 * 0.5e-6, "API Gateway": 2 * 1e-6,
+        "Lambda, time": 2.0 * 0.0000133334, "Lambda, requests": 2 * 0.2e-6,
+    }  # fmt: skip
+    assert request_charges(usage) == pytest.approx({name: 1000 * usd for name, usd in of_the_run.items()})
     others = other_charges(usage)
     assert (others["storage, per month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
 
@@ -98,19 +93,12 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
     assert (processed.messages, processed.log_bytes > 100, processed.cpu_seconds > 0) == (2, True, True)
     calls = {name: (each.calls, each.items) for name, each in counts.dynamodb.items() if not name[1].startswith("KEY")}
     assert calls == {
-        ("BatchWriteItem", "CHUNK"): (1, 2),
-        ("PutItem", "JOB"): (1, 1),
-        ("BatchGetItem", "CHUNK"): (1, 2),
-        ("UpdateItem", "CHUNK"): (2, 2),
+        ("BatchWriteItem", "CHUNK"): (1, 2), ("BatchGetItem", "CHUNK"): (1, 2), ("UpdateItem", "CHUNK"): (2, 2),
+        ("PutItem", "JOB"): (1, 1), ("UpdateItem", "JOB"): (2, 2), ("GetItem", "JOB"): (1, 1),
         ("BatchWriteItem", "CLIENT"): (1, 15),
-        ("UpdateItem", "JOB"): (2, 2),
-        ("GetItem", "JOB"): (1, 1),
-    }
-    assert {name: each.calls for name, each in counts.sqs.items()} == {
-        "SendMessageBatch": 1,
-        "ReceiveMessage": 1,
-        "DeleteMessageBatch": 1,
-    }
+    }  # fmt: skip
+    queue_calls = {name: each.calls for name, each in counts.sqs.items()}
+    assert queue_calls == dict.fromkeys(("SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"), 1)
 
 
 def test_the_largest_job_fits_into_one_call() -> None:

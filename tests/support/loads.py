@@ -12,7 +12,7 @@ from local.client import ApiClient, submission
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
-from tests.support.memory import PeakMemory
+from tests.support.memory import peak_of
 from tests.support.waiting import END_SECONDS
 
 STORES = ("S00339218", "S01408764")
@@ -25,19 +25,7 @@ _FORMATS = (Format.JPEG, Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP, Form
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One ended job.
-
-    Attributes
-    ----------
-    status
-        Its status by the API.
-    images
-        Number of different URLs in its results.
-    wrong
-        The URLs whose result differs from their file.
-    seconds
-        From its submission to its end.
-    """
+    """One ended job: its status, the number of URLs in its results, the URLs with a wrong result, and its time."""
 
     status: str
     images: int
@@ -122,23 +110,17 @@ def run_burst(stack: StackProcess, urls: list[str], count: int) -> Burst:
         return answer.status_code, answer.json().get("job_id")
 
     with (
-        PeakMemory(stack.pid) as memory,
+        peak_of(stack.pid) as peak,
         ApiClient(stack.url, stack.api_key, connections=count) as client,
         ThreadPoolExecutor(count) as pool,
     ):
         begin = time.monotonic()
-        answers = [future.result() for future in [pool.submit(submit, client) for _ in range(count)]]
+        answers = list(pool.map(submit, [client] * count))
         accepted = time.monotonic() - begin
         statuses = [client.wait(job, END_SECONDS)["status"] for _, job in answers if job is not None]
         seconds = time.monotonic() - begin
-    return Burst(
-        Counter(code for code, _ in answers),
-        Counter(statuses),
-        accepted,
-        seconds,
-        memory.peak_bytes,
-        memory.peak_processes,
-    )
+    codes = Counter(code for code, _ in answers)
+    return Burst(codes, Counter(statuses), accepted, seconds, peak.memory, peak.processes)
 
 
 def submit_large_job(client: ApiClient, url: str, count: int, polls: int = 20) -> LargeJob:
@@ -186,6 +168,5 @@ def run_outage(stack: StackProcess, seconds: float, jobs: int) -> Outage:
             with ThreadPoolExecutor(len(ids)) as threads:
                 statuses, ended_after = zip(*threads.map(wait, ids), strict=True)
             down_requests = [len(back.requests_of(path)) for path in paths]
-        return Outage(
-            Counter(statuses), [len(up.requests_of(path)) for path in paths], down_requests, sorted(ended_after)
-        )
+        up_requests = [len(up.requests_of(path)) for path in paths]
+        return Outage(Counter(statuses), up_requests, down_requests, sorted(ended_after))

@@ -1,9 +1,10 @@
 """Watches the memory of a tree of processes."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 _EVERY_SECONDS = 0.2
 
@@ -36,38 +37,31 @@ def resident_bytes(processes: set[int]) -> int:
     return total
 
 
-class PeakMemory:
-    """Watch a process and its descendants within a ``with`` block.
+@dataclass(slots=True)
+class Peak:
+    """The peak of memory in bytes, and the peak number of processes."""
 
-    Attributes
-    ----------
-    peak_bytes
-        The peak of memory.
-    peak_processes
-        The peak number of processes.
-    """
+    memory: int = 0
+    processes: int = 0
 
-    def __init__(self, root: int) -> None:
-        self._root = root
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.peak_bytes = 0
-        self.peak_processes = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+@contextmanager
+def peak_of(root: int) -> Iterator[Peak]:
+    """Watch a process and its descendants until the block ends; yield their peak, which grows meanwhile."""
+    peak, end = Peak(), threading.Event()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def watch() -> None:
         while True:
-            processes = tree(self._root)
-            self.peak_processes = max(self.peak_processes, len(processes))
-            self.peak_bytes = max(self.peak_bytes, resident_bytes(processes))
-            if self._end.wait(_EVERY_SECONDS):
+            processes = tree(root)
+            peak.processes = max(peak.processes, len(processes))
+            peak.memory = max(peak.memory, resident_bytes(processes))
+            if end.wait(_EVERY_SECONDS):
                 return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        end.set()
+        thread.join()
