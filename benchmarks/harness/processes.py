@@ -20,15 +20,7 @@ def run_in_new_process(call: Callable[_P, _T], *arguments: _P.args, **named: _P.
 
 @contextmanager
 def made_in_new_process(make: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> Iterator[_T]:
-    """Make an object in a new process, which runs until the block ends; yield a proxy that has the object's methods.
-
-    Parameters
-    ----------
-    make
-        A class, or a function of a module.
-    arguments, named
-        Its arguments.
-    """
+    """Make an object in a new process, which runs until the block ends; yield a proxy that has the object's methods."""
     with _new_process() as process:
         process.submit(_make, make, *arguments, **named).result()
         yield cast("_T", _Proxy(process))
@@ -36,15 +28,7 @@ def made_in_new_process(make: Callable[_P, _T], *arguments: _P.args, **named: _P
 
 @contextmanager
 def served_by_new_process(serve: Callable[..., AbstractContextManager[_T]], *arguments: Any) -> Iterator[_T]:
-    """Enter a context manager in a new process until the block ends; yield what it yields there.
-
-    Parameters
-    ----------
-    serve
-        A function of a module, which returns the context manager.
-    arguments
-        Its arguments.
-    """
+    """Enter what a function of a module returns in a new process, until the block ends; yield what it yields there."""
     with made_in_new_process(_Served) as served:
         try:
             yield served.enter(serve, *arguments)

@@ -33,16 +33,7 @@ NO_PROFILE = "There is no profile, because py-spy is not allowed to read other p
 
 
 def sampled(pid: int, run: Callable[[], object], seconds: int) -> Counter[str] | None:
-    """Sample a process while a function runs.
-
-    Parameters
-    ----------
-    pid
-        The process.
-    run
-        A function that keeps the process busy for about that many seconds.
-    seconds
-        How long to sample.
+    """Sample a process for some seconds, during which a function keeps it busy.
 
     Returns
     -------
@@ -71,13 +62,8 @@ def profile(title: str, samples: Counter[str]) -> Table:
     """Return a table with the share of each purpose, largest first."""
     total = samples.total()
     rows = [[name, f"{number / total:.0%}"] for name, number in samples.most_common()]
-    return Table(
-        f"Where the CPU time of {title} goes (py-spy, {total:,} samples of the interpreter, without the "
-        "kernel's part of sending and receiving)",
-        ["part", "share"],
-        rows,
-        detail=True,
-    )
+    how = f"py-spy, {total:,} samples of the interpreter, without the kernel's part of sending and receiving"
+    return Table(f"Where the CPU time of {title} goes ({how})", ["part", "share"], rows, detail=True)
 
 
 def sort(stacks: Sequence[str]) -> Counter[str]:

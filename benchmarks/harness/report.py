@@ -97,22 +97,9 @@ def section(name: str, settings: Settings) -> Section:
 
 
 def interleaved(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Measure cases in turns, so that other work on the machine affects all of them equally.
+    """Return the median of what each case took, in its unit, by the name of the case.
 
-    Parameters
-    ----------
-    cases
-        Functions that run a case once and return what it took, in any unit.
-    rounds
-        How often each case runs.
-
-    Returns
-    -------
-    dict
-        The median of each case.
+    The cases run in turns, so that other work on the machine affects all of them equally.
     """
-    taken: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, run in cases.items():
-            taken[name].append(run())
-    return {name: statistics.median(values) for name, values in taken.items()}
+    taken = [{name: run() for name, run in cases.items()} for _ in range(rounds)]
+    return {name: statistics.median(each[name] for each in taken) for name in cases}

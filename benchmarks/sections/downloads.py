@@ -28,9 +28,8 @@ def measure(settings: Settings) -> Section:
     for size, bound in _BOUNDS.items():
         ours, plain = _compare(size, 5 if settings.quick else 15)
         name = _NAMES[size]
-        figures.append(
-            Figure(f"CPU time per image of {name}, against requests.get(...).content + Pillow", ours / plain, bound)
-        )
+        what = f"CPU time per image of {name}, against requests.get(...).content + Pillow"
+        figures.append(Figure(what, ours / plain, bound))
         rows.append([name, f"{ours * 1000:.2f}", f"{plain * 1000:.2f}", f"{ours / plain:.2f}", f"{bound:.2f}"])
     columns = ("image", "measured (ms)", "requests.get + Pillow (ms)", "ratio", "at most")
     return Section(

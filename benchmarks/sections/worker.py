@@ -20,6 +20,8 @@ _DOWNLOAD_SECONDS = 0.1
 _NO_DELAY = {"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}
 _PROFILE_SECONDS = 10
 _MEMORY = MEMORY["process"]
+# Invocations of the process function.
+_Job = Sequence[Invocation]
 # Ten chunks of 50.
 _BATCH_IMAGES = 500
 # 20 Mbit/s.
@@ -105,24 +107,22 @@ def _curves() -> list[Plot]:
         f"billed at {_MEMORY} MB, at most": _curve(by_threads, _billed),
     }
     of_jobs = [(float(size), 1000 * _cpu(jobs[0]) / size) for size, jobs in by_job.items()]
-    what, unit = "CPU time per image, by ", "ms per image"
+    what, unit, loop = "CPU time per image, by ", "ms per image", "worker loop"
     return [
         Plot("worker-threads", "A job of 1,000 images, by threads", "threads", "seconds", threads, log_x=True),
-        Plot("worker-image-size", f"{what}image size", "bytes", unit, {"worker loop": _per_image(by_size)}, log_x=True),
-        Plot("worker-chunk-size", f"{what}chunk size", "images", unit, {"worker loop": _per_image(by_chunk)}),
-        Plot(
-            "worker-job-size", f"{what}job size (images of 5 KB)", "images", unit, {"worker loop": of_jobs}, log_x=True
-        ),
+        Plot("worker-image-size", f"{what}image size", "bytes", unit, {loop: _per_image(by_size)}, log_x=True),
+        Plot("worker-chunk-size", f"{what}chunk size", "images", unit, {loop: _per_image(by_chunk)}),
+        Plot("worker-job-size", f"{what}job size (images of 5 KB)", "images", unit, {loop: of_jobs}, log_x=True),
     ]
 
 
-def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Table:
+def _from_afar(near: Sequence[_Job], settings: Settings) -> Table:
     """Compare the same job from servers like those of the internet with one from a server without TLS."""
     line = Line(_DOWNLOAD_SECONDS, _LINE_BYTES_PER_SECOND)
     with internet(pictures(_IMAGE_BYTES), line) as bases:
         far = _jobs(bases, _IMAGES, 2 if settings.quick else 5)
 
-    def row(name: str, jobs: Sequence[Sequence[Invocation]]) -> list[str]:
+    def row(name: str, jobs: Sequence[_Job]) -> list[str]:
         billed = statistics.median(map(_billed, jobs)) * _MEMORY / 1024 * 10**6 / _IMAGES
         return [
             name,
@@ -142,7 +142,7 @@ def _from_afar(near: Sequence[Sequence[Invocation]], settings: Settings) -> Tabl
     )
 
 
-def _jobs(base: str | Sequence[str], images: int, rounds: int, **parameters: str) -> Sequence[Sequence[Invocation]]:
+def _jobs(base: str | Sequence[str], images: int, rounds: int, **parameters: str) -> Sequence[_Job]:
     """Run jobs after a warm-up, and return the process function's invocations of each."""
     body = job_body(urls(base, images))
     with made_in_new_process(AwsStandIn) as aws, made_in_new_process(Functions, aws.url(), **parameters) as functions:
@@ -159,26 +159,24 @@ def _process(aws: AwsStandIn, functions: Functions, body: str) -> list[Invocatio
     return invocations
 
 
-def _cpu(job: Sequence[Invocation]) -> float:
+def _cpu(job: _Job) -> float:
     return sum(each.cpu_seconds for each in job)
 
 
-def _seconds(job: Sequence[Invocation]) -> float:
+def _seconds(job: _Job) -> float:
     return sum(each.seconds for each in job)
 
 
-def _billed(job: Sequence[Invocation]) -> float:
+def _billed(job: _Job) -> float:
     return sum(billed_seconds(each, _MEMORY) for each in job)
 
 
-def _curve(
-    jobs: Mapping[int, Sequence[Sequence[Invocation]]], of: Callable[[Sequence[Invocation]], float]
-) -> list[tuple[float, float]]:
+def _curve(jobs: Mapping[int, Sequence[_Job]], of: Callable[[_Job], float]) -> list[tuple[float, float]]:
     """Return the lowest value of each setting's jobs: the one that the machine disturbed least."""
     return [(float(value), min(of(job) for job in several)) for value, several in jobs.items()]
 
 
-def _per_image(jobs: Mapping[int, Sequence[Sequence[Invocation]]]) -> list[tuple[float, float]]:
+def _per_image(jobs: Mapping[int, Sequence[_Job]]) -> list[tuple[float, float]]:
     return [(value, 1000 * seconds / _IMAGES) for value, seconds in _curve(jobs, _cpu)]
 
 

@@ -34,17 +34,7 @@ class Line:
 def internet(pictures: Sequence[bytes], line: Line) -> Iterator[list[str]]:
     """Serve pictures from several TLS hosts, which this process and its children trust meanwhile.
 
-    Parameters
-    ----------
-    pictures
-        Every host serves the nth picture at ``/n``.
-    line
-        The connection to every host.
-
-    Yields
-    ------
-    list of str
-        Base URLs, one per host.
+    Every host serves the nth picture at ``/n``, over a connection as the line describes; yield the hosts' base URLs.
     """
     with tempfile.TemporaryDirectory() as folder:
         authority = trustme.CA()

@@ -13,7 +13,7 @@ _FORMATS = (Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP)
 
 @contextmanager
 def served_images(size: int, wait: float) -> Iterator[str]:
-    """Serve four images in three formats.
+    """Serve four images in three formats; yield the base URL, of which `urls` makes any number of URLs.
 
     Parameters
     ----------
@@ -21,11 +21,6 @@ def served_images(size: int, wait: float) -> Iterator[str]:
         Minimum size of each image, in bytes.
     wait
         Seconds before the first byte of each response, as from a distant server.
-
-    Yields
-    ------
-    str
-        The base URL, of which `urls` makes any number of URLs.
     """
     with served_by_new_process(_serving, size, wait) as base:
         yield base
