@@ -118,7 +118,7 @@ def comparable(value: Any) -> Any:
 
 
 def every_step(client: Any) -> list[Any]:
-    """Take every step of the protocol, with conditions that hold and conditions that do not."""
+    """Run every step of the protocol, with conditions that hold and conditions that do not."""
     recorder = Recorder(client)
     any_client: Any = recorder
     table = JobsTable(any_client, TABLE)
