@@ -9,9 +9,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -26,13 +25,11 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from local.checkout import ROOT
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
-from local.lambda_host.context import Context
 from local.lambda_host.environment import FUNCTIONS
-from local.lambda_host.events import event
 from local.lambda_host.table import TABLE
 from retail_pulse.storage.api_keys_table import ApiKeysTable
+from tests.functions.service import Service
 from tests.support.gateway import Gateway
-from tests.support.queue import deliver
 
 KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
@@ -43,28 +40,20 @@ OPERATIONS = sum(len(methods) for methods in DESCRIPTION["paths"].values())
 
 
 @pytest.fixture
-def gateway(load: Callable[[str], ModuleType]) -> Gateway:
-    return Gateway({FUNCTIONS[name]: load(name).handler for name in ("authorize", "submit", "status")})
+def gateway(service: Service) -> Gateway:
+    return Gateway({FUNCTIONS[name]: service.load(name).handler for name in ("authorize", "submit", "status")})
 
 
 @pytest.fixture
-def jobs(load: Callable[[str], ModuleType], environment: str, gateway: Gateway) -> dict[str, str]:
+def jobs(service: Service) -> dict[str, str]:
     """The IDs of one job per status."""
-    submit, process = load("submit"), load("process")
+    ids = {}
     with ImageServer() as server:
-        server.add("/a.png", make_image(Format.PNG, 64, 48))
-        ids = {}
-        for status, paths in (
-            ("completed", ["/a.png"]),
-            ("failed", ["/missing.png", "/a.png"]),
-            ("ongoing", ["/a.png"]),
-        ):
-            visit = {"store_id": "S00339218", "image_url": [server.url(path) for path in paths], "visit_time": "now"}
-            sent = event("submit") | {"body": json.dumps({"count": 1, "visits": [visit]})}
-            sent["requestContext"]["authorizer"]["lambda"]["client"] = CLIENT
-            ids[status] = str(json.loads(submit.handler(sent, Context())["body"])["job_id"])
+        good, missing = server.add("/a.png", make_image(Format.PNG, 64, 48)), server.url("/missing.png")
+        for status, urls in (("completed", [good]), ("failed", [missing, good]), ("ongoing", [good])):
+            ids[status] = str(service.submit(*urls, by={"client": CLIENT}))
             if status != "ongoing":
-                deliver(process, environment, Context())
+                service.deliver()
     return ids
 
 

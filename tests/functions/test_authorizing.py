@@ -1,10 +1,7 @@
 """The authorizer, and the scopes that handlers enforce: who is allowed in, and the audit line of every refusal."""
 
-import json
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -15,8 +12,7 @@ from local.lambda_host.events import event
 from local.lambda_host.table import TABLE
 from retail_pulse.domain.api_keys import ApiKey, KeyScope, hash_key, new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-
-Load = Callable[[str], ModuleType]
+from tests.functions.service import Service
 
 NOW = datetime.now(UTC)
 MADE = new_key()
@@ -24,7 +20,7 @@ REQUEST = event("authorize")["requestContext"]["requestId"]
 
 
 @pytest.fixture
-def _keys(load: Load) -> None:
+def _keys(service: Service) -> None:
     table = ApiKeysTable(boto3.client("dynamodb"), TABLE)
     scopes = frozenset({KeyScope.READ, KeyScope.SUBMIT})
     table.put(ApiKey("me.1", hash_key("live"), "me", scopes, NOW))
@@ -33,11 +29,11 @@ def _keys(load: Load) -> None:
     table.put(ApiKey("me.4", hash_key("expired"), "me", scopes, NOW, expires_at=NOW))
 
 
-def authorize(load: Load, context: Context, headers: dict[str, str]) -> Any:
+def authorize(service: Service, headers: dict[str, str]) -> Any:
     sent = event("authorize")
     del sent["headers"]["x-api-key"]
     sent["headers"] |= headers
-    return load("authorize").handler(sent, context)
+    return service.load("authorize").handler(sent, Context())
 
 
 @pytest.mark.usefixtures("_keys")
@@ -49,11 +45,9 @@ def authorize(load: Load, context: Context, headers: dict[str, str]) -> Any:
     ],
     ids=["chosen", "made"],
 )
-def test_two_live_keys_of_one_client_are_both_accepted(
-    load: Load, context: Context, key: str, found: dict[str, str]
-) -> None:
-    assert authorize(load, context, {"x-api-key": key}) == {"isAuthorized": True, "context": found}
-    assert authorize(load, context, {"X-Api-Key": key}) == {"isAuthorized": True, "context": found}
+def test_two_live_keys_of_one_client_are_both_accepted(service: Service, key: str, found: dict[str, str]) -> None:
+    for header in ("x-api-key", "X-Api-Key"):
+        assert authorize(service, {header: key}) == {"isAuthorized": True, "context": found}
 
 
 @pytest.mark.usefixtures("_keys")
@@ -76,23 +70,21 @@ def test_two_live_keys_of_one_client_are_both_accepted(
     ids=range(11),
 )
 def test_any_other_key_is_refused_and_the_audit_line_says_why(
-    load: Load, context: Context, caplog: pytest.LogCaptureFixture, key: str, audit: dict[str, str]
+    service: Service, caplog: pytest.LogCaptureFixture, key: str, audit: dict[str, str]
 ) -> None:
-    assert authorize(load, context, {"x-api-key": key}) == {"isAuthorized": False}
+    assert authorize(service, {"x-api-key": key}) == {"isAuthorized": False}
     assert audit_lines(caplog) == [{"request": REQUEST} | audit]
 
 
-def test_a_missing_header_is_refused(load: Load, context: Context) -> None:
-    assert authorize(load, context, {}) == {"isAuthorized": False}
+def test_a_missing_header_is_refused(service: Service) -> None:
+    assert authorize(service, {}) == {"isAuthorized": False}
 
 
 @pytest.mark.usefixtures("_keys")
-def test_neither_a_key_nor_its_hash_reaches_the_log(
-    load: Load, context: Context, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_neither_a_key_nor_its_hash_reaches_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     sent = [MADE, "revoked", "expired", "a-key-that-was-never-issued", "rpk_with-a-typing-error"]
     for key in sent:
-        authorize(load, context, {"x-api-key": key})
+        authorize(service, {"x-api-key": key})
     logged = str([vars(record) for record in caplog.records])
     assert len(caplog.records) == len(sent)
     # "revoked" and "expired" are also the reasons in the line.
@@ -112,45 +104,27 @@ def test_neither_a_key_nor_its_hash_reaches_the_log(
     ],
 )
 def test_a_key_without_the_scope_gets_403_and_an_audit_line(
-    load: Load,
-    context: Context,
-    caplog: pytest.LogCaptureFixture,
-    function: str,
-    path: str,
-    scopes: str,
-    lacking: str,
+    service: Service, api_log: pytest.LogCaptureFixture, function: str, path: str, scopes: str, lacking: str
 ) -> None:
+    who = {"client": "me", "key_id": "me.7"}
     sent = event(function) | {"rawPath": path}
-    sent["requestContext"]["authorizer"]["lambda"] |= {"scopes": scopes, "client": "me", "key_id": "me.7"}
+    code, answer = service.call(function, sent, by=who | {"scopes": scopes})
 
-    module = load(function)
-    # In a function, the package's log lines do not reach the root logger, which caplog listens to.
-    logging.getLogger("retail_pulse.api.router").addHandler(caplog.handler)
-    answer = module.handler(sent, context)
-    logging.getLogger("retail_pulse.api.router").removeHandler(caplog.handler)
-
-    text = f"API key lacks the scope {lacking}"
-    body = json.loads(answer["body"])
-    assert (answer["statusCode"], body.get("error", body.get("detail"))) == (403, text)
-    request = sent["requestContext"]["requestId"]
-    names = {"client": "me", "key_id": "me.7"}
-    assert audit_lines(caplog) == [{"request": request, "reason": f"lacks the scope {lacking}"} | names]
+    assert (code, answer.get("error", answer.get("detail"))) == (403, f"API key lacks the scope {lacking}")
+    request = {"request": sent["requestContext"]["requestId"], "reason": f"lacks the scope {lacking}"}
+    assert audit_lines(api_log) == [request | who]
 
 
-def test_an_admin_key_can_use_every_route(load: Load, context: Context) -> None:
+def test_an_admin_key_can_use_every_route(service: Service) -> None:
     for function, code in (("submit", 201), ("status", 400)):
-        sent = event(function)
-        sent["requestContext"]["authorizer"]["lambda"]["scopes"] = "admin"
-        assert load(function).handler(sent, context)["statusCode"] == code
+        assert service.call(function, event(function), by={"scopes": "admin"})[0] == code
 
 
 @pytest.mark.parametrize("client", ["", "you#1", "JOB", "a\nb"])
-def test_an_invalid_client_name_from_the_authorizer_is_a_500(load: Load, context: Context, client: str) -> None:
+def test_an_invalid_client_name_from_the_authorizer_is_a_500(service: Service, client: str) -> None:
     # Only a bug in the authorizer could pass it on, so it is not the client's error.
     for function in ("submit", "status"):
-        sent = event(function)
-        sent["requestContext"]["authorizer"]["lambda"]["client"] = client
-        assert load(function).handler(sent, context)["statusCode"] == 500
+        assert service.call(function, event(function), by={"client": client})[0] == 500
     assert boto3.client("dynamodb").scan(TableName=TABLE)["Count"] == 0
 
 

@@ -4,37 +4,15 @@ import codecs
 import gzip
 import json
 import re
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 import pytest
 
-from local.lambda_host.context import Context
-from local.lambda_host.events import api_event, event
+from local.lambda_host.events import event
 from retail_pulse.api import schemas
-from tests.support.queue import deliver
+from tests.functions.service import STORE, Service
 
-Load = Callable[[str], ModuleType]
-VISIT = {"store_id": "S00339218", "image_url": ["x"], "visit_time": "now"}
+VISIT = {"store_id": STORE, "image_url": ["x"], "visit_time": "now"}
 GOOD = json.dumps({"count": 1, "visits": [VISIT]})
-
-
-def ask(module: ModuleType, sent: dict[str, Any]) -> tuple[int, Any]:
-    answer = module.handler(sent, Context())
-    # Lambda sends the response as JSON in UTF-8.
-    json.dumps(answer, ensure_ascii=False).encode()
-    return answer["statusCode"], json.loads(answer["body"])
-
-
-def post(module: ModuleType, body: str | bytes, path: str = "/api/submit", **headers: str) -> tuple[int, Any]:
-    """Send a POST; bytes arrive in Base64, like every body that is neither JSON nor text."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ask(module, api_event("POST", path, body=body, headers=named))
-
-
-def get(module: ModuleType, path: str, **query: str) -> tuple[int, Any]:
-    return ask(module, api_event("GET", path, query=query))
 
 
 # ------------------------------------------------------------------ bodies
@@ -63,41 +41,36 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
 ]
 
 
-def test_an_unreadable_body_is_a_400_with_the_place_and_the_rule(load: Load) -> None:
-    submit = load("submit")
+def test_an_unreadable_body_is_a_400_with_the_place_and_the_rule(service: Service) -> None:
     for body, error in UNREADABLE:
-        code, answer = post(submit, body)
+        code, answer = service.post(body=body)
         assert (code, list(answer)) == (400, ["error"])
         assert answer["error"].startswith(error)
 
 
-def test_invalid_base64_is_a_400(load: Load) -> None:
-    submit = load("submit")
+def test_invalid_base64_is_a_400(service: Service) -> None:
     for body in ("!!!!", "aGk", "é", "e30=\n", "\ud800"):
         sent = event("submit") | {"body": body, "isBase64Encoded": True}
-        assert ask(submit, sent) == (400, {"error": "body is not valid Base64"})
+        assert service.call("submit", sent) == (400, {"error": "body is not valid Base64"})
 
 
-def test_a_compressed_body_is_a_415(load: Load) -> None:
-    submit = load("submit")
+def test_a_compressed_body_is_a_415(service: Service) -> None:
     for encoding in ("gzip", "GZIP", "br", "deflate, gzip", "x" * 1000, "\ud800"):
-        code, answer = post(submit, gzip.compress(GOOD.encode()), content_encoding=encoding)
+        code, answer = service.post(body=gzip.compress(GOOD.encode()), content_encoding=encoding)
         assert (code, list(answer)) == (415, ["error"])
         assert answer["error"].startswith("header Content-Encoding is ")
         assert len(answer["error"]) < 120
 
 
-def test_an_identity_encoding_is_accepted(load: Load) -> None:
-    submit = load("submit")
+def test_an_identity_encoding_is_accepted(service: Service) -> None:
     for encoding in ("", "identity", " Identity"):
-        assert post(submit, GOOD, content_encoding=encoding)[0] == 201
+        assert service.post(body=GOOD, content_encoding=encoding)[0] == 201
 
 
-def test_the_content_type_does_not_matter(load: Load) -> None:
-    submit = load("submit")
+def test_the_content_type_does_not_matter(service: Service) -> None:
     for content_type in ("application/x-www-form-urlencoded", "text/plain", "application/json; charset=x", ""):
         for body in (GOOD, GOOD.encode()):
-            assert post(submit, body, content_type=content_type)[0] == 201
+            assert service.post(body=body, content_type=content_type)[0] == 201
 
 
 @pytest.mark.parametrize(
@@ -109,67 +82,55 @@ def test_the_content_type_does_not_matter(load: Load) -> None:
     ],
 )
 def test_a_job_beyond_a_limit_of_the_stage_is_refused_and_the_limit_named(
-    load: Load, monkeypatch: pytest.MonkeyPatch, variable: str, limit: int, code: int, error: str
+    service: Service, monkeypatch: pytest.MonkeyPatch, variable: str, limit: int, code: int, error: str
 ) -> None:
-    body = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).ljust(231)
+    text = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).ljust(231)
     monkeypatch.setenv(variable, str(limit))
-    assert post(load("submit"), body) == (code, {"error": error})
-    assert post(load("submit"), body.encode()) == (code, {"error": error})
+    for body in (text, text.encode()):
+        assert service.post(body=body) == (code, {"error": error})
 
 
-def test_an_accepted_job_never_fails_later_because_of_its_characters(load: Load, environment: str) -> None:
+def test_an_accepted_job_never_fails_later_because_of_its_characters(service: Service) -> None:
     # GIVEN a job with control characters and other odd texts, for a known store and for unknown ones
     texts = [
-        "\x00",
-        "a\x00#STORE",
-        "\x7f\x1b[31m",
-        "\u2028",
-        "\ufeff",
-        "\uffff",
-        "\U0010ffff",
-        "#",
-        "\\u0000",
-        "</script>",
-    ]
+        "\x00", "a\x00#STORE", "\x7f\x1b[31m", "\u2028", "\ufeff", "\uffff", "\U0010ffff", "#", "\\u0000", "</script>",
+    ]  # fmt: skip
     visits = [VISIT | {"visit_time": text, "image_url": [f"http://{text}/", text]} for text in texts]
     visits += [VISIT | {"store_id": text} for text in texts]
-    submit, process, status = load("submit"), load("process"), load("status")
-    code, answer = post(submit, json.dumps({"count": len(visits), "visits": visits}))
+    code, answer = service.post(body={"count": len(visits), "visits": visits})
     assert code == 201
     job = answer["job_id"]
 
     # WHEN it is read before and after it is processed
     for expected in ("pending", "failed"):
-        code, answer = get(status, f"/api/jobs/{job}/results", limit="1000")
+        code, answer = service.get(f"/api/jobs/{job}/results", limit="1000")
         assert code == 200
         rows = schemas.ResultList.model_validate(answer).results
         # THEN every text is unchanged
         assert [row.visit_time for row in rows if row.image == 0] == [visit["visit_time"] for visit in visits]
         assert [row.store_id for row in rows if row.image == 0] == [visit["store_id"] for visit in visits]
         assert {row.outcome for row in rows} == {expected}
-        assert get(status, f"/api/jobs/{job}")[0] == 200
-        code, answer = get(status, "/api/status", jobid=str(job))
+        assert service.get(f"/api/jobs/{job}")[0] == 200
+        code, answer = service.get("/api/status", jobid=job)
         assert code == 200
-        deliver(process, environment, Context())
+        service.deliver()
     assert schemas.Status.model_validate(answer).status == "failed"
 
 
 # ------------------------------------------------------------------ headers
 
 
-def test_an_idempotency_key_that_breaks_the_rule_is_a_400(load: Load) -> None:
-    submit = load("submit")
+def test_an_idempotency_key_that_breaks_the_rule_is_a_400(service: Service) -> None:
     refusal = {"error": "header Idempotency-Key must be 1 to 255 visible ASCII characters"}
     for key in ("", " ", "a b", "\x00", "é", "x" * 256, "a\n", "\ud800", "\u0661"):
-        assert post(submit, GOOD, idempotency_key=key) == (400, refusal)
+        assert service.post(body=GOOD, idempotency_key=key) == (400, refusal)
 
 
-def test_any_other_key_is_valid(load: Load) -> None:
-    submit = load("submit")
+def test_any_other_key_is_valid(service: Service) -> None:
     for key in ("x" * 255, "#", "a,b", "JOB#me#1", "'\"\\"):
-        first = post(submit, GOOD, idempotency_key=key)
+        first = service.post(body=GOOD, idempotency_key=key)
         assert first[0] == 201
-        assert post(submit, GOOD, idempotency_key=key) == first
+        assert service.post(body=GOOD, idempotency_key=key) == first
 
 
 # ------------------------------------------------------------------ queries
@@ -177,29 +138,25 @@ def test_any_other_key_is_valid(load: Load) -> None:
 ODD_NUMBERS = ["", " 1", "+1", "-1", "1,0", "1e3", "0x1", "1_0", "١", "１", "9" * 400, "1,1", "null", "\x00", "\ud800"]
 
 
-def test_the_status_of_an_invalid_job_id_is_400_and_empty_as_the_contract_requires(load: Load) -> None:
-    status = load("status")
+def test_the_status_of_an_invalid_job_id_is_400_and_empty_as_the_contract_requires(service: Service) -> None:
     for job in (*ODD_NUMBERS, "1.0", "0", "1,2", str(2**53)):
-        assert get(status, "/api/status", jobid=job) == (400, {})
+        assert service.get("/api/status", jobid=job) == (400, {})
 
 
-def test_an_invalid_limit_is_a_400_that_names_it(load: Load) -> None:
-    status = load("status")
+def test_an_invalid_limit_is_a_400_that_names_it(service: Service) -> None:
     for limit in (*ODD_NUMBERS, "1.0", "0", "1001"):
-        code, answer = get(status, "/api/jobs/1/results", limit=limit)
+        code, answer = service.get("/api/jobs/1/results", limit=limit)
         assert (code, answer["detail"]) == (400, "limit must be an integer from 1 to 1,000")
 
 
-def test_an_invalid_cursor_is_a_400_that_names_it(load: Load) -> None:
-    status = load("status")
+def test_an_invalid_cursor_is_a_400_that_names_it(service: Service) -> None:
     for cursor in (*ODD_NUMBERS, "1", ".", "1.", ".1", "1.1.1", "1.-1", "0.0,0.0", "0.1000000"):
-        code, answer = get(status, "/api/jobs/1/results", cursor=cursor)
-        assert (code, answer["detail"]) == (400, "cursor must be the next_cursor of an earlier response")
+        code, answer = service.get("/api/jobs/1/results", cursor=cursor)
+        assert (code, answer["detail"]) == (400, "cursor is not one that this API gave out")
 
 
-def test_a_cursor_beyond_the_end_returns_an_empty_page(load: Load) -> None:
-    _, answer = post(load("submit"), GOOD)
-    found = get(load("status"), f"/api/jobs/{answer['job_id']}/results", cursor="999999.999999")
+def test_a_cursor_beyond_the_end_returns_an_empty_page(service: Service) -> None:
+    found = service.get(f"/api/jobs/{service.submit('x')}/results", cursor="999999.999999")
     assert found == (200, {"results": [], "next_cursor": None})
 
 
@@ -214,9 +171,8 @@ UNKNOWN_PATHS = [
 ]  # fmt: skip
 
 
-def test_an_unknown_path_is_a_404_that_names_it_in_printable_characters(load: Load) -> None:
-    submit, status = load("submit"), load("status")
-    for code, answer in (ask for path in UNKNOWN_PATHS for ask in (post(submit, GOOD, path), get(status, path))):
+def test_an_unknown_path_is_a_404_that_names_it_in_printable_characters(service: Service) -> None:
+    for code, answer in (ask(path) for path in UNKNOWN_PATHS for ask in (service.post, service.get)):
         problem = schemas.Problem.model_validate(answer)
         assert code == problem.status == 404
         assert re.fullmatch("(POST|GET) .* is not a route of this API|no such job", problem.detail)
@@ -224,16 +180,14 @@ def test_an_unknown_path_is_a_404_that_names_it_in_printable_characters(load: Lo
         assert len(problem.detail) < 250
 
 
-def test_an_invalid_job_id_in_a_path_is_a_404(load: Load) -> None:
-    submit, status = load("submit"), load("status")
+def test_an_invalid_job_id_in_a_path_is_a_404(service: Service) -> None:
     for job in (*filter(None, ODD_NUMBERS), "%31", "1%2F2", "a.b", "{x}", "<x>", "1\n"):
-        answers = [get(status, f"/api/jobs/{job}"), get(status, f"/api/jobs/{job}/results")]
-        answers.append(post(submit, "", f"/api/jobs/{job}/retry"))
-        for code, answer in answers:
+        path = f"/api/jobs/{job}"
+        for code, answer in (service.get(path), service.get(f"{path}/results"), service.post(f"{path}/retry", "")):
             assert code == schemas.Problem.model_validate(answer).status == 404
 
 
-def test_a_method_that_a_path_does_not_have_is_a_404_that_names_both(load: Load) -> None:
-    assert get(load("status"), "/api/submit") == (404, {"error": "GET /api/submit is not a route of this API"})
-    code, answer = post(load("submit"), GOOD, "/api/status")
+def test_a_method_that_a_path_does_not_have_is_a_404_that_names_both(service: Service) -> None:
+    assert service.get("/api/submit") == (404, {"error": "GET /api/submit is not a route of this API"})
+    code, answer = service.post("/api/status")
     assert (code, answer["detail"]) == (404, "POST /api/status is not a route of this API")
