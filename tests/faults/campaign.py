@@ -22,7 +22,7 @@ from retail_pulse.storage.store_master import StoreMaster
 from tests.faults import worker
 from tests.faults.checker import Contents, History, Truth, check
 from tests.faults.injection import Death, Journal
-from tests.faults.plan import BAD, HEIGHT_ABOVE_WIDTH, Plan, Served, draw
+from tests.faults.plan import BAD, Plan, draw
 from tests.faults.steps import MOMENTS, STEPS
 from tests.faults.worker import Call, Orders
 
@@ -34,10 +34,15 @@ _FAULT_SECONDS = 18.0
 _REST_SECONDS = 120.0
 _CHECK_SECONDS = 0.4
 _END_SECONDS = 30.0
-# The client of the recorded events.
-_CLIENT = "me"
 _WORKERS = {"submit": "submit"} | {f"process-{n}": "process" for n in (1, 2, 3)}
 _WORKERS |= {f"reprocess-{n}": "reprocess" for n in (1, 2)}
+# What the fork server imports once for all workers: what the functions import, but nothing that reads settings.
+_PRELOADED = (
+    "PIL.Image", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities", "boto3", "pydantic",
+    "requests", "retail_pulse.api.submit_body", "retail_pulse.measuring.fetch", "retail_pulse.storage.jobs_table",
+    "retail_pulse.storage.queue", "retail_pulse.use_cases.image_pool", "retail_pulse.use_cases.processing",
+    "retail_pulse.use_cases.reprocessing", "retail_pulse.use_cases.submission", "tests.faults.worker",
+)  # fmt: skip
 # A worker that has not come to its death by then is killed wherever it is; the next one gets another death.
 _LIFE_SECONDS = 6.0
 
@@ -51,6 +56,9 @@ _PARAMETERS = {
     "InlineWaitSeconds": "0.15",
 }  # fmt: skip
 
+# Where a worker died: its role, the step and the moment.
+Place = tuple[str, str, str]
+
 
 @dataclass(slots=True)
 class Result:
@@ -62,7 +70,7 @@ class Result:
     orphans: int = 0
     seconds: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
-    deaths: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    deaths: Counter[Place] = field(default_factory=Counter)
     runs: Counter[int] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
@@ -79,13 +87,13 @@ class Campaign:
     """
 
     def __init__(self, stack: StackProcess, folder: Path) -> None:
-        self._stack = stack
-        self._folder = folder
+        self.stack = stack
+        self.folder = folder
         # A fork of a process that has imported everything takes milliseconds, a new interpreter a second.
-        self._processes = multiprocessing.get_context("forkserver")
-        self._processes.set_forkserver_preload(["tests.faults.preload"])
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload([*_PRELOADED])
         # Over all runs, so that rarer deaths get their turn.
-        self._deaths: Counter[tuple[str, str, str]] = Counter()
+        self._deaths: Counter[Place] = Counter()
 
     def run(self, seed: int, jobs: int, *, every_death: bool = False, strength: float = 1.0) -> Result:
         """Do a run and check it.
@@ -103,7 +111,7 @@ class Campaign:
         """
         started = time.monotonic()
         with ImageServer() as server, self._resources(seed) as (table, queue_url):
-            run = _Run(self, server, table, queue_url, seed, draw(seed, jobs, server), strength)
+            run = _Run(self, server, table, queue_url, seed, strength, draw(seed, jobs, server))
             run.go(every_death=every_death)
             result = run.result()
         result.seconds = time.monotonic() - started
@@ -112,7 +120,7 @@ class Campaign:
 
     @contextmanager
     def _resources(self, seed: int) -> Iterator[tuple[str, str]]:
-        dynamodb, sqs = self._stack.client("dynamodb"), self._stack.client("sqs")
+        dynamodb, sqs = self.stack.client("dynamodb"), self.stack.client("sqs")
         table = f"faults-{seed}"
         create_table(dynamodb, table)
         queue_url = create_queue(sqs, table, _VISIBILITY_SECONDS)
@@ -120,66 +128,36 @@ class Campaign:
         sqs.delete_queue(QueueUrl=queue_url)
         dynamodb.delete_table(TableName=table)
 
-    def variables(self, role: str, table: str, queue_url: str) -> dict[str, str]:
-        """Return the environment of a worker."""
-        return {
-            **AWS_VARIABLES,
-            "AWS_ENDPOINT_URL": self._stack.endpoint_url,
-            **environment(role, _PARAMETERS, JobsTable=table, ChunkQueue=queue_url),
-            # No parameter: the template derives it from the timeout of the process function.
-            "STALL_SECONDS": str(_STALL_SECONDS),
-        }
-
-    def start(self, orders: Orders) -> BaseProcess:
-        """Start a worker."""
-        process = self._processes.Process(target=worker.main, args=(orders,), daemon=True)
-        process.start()
-        return process
-
-    def draw_death(self, role: str, seen: Mapping[tuple[str, str, str], int], dice: random.Random) -> Death:
+    def draw_death(self, role: str, seen: Mapping[Place, int], dice: random.Random) -> Death:
         """Draw a death of a role; rarer ones are more likely, so that no step is left out."""
         targets = [(step, moment) for step in STEPS[role] for moment in MOMENTS]
         counts = [self._deaths[(role, *target)] + seen[(role, *target)] for target in targets]
         (target,) = dice.choices(targets, [1 / (1 + count) ** 3 for count in counts])
         return Death(*target, occasion=dice.randint(1, 2) if min(counts) else 1)
 
-    @property
-    def folder(self) -> Path:
-        """Folder for journals and logs."""
-        return self._folder
 
-
+@dataclass
 class _Run:
-    def __init__(
-        self,
-        campaign: Campaign,
-        server: ImageServer,
-        table: str,
-        queue_url: str,
-        seed: int,
-        plan: Plan,
-        strength: float,
-    ) -> None:
-        self._campaign = campaign
-        self._server = server
-        self._table = table
-        self._queue_url = queue_url
-        self._seed = seed
-        self._plan = plan
-        self._strength = strength
-        folder = Path(tempfile.mkdtemp(prefix=f"run-{seed}-", dir=campaign.folder))
-        self._journal_path, self._log = folder / "journal", folder / "log"
-        self._stop = folder / "stop"
-        self._journal = Journal(self._journal_path)
+    campaign: Campaign
+    server: ImageServer
+    table: str
+    queue_url: str
+    seed: int
+    strength: float
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix=f"run-{self.seed}-", dir=self.campaign.folder))
+        self._journal = Journal(self._folder / worker.JOURNAL)
         self._history = History()
         self._broken: list[str] = []
-        self._dice = random.Random(seed * 7919)
+        self._dice = random.Random(self.seed * 7919)
         self._workers: dict[str, BaseProcess] = {}
         self._born: dict[str, float] = {}
-        self._calls = list(plan.calls)
+        self._calls = list(self.plan.calls)
         self._retried: set[int] = set()
         self._started = 0
-        self._dynamodb = campaign._stack.client("dynamodb")
+        self._dynamodb = self.campaign.stack.client("dynamodb")
 
     def go(self, *, every_death: bool) -> None:
         """Run through the time with faults, and through the time after it."""
@@ -220,32 +198,37 @@ class _Run:
             if role == "submit" and not calls:
                 self._workers.pop(name, None)
                 continue
-            death = self._death(role) if faulty else None
-            self._started += 1
+            self._workers[name] = self._start(role, calls, faulty=faulty)
             self._born[name] = time.monotonic()
-            self._workers[name] = self._campaign.start(
-                Orders(
-                    role=role,
-                    seed=self._seed * 1000 + self._started,
-                    environment=self._campaign.variables(role, self._table, self._queue_url),
-                    queue_url=self._queue_url,
-                    journal=self._journal_path,
-                    log=self._log,
-                    stop=self._stop,
-                    strength=self._strength if faulty else 0.0,
-                    death=death,
-                    calls=calls,
-                )
-            )
+
+    def _start(self, role: str, calls: Sequence[Call], *, faulty: bool) -> BaseProcess:
+        self._started += 1
+        variables = {
+            **AWS_VARIABLES,
+            "AWS_ENDPOINT_URL": self.campaign.stack.endpoint_url,
+            **environment(role, _PARAMETERS, JobsTable=self.table, ChunkQueue=self.queue_url),
+            # No parameter: the template derives it from the timeout of the process function.
+            "STALL_SECONDS": str(_STALL_SECONDS),
+        }
+        orders = Orders(
+            role=role,
+            seed=self.seed * 1000 + self._started,
+            environment=variables,
+            queue_url=self.queue_url,
+            folder=self._folder,
+            strength=self.strength if faulty else 0.0,
+            death=self.campaign.draw_death(role, _deaths(self._journal.read()), self._dice) if faulty else None,
+            calls=calls,
+        )
+        process = self.campaign.processes.Process(target=worker.main, args=(orders,), daemon=True)
+        process.start()
+        return process
 
     def _check_exit(self, name: str, process: BaseProcess) -> None:
         """Record a worker that ended neither properly nor by its death: that is a bug."""
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
-            self._broken.append(f"{name} ended with {process.exitcode}; see {self._log}")
-
-    def _death(self, role: str) -> Death:
-        return self._campaign.draw_death(role, _deaths(self._journal.read()), self._dice)
+            self._broken.append(f"{name} ended with {process.exitcode}; see {self._folder}")
 
     def _deaths_left(self) -> bool:
         seen = _deaths(self._journal.read())
@@ -267,70 +250,56 @@ class _Run:
         return not self._open_calls() and all(not job.open and job.due is None for job in contents.jobs.values())
 
     def _end_workers(self) -> None:
-        self._stop.touch()
+        stop = self._folder / worker.STOP
+        stop.touch()
         for name, process in self._workers.items():
             process.join(_END_SECONDS)
             if process.is_alive():
-                self._broken.append(f"{name} did not end; see {self._log}")
+                self._broken.append(f"{name} did not end; see {self._folder}")
                 process.kill()
             self._check_exit(name, process)
         self._workers.clear()
-        self._stop.unlink()
+        stop.unlink()
 
     def _contents(self) -> Contents:
-        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         return Contents.of(item for page in pages for item in page["Items"])
 
     def result(self) -> Result:
         """Check the table and count the faults."""
         lines = self._journal.read()
         contents = self._contents()
-        held: Counter[str] = Counter()
-        for line in lines:
-            if "death" in line:
-                held.update(line["holds"])
-        requests = Counter(request.path for request in self._server.requests)
-        truth = {self._server.url(path): self._truth(path, requests[path]) for path in self._plan.scripts}
-        result = Result(self._seed, jobs=len(contents.jobs), images=sum(job.images for job in contents.jobs.values()))
-        accepted = [(_CLIENT, line["body"]["job_id"]) for line in lines if line.get("status") == 201]
-        result.violations = [
-            *check(contents, truth, StoreMaster.load().__contains__, held, accepted),
-            *self._history.violations,
-            *self._broken,
-            *(
-                f"call {line['answered']} was answered {line}"
-                for line in lines
-                if line.get("status", 0) in (400, 404, 500)
-            ),
-        ]
+        held = Counter(chunk for line in lines if "death" in line for chunk in line["holds"])
+        requests = Counter(request.path for request in self.server.requests)
+        # The last response to a path repeats.
+        served = {
+            path: [script[min(number, len(script) - 1)] for number in range(requests[path])]
+            for path, script in self.plan.scripts.items()
+        }
+        truth = {self.server.url(path): Truth.of([each.outcome for each in served[path]]) for path in served}
+        # The client is that of the recorded events.
+        accepted = [("me", line["body"]["job_id"]) for line in lines if line.get("status") == 201]
         nonces = {job.nonce for job in contents.jobs.values()}
-        result.orphans = sum(key.nonce not in nonces for key in contents.chunks)
-        result.faults = Counter(line["fault"] for line in lines if "fault" in line)
-        for path, script in self._plan.scripts.items():
-            for served in _served(script, requests[path]):
-                if served.kind in BAD:
-                    result.faults[served.kind] += 1
-        result.deaths = _deaths(lines)
-        result.runs = Counter(job.run for job in contents.jobs.values())
-        return result
-
-    def _truth(self, path: str, requests: int) -> Truth:
-        served = _served(self._plan.scripts[path], requests)
-        return Truth(
-            measured=frozenset(
-                (each.width, each.width + HEIGHT_ABOVE_WIDTH) for each in served if each.width is not None
-            ),
-            failures=frozenset(each.code for each in served if each.code is not None),
-            requests=requests,
+        bad = Counter(each.kind for script in served.values() for each in script if each.kind in BAD)
+        refused = [line for line in lines if line.get("status", 0) in (400, 404, 500)]
+        return Result(
+            self.seed,
+            jobs=len(contents.jobs),
+            images=sum(job.images for job in contents.jobs.values()),
+            orphans=sum(key.nonce not in nonces for key in contents.chunks),
+            faults=Counter(line["fault"] for line in lines if "fault" in line) + bad,
+            deaths=_deaths(lines),
+            runs=Counter(job.run for job in contents.jobs.values()),
+            violations=[
+                *check(contents, truth, StoreMaster.load().__contains__, held, accepted),
+                *self._history.violations,
+                *self._broken,
+                *(f"call {line['answered']} was answered {line}" for line in refused),
+            ],
         )
 
 
-def _served(script: Sequence[Served], requests: int) -> list[Served]:
-    """Return the answers of a path to that many requests; the last answer repeats."""
-    return [script[min(number, len(script) - 1)] for number in range(requests)]
-
-
-def _deaths(lines: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str, str]]:
+def _deaths(lines: Sequence[Mapping[str, Any]]) -> Counter[Place]:
     return Counter((line["role"], line["death"], line["moment"]) for line in lines if "death" in line)
 
 
@@ -342,11 +311,9 @@ def runs(seeds: Sequence[int], jobs: int) -> list[Result]:
         for seed in seeds:
             result = campaign.run(seed, jobs)
             results.append(result)
-            print(
-                f"seed {seed}: {result.jobs} jobs, {result.images} images, {result.faults.total()} faults, "
-                f"{result.deaths.total()} deaths, {len(result.violations)} violations ({result.seconds:.0f} s)",
-                flush=True,
+            counts = (
+                f"{result.jobs} jobs, {result.images} images, {result.faults.total()} faults, "
+                f"{result.deaths.total()} deaths, {len(result.violations)} violations ({result.seconds:.0f} s)"
             )
-            for violation in result.violations:
-                print(f"  {violation}", flush=True)
+            print(f"seed {seed}: {counts}", *result.violations, sep="\n  ", flush=True)
     return results

@@ -1,6 +1,6 @@
 """The invariants of the whole table once nothing moves any more, whatever went wrong on the way."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,11 @@ from tests.support.fakes import FakeTable
 
 # After this many deaths of workers that held a chunk, an image of it may be given up.
 _DEATHS_TO_GIVE_UP = 3
+ItemKey = tuple[str, str]
+
+
+def _key_of(item: Mapping[str, Any]) -> ItemKey:
+    return item["pk"]["S"], item["sk"]["S"]
 
 
 @dataclass(slots=True)
@@ -23,7 +28,7 @@ class Contents:
 
     jobs: dict[tuple[str, int], Job] = field(default_factory=dict)
     chunks: dict[ChunkKey, Chunk] = field(default_factory=dict)
-    rows: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    rows: dict[ItemKey, Mapping[str, Any]] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
@@ -32,7 +37,7 @@ class Contents:
         """Sort items by kind; an unknown or incomplete one is a violation, since only a stray update can make it."""
         contents = cls()
         for item in found:
-            key = item["pk"]["S"], item["sk"]["S"]
+            key = _key_of(item)
             try:
                 contents._add(item)
             except (KeyError, ValueError) as error:
@@ -44,10 +49,7 @@ class Contents:
     @classmethod
     def of_fake(cls, table: FakeTable) -> "Contents":
         """Read the table in memory; its rows become the items that DynamoDB would hold."""
-        rows: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for row in table.rows.values():
-            item = items.visit_row_item(row, 1)
-            rows[item["pk"]["S"], item["sk"]["S"]] = item
+        rows = {_key_of(item): item for item in (items.visit_row_item(row, 1) for row in table.rows.values())}
         claims = {claim.idempotency_key: claim.job_id for claim in table.claims.values()}
         return cls(table.jobs, table.stored, rows, claims)
 
@@ -59,9 +61,10 @@ class Contents:
         elif kind == "CHUNK":
             self.chunks[items.chunk_key_from(item)] = items.chunk_from(item)
         elif kind == "CLIENT":
-            self.rows[item["pk"]["S"], item["sk"]["S"]] = item
+            self.rows[_key_of(item)] = item
         elif kind == "IDEMPOTENCY":
-            self.claims[items.claim_from(item).idempotency_key] = items.claim_from(item).job_id
+            claim = items.claim_from(item)
+            self.claims[claim.idempotency_key] = claim.job_id
         else:
             raise ValueError(f"unknown kind {kind}")
 
@@ -119,7 +122,7 @@ def check(
     """
     found = list(contents.violations)
     found += [f"job {key} was accepted but is not in the table" for key in accepted if key not in contents.jobs]
-    expected_rows: dict[tuple[str, str], int] = {}
+    expected_rows: dict[ItemKey, int] = {}
     for job in contents.jobs.values():
         found += [f"job {job.job_id}: {violation}" for violation in _check_job(job, contents, expected_rows)]
     for key, chunk in contents.chunks.items():
@@ -132,7 +135,7 @@ def check(
     return found
 
 
-def _check_job(job: Job, contents: Contents, expected_rows: dict[tuple[str, str], int]) -> Iterable[str]:
+def _check_job(job: Job, contents: Contents, expected_rows: dict[ItemKey, int]) -> Iterable[str]:
     """Check that a job has ended, and that its sets, status and counts agree with its chunks."""
     if job.open or job.status is JobStatus.ONGOING or job.ended_at is None:
         yield f"has not ended: {job.status}, open={job.open}, done {sorted(job.done)} of {job.chunks}"
@@ -159,7 +162,7 @@ def _check_job(job: Job, contents: Contents, expected_rows: dict[tuple[str, str]
         expected_rows.update(_rows_of(job, chunk))
 
 
-def _rows_of(job: Job, chunk: Chunk) -> Iterable[tuple[tuple[str, str], int]]:
+def _rows_of(job: Job, chunk: Chunk) -> Iterable[tuple[ItemKey, int]]:
     """Compute the keys and perimeters of a chunk's visit rows, independently of the service's code."""
     by_part: defaultdict[int, list[Outcome | None]] = defaultdict(list)
     for image in chunk.images():
@@ -171,8 +174,7 @@ def _rows_of(job: Job, chunk: Chunk) -> Iterable[tuple[tuple[str, str], int]]:
             row = VisitRow(
                 job.client, job.job_id, part.visit, part.part, part.parts, part.store_id, part.visit_time, 0, 0
             )
-            key = items.visit_row_key(row)
-            yield (key["pk"]["S"], key["sk"]["S"]), sum(perimeters)
+            yield _key_of(items.visit_row_key(row)), sum(perimeters)
 
 
 def _check_outcomes(
@@ -195,7 +197,7 @@ def _is_true(image: Image, outcome: Outcome, truth: Truth, knows_store: Callable
     return truth.allows(outcome)
 
 
-def _check_rows(contents: Contents, expected: Mapping[tuple[str, str], int]) -> Iterable[str]:
+def _check_rows(contents: Contents, expected: Mapping[ItemKey, int]) -> Iterable[str]:
     """Check that exactly those visit parts have a row whose images are all measured."""
     for key in expected.keys() - contents.rows.keys():
         yield f"row {key} is missing"
@@ -225,7 +227,6 @@ class History:
         self._last: dict[tuple[str, int], Job] = {}
         self._measured: dict[tuple[ChunkKey, int], Outcome] = {}
         self.violations: list[str] = []
-        self.statuses: Counter[str] = Counter()
 
     def saw_jobs(self, jobs: Iterable[Job]) -> None:
         """Compare jobs with their previous snapshot."""

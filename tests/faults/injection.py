@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,6 +39,15 @@ RATES: Mapping[str, float] = {
     "time of the invocation short": 0.25,
     "clock skewed": 0.50,
 }
+# By service and kind: the error of a refused request.
+_REFUSALS = {
+    "DynamoDB": {
+        "throttles": ("ProvisionedThroughputExceededException", 400),
+        "returns 5xx": ("InternalServerError", 500),
+    },
+    "SQS": {"throttles": ("RequestThrottled", 403), "returns 5xx": ("InternalError", 500)},
+}
+_READS = frozenset({"read chunks", "read job", "find due"})
 # Begins the paths of images that kill every worker that measures them, and names those deaths.
 POISON = "/poison"
 POISON_IMAGE = "poison image"
@@ -75,6 +84,7 @@ class Journal:
         return [json.loads(line) for line in self._path.read_text().splitlines()]
 
 
+@dataclass
 class Injector:
     """Draws the faults, records them, and kills the process at its planned death.
 
@@ -82,51 +92,53 @@ class Injector:
     ----------
     role
         The name of this worker's function.
-    seed
-        The seed of its random numbers.
+    random
+        Draws its faults.
     journal
         Records faults and deaths.
     strength
         A factor on every rate; 0 for no faults.
     death
         Where the process dies; None for nowhere.
+    holds
+        The chunks that the worker is processing, so that the checker knows how many of their workers died.
     """
 
-    def __init__(self, role: str, seed: int, journal: Journal, strength: float, death: Death | None) -> None:
-        self._role = role
-        self.random = random.Random(seed)
-        self._journal = journal
-        self._strength = strength
-        self._death = death
-        self._reached = 0
-        # The chunks that the worker is processing, so that the checker knows how many of their workers died.
-        self.holds: list[str] = []
+    role: str
+    random: random.Random
+    journal: Journal
+    strength: float
+    death: Death | None
+    holds: list[str] = field(default_factory=list)
+    _reached: int = field(default=0, init=False)
 
     def hits(self, kind: str) -> bool:
         """Return whether a fault of a kind happens now, and record it."""
-        if self.random.random() >= RATES[kind] * self._strength:
+        if self.random.random() >= RATES[kind] * self.strength:
             return False
-        self._journal.write(fault=kind)
+        self.journal.write(fault=kind)
         return True
 
     def comes_to(self, step: str, moment: str) -> None:
         """Kill the process if its death is planned here."""
-        if self._death is None or (self._death.step, self._death.moment) != (step, moment):
-            return
-        self._reached += 1
-        if self._reached == self._death.occasion:
-            self.die(step, moment)
+        if self.death is not None and (self.death.step, self.death.moment) == (step, moment):
+            self._reached += 1
+            if self._reached == self.death.occasion:
+                self.die(step, moment)
 
     def die(self, step: str, moment: str) -> NoReturn:
         """Kill this process as the out-of-memory killer does."""
-        self._journal.write(role=self._role, death=step, moment=moment, holds=self.holds)
+        self.journal.write(role=self.role, death=step, moment=moment, holds=self.holds)
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)
         raise AssertionError("SIGKILL did not end the process")
 
-
-def _refusal(code: str, status: int) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "injected")  # type: ignore[typeddict-item]
+    def refuse(self, service: str) -> None:
+        """Raise what a request gets from a service that throttles or fails, if that happens now."""
+        for kind, (code, status) in _REFUSALS[service].items():
+            if self.hits(f"{service} {kind}"):
+                answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+                raise ClientError(answer, "injected")
 
 
 class FaultyDynamoDB:
@@ -143,10 +155,7 @@ class FaultyDynamoDB:
             injector = self._injector
             step = step_of(method, request)
             injector.comes_to(step, "before")
-            if injector.hits("DynamoDB throttles"):
-                raise _refusal("ProvisionedThroughputExceededException", 400)
-            if injector.hits("DynamoDB returns 5xx"):
-                raise _refusal("InternalServerError", 500)
+            injector.refuse("DynamoDB")
             if method == "batch_write_item" and injector.hits("UnprocessedItems"):
                 return self._write_in_part(real, request)
             if method == "batch_get_item" and injector.hits("UnprocessedKeys"):
@@ -183,9 +192,6 @@ class FaultyDynamoDB:
         }
 
 
-_READS = frozenset({"read chunks", "read job", "find due"})
-
-
 class FaultySQS:
     """An SQS client that throttles, fails, and loses, duplicates, delays and reorders messages."""
 
@@ -195,14 +201,14 @@ class FaultySQS:
 
     def get_queue_attributes(self, **request: Any) -> Any:
         """Return the number of messages, or refuse to."""
-        self._refuse()
+        self._injector.refuse("SQS")
         return self._client.get_queue_attributes(**request)
 
     def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> Any:  # boto3's names
         """Send what the faults leave of a batch; the response reports only the failed entries."""
         injector = self._injector
         injector.comes_to("send", "before")
-        self._refuse()
+        injector.refuse("SQS")
         entries = [dict(entry) for entry in Entries]
         failed: list[dict[str, Any]] = []
         if injector.hits("SQS fails some entries"):
@@ -228,12 +234,6 @@ class FaultySQS:
             raise ConnectionClosedError(endpoint_url="injected")
         injector.comes_to("send", "after")
         return {"Failed": [{"Id": entry["Id"]} for entry in failed]}
-
-    def _refuse(self) -> None:
-        if self._injector.hits("SQS throttles"):
-            raise _refusal("RequestThrottled", 403)
-        if self._injector.hits("SQS returns 5xx"):
-            raise _refusal("InternalError", 500)
 
 
 def deadly(measure: Callable[[str], Measured], injector: Injector) -> Callable[[str], Measured]:

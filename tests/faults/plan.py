@@ -2,81 +2,69 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from local.images import server as image_server
 from local.images.pictures import Format, make_image
-from local.images.server import (
-    Answer,
-    ImageServer,
-    cut_after,
-    failing,
-    html,
-    ok,
-    reset_after,
-    reset_at_once,
-    slow,
-    stalled,
-    unavailable,
-)
+from local.images.server import Answer, ImageServer, unavailable
 from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from tests.faults.injection import POISON
 from tests.faults.worker import Call
 
 STORES = ("S00339218", "S01408764", "S00766993")
 UNKNOWN_STORE = "S99999999"
 # Images of different sizes, each made once, so that a change of content shows.
-_SIDES = range(20, 36)
-HEIGHT_ABOVE_WIDTH = 7
-_PICTURES = {side: make_image(Format.PNG, side, side + HEIGHT_ABOVE_WIDTH) for side in _SIDES}
+_PICTURES = {side: make_image(Format.PNG, side, side + 7) for side in range(20, 36)}
+_PICTURE = _PICTURES[20]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one response of the image server leads to: the width of a picture, or a failure code."""
+    """One response of the image server, and the outcome that it leads to."""
 
     kind: str
     answer: Answer
-    width: int | None = None
-    code: FailureCode | None = None
-    status: int | None = None
+    outcome: Outcome
 
 
-def _good(side: int) -> Served:
-    return Served("good", ok(_PICTURES[side], "image/png"), width=side)
+Responses = Mapping[str, tuple[FailureCode, Callable[[random.Random], Answer]]]
 
-
-# Faults of image servers, by kind.
-BAD: dict[str, Callable[[random.Random], Served]] = {
-    "image server stalls": lambda _: Served("image server stalls", stalled(b"", seconds=3.0), code=FailureCode.TIMEOUT),
-    "image server resets": lambda dice: Served(
-        "image server resets",
-        dice.choice([reset_at_once(), reset_after(_PICTURES[20], 30)]),
-        code=FailureCode.CONNECT_FAILED,
+# Faults of image servers: by kind, the failure that they cause, and the response.
+BAD: Responses = {
+    "image server stalls": (FailureCode.TIMEOUT, lambda _: image_server.stalled(b"", seconds=3.0)),
+    "image server resets": (
+        FailureCode.CONNECT_FAILED,
+        lambda dice: dice.choice([image_server.reset_at_once(), image_server.reset_after(_PICTURE, 30)]),
     ),
-    "image server sends byte by byte": lambda _: Served(
-        "image server sends byte by byte", slow(_PICTURES[20], piece=1, pause=0.05), code=FailureCode.TIMEOUT
+    "image server sends byte by byte": (FailureCode.TIMEOUT, lambda _: image_server.slow(_PICTURE, pause=0.05)),
+    "image server returns 429": (
+        FailureCode.HTTP_STATUS,
+        lambda dice: unavailable(429, retry_after=dice.choice([None, 1])),
     ),
-    "image server returns 429": lambda dice: Served(
-        "image server returns 429",
-        unavailable(429, retry_after=dice.choice([None, 1])),
-        code=FailureCode.HTTP_STATUS,
-        status=429,
+    "image server returns 503": (
+        FailureCode.HTTP_STATUS,
+        lambda dice: unavailable(503, retry_after=dice.choice([None, 0, "Wed, 21 Oct 2015 07:28:00 GMT"])),
     ),
-    "image server returns 503": lambda dice: Served(
-        "image server returns 503",
-        unavailable(503, retry_after=dice.choice([None, 0, "Wed, 21 Oct 2015 07:28:00 GMT"])),
-        code=FailureCode.HTTP_STATUS,
-        status=503,
-    ),
-    "content changes between attempts": lambda _: Served(
-        "content changes between attempts", cut_after(_PICTURES[20], 40), code=FailureCode.TRUNCATED
-    ),
+    "content changes between attempts": (FailureCode.TRUNCATED, lambda _: image_server.cut_after(_PICTURE, 40)),
 }
-_HARD: Sequence[Callable[[], Served]] = (
-    lambda: Served("404", failing(404), code=FailureCode.HTTP_STATUS, status=404),
-    lambda: Served("HTML", html(), code=FailureCode.NOT_AN_IMAGE),
-)
+# Responses that no retry improves.
+_HARD: Responses = {
+    "404": (FailureCode.HTTP_STATUS, lambda _: image_server.failing(404)),
+    "HTML": (FailureCode.NOT_AN_IMAGE, lambda _: image_server.html()),
+}
+
+
+def _good(dice: random.Random) -> Served:
+    side, picture = dice.choice(list(_PICTURES.items()))
+    return Served("good", image_server.ok(picture, "image/png"), Measured("PNG", side, side + 7, len(picture)))
+
+
+def _bad(responses: Responses, dice: random.Random) -> Served:
+    kind = dice.choice(sorted(responses))
+    code, answer = responses[kind]
+    return Served(kind, answer(dice), Failure(code, kind, is_transient=responses is BAD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +102,8 @@ def _script(dice: random.Random) -> list[Served]:
     """Draw the responses for an image, in order; the last one is repeated."""
     kind = dice.random()
     if kind < 0.62:
-        return [_good(dice.choice(_SIDES))]
+        return [_good(dice)]
     if kind < 0.68:
-        return [dice.choice(_HARD)()]
-    bad = [BAD[dice.choice(sorted(BAD))](dice) for _ in range(dice.choice([1, 1, 1, 2, 2, 3, 6]))]
-    return bad if dice.random() < 0.1 else [*bad, _good(dice.choice(_SIDES))]
+        return [_bad(_HARD, dice)]
+    bad = [_bad(BAD, dice) for _ in range(dice.choice([1, 1, 1, 2, 2, 3, 6]))]
+    return bad if dice.random() < 0.1 else [*bad, _good(dice)]

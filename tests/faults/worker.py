@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ _SWEEP_SECONDS = 0.3
 # Between two sweeps of a job, in place of an hour.
 _MAX_WAIT_SECONDS = 8
 _SKEWS = (-3.0, -1.5, 1.5, 3.0)
+# Files in the folder of a run.
+JOURNAL, STOP = "journal", "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,8 @@ class Orders:
         Variables of the function and of the AWS SDK.
     queue_url
         The queue that it polls.
-    journal, log
-        Files for faults and calls, and for its output.
-    stop
-        A file that ends the worker once it exists.
+    folder
+        The folder of the run's journal, of the workers' log, and of the file that ends them once it exists.
     strength, death
         See `Injector`.
     calls
@@ -70,22 +70,26 @@ class Orders:
     seed: int
     environment: Mapping[str, str]
     queue_url: str
-    journal: Path
-    log: Path
-    stop: Path
+    folder: Path
     strength: float
     death: Death | None = None
-    calls: Sequence[Call] = field(default=())
+    calls: Sequence[Call] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether the worker is told to end."""
+        return (self.folder / STOP).exists()
 
 
 def main(orders: Orders) -> None:
     """Run a worker in this process, which is its own."""
-    log = os.open(orders.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    log = os.open(orders.folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(orders.environment)
     random.seed(orders.seed)
-    injector = Injector(orders.role, orders.seed, Journal(orders.journal), orders.strength, orders.death)
+    journal = Journal(orders.folder / JOURNAL)
+    injector = Injector(orders.role, random.Random(orders.seed), journal, orders.strength, orders.death)
     function = load(orders.role)
     skew = timedelta(seconds=injector.random.choice(_SKEWS) if injector.hits("clock skewed") else 0)
 
@@ -104,14 +108,13 @@ def _submit(orders: Orders, injector: Injector, function: Any, now: Callable[[],
     _with_faults(function.table, function.queue, injector)
     function.submission = replace(function.submission, now=now)
     function.retrying = replace(function.retrying, now=now)
-    journal = Journal(orders.journal)
     for call in orders.calls:
-        if orders.stop.exists():
+        if orders.stopped:
             return
         headers = {"idempotency-key": call.idempotency_key} if call.idempotency_key else {}
         request = api_event("POST", call.path, body=call.body, headers=headers)
         answer = function.handler(request, Context(seconds=29))
-        journal.write(answered=call.number, status=answer["statusCode"], body=json.loads(answer["body"]))
+        injector.journal.write(answered=call.number, status=answer["statusCode"], body=json.loads(answer["body"]))
 
 
 def _process(orders: Orders, injector: Injector, function: Any, now: Callable[[], datetime]) -> None:
@@ -129,7 +132,7 @@ def _process(orders: Orders, injector: Injector, function: Any, now: Callable[[]
         return function.handler(event, Context(seconds=seconds))
 
     poller = _Poller(injector, clients.sqs(), orders.queue_url, invoke)
-    while not orders.stop.exists():
+    while not orders.stopped:
         if not poller.poll():
             time.sleep(_POLL_SECONDS)
 
@@ -161,6 +164,6 @@ def _reprocess(orders: Orders, injector: Injector, function: Any, now: Callable[
     _with_faults(reprocessing._store, reprocessing._queue, injector)
     reprocessing._now = now
     reprocessing._sweeps = replace(reprocessing._sweeps, max_seconds=_MAX_WAIT_SECONDS)
-    while not orders.stop.exists():
+    while not orders.stopped:
         function.handler(event("reprocess"), Context(seconds=60))
         time.sleep(_SWEEP_SECONDS)
