@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from typing import Any
 
 from local.client import ApiClient, submission
 from local.images.server import ImageServer
@@ -9,33 +10,32 @@ from tests.support.waiting import END_SECONDS
 
 STORE = "S00339218"
 BODY = json.dumps(submission((STORE, ["x"]))).encode()
+UNREADABLE = (b"[" * 100_000, b'{"count":' + b"1" * 5_000 + b"}", b"\xef\xbb\xbf" + BODY, b" " * 4_000_000)
+
+
+def send(client: ApiClient, body: bytes, **headers: str) -> tuple[int, Any]:
+    named = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = client.request("POST", "/api/submit", data=body, headers=named)
+    return answer.status_code, answer.json()
 
 
 def test_an_unreadable_body_is_refused_whatever_its_content_type(client: ApiClient) -> None:
     for content_type in ("application/json", "application/x-www-form-urlencoded"):
-        headers = {"content-type": content_type}
-        answers = [
-            client.request("POST", "/api/submit", data=body, headers=headers)
-            for body in (b"[" * 100_000, b'{"count":' + b"1" * 5_000 + b"}", b"\xef\xbb\xbf" + BODY, b" " * 4_000_000)
-        ]
-        assert [(answer.status_code, list(answer.json())) for answer in answers] == [(400, ["error"])] * 4
-        assert all(answer.json()["error"].startswith("body ") for answer in answers)
+        for body in UNREADABLE:
+            code, answer = send(client, body, content_type=content_type)
+            assert (code, list(answer)) == (400, ["error"])
+            assert answer["error"].startswith("body ")
 
 
 def test_a_compressed_body_is_refused_and_the_header_named(client: ApiClient) -> None:
-    headers = {"content-type": "application/json", "content-encoding": "gzip"}
-    answer = client.request("POST", "/api/submit", data=gzip.compress(BODY), headers=headers)
-
-    assert answer.status_code == 415
-    assert answer.json() == {"error": "header Content-Encoding is gzip; the body must not be compressed"}
+    error = "header Content-Encoding is gzip; the body must not be compressed"
+    assert send(client, gzip.compress(BODY), content_encoding="gzip") == (415, {"error": error})
 
 
 def test_a_header_that_is_not_ascii_is_refused_and_named(client: ApiClient) -> None:
-    headers = {"content-type": "application/json", "idempotency-key": "é".encode().decode("latin-1")}
-    answer = client.request("POST", "/api/submit", data=BODY, headers=headers)
-
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith("header Idempotency-Key must be ")
+    code, answer = send(client, BODY, idempotency_key="é".encode().decode("latin-1"))
+    assert code == 400
+    assert answer["error"].startswith("header Idempotency-Key must be ")
 
 
 def test_a_parameter_that_is_repeated_or_invalid_is_refused_and_named(client: ApiClient) -> None:
@@ -49,25 +49,14 @@ def test_a_parameter_that_is_repeated_or_invalid_is_refused_and_named(client: Ap
 
 
 def test_an_invalid_path_is_not_found(client: ApiClient) -> None:
-    for path in (
-        "//api/submit",
-        "/api//submit",
-        "/api/submit%2F%2F",
-        "/api/submit%0A",
-        "/api/jobs/%00",
-        "/api/%ED%A0%80",
-    ):
+    paths = ("//api/submit", "/api//submit", "/api/submit%2F%2F", "/api/submit%0A", "/api/jobs/%00", "/api/%ED%A0%80")
+    for path in paths:
         for method in ("GET", "POST"):
             assert client.request(method, path).status_code == 404
 
 
 def test_texts_with_control_characters_come_back_unchanged(client: ApiClient, images: ImageServer) -> None:
     texts = ["\x00", "a\x00#STORE", "\u2028", "\ufeff", "\U0010ffff", "#"]
-    body = submission(*((text, [images.url("/a.jpg") + text]) for text in texts))
-
-    accepted = client.post("/api/submit", body)
-    assert accepted.status_code == 201
-    status = client.wait(accepted.json()["job_id"], END_SECONDS)
-
-    assert [store["store_id"] for store in status["error"]] == texts
-    assert [row["store_id"] for row in client.results(accepted.json()["job_id"])] == texts
+    job = client.submit(*((text, [images.url("/a.jpg") + text]) for text in texts))
+    assert [store["store_id"] for store in client.wait(job, END_SECONDS)["error"]] == texts
+    assert [row["store_id"] for row in client.results(job)] == texts

@@ -1,6 +1,5 @@
 """The gateway between clients and the functions, over HTTP."""
 
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,26 +14,15 @@ JSON = {"content-type": "application/json"}
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
-        ("GET", "/api"),
-        ("GET", "/health"),
-        ("GET", "/favicon.ico"),
-        ("PUT", "/api/submit"),
-        ("DELETE", "/api/jobs/1"),
-        ("OPTIONS", "/api/submit"),
-        ("POST", "/docs"),
+        ("GET", "/"), ("GET", "/api"), ("GET", "/health"), ("GET", "/favicon.ico"), ("PUT", "/api/submit"),
+        ("DELETE", "/api/jobs/1"), ("OPTIONS", "/api/submit"), ("POST", "/docs"),
         # The emulator's own routes, and a path that it would take for a bucket.
-        ("GET", "/_ministack/health"),
-        ("POST", "/_ministack/reset"),
-        ("GET", "/_localstack/health"),
-        ("GET", "/_aws/execute-api/x/$default/api/health"),
-        ("GET", "/2015-03-31/functions/"),
-        ("PUT", "/bucket"),
+        ("GET", "/_ministack/health"), ("POST", "/_ministack/reset"), ("GET", "/_localstack/health"),
+        ("GET", "/_aws/execute-api/x/$default/api/health"), ("GET", "/2015-03-31/functions/"), ("PUT", "/bucket"),
     ],
-)
+)  # fmt: skip
 def test_any_other_path_than_the_apis_routes_is_not_found(client: ApiClient, method: str, path: str) -> None:
     answer = client.request(method, path)
-
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 
 
@@ -44,16 +32,12 @@ def test_a_head_request_is_not_found_either(client: ApiClient) -> None:
 
 def test_a_body_that_lambda_would_refuse_is_too_large(client: ApiClient) -> None:
     answer = client.request("POST", "/api/submit", data=b" " * (LAMBDA_BYTES + 1), headers=JSON)
-
     assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
 
 
 def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(client: ApiClient) -> None:
-    def pieces() -> Iterator[bytes]:
-        for _ in range(7):
-            yield b" " * (1024 * 1024)
-
-    assert client.request("POST", "/api/submit", data=pieces(), headers=JSON).status_code == 413
+    pieces = (b" " * (1024 * 1024) for _ in range(7))
+    assert client.request("POST", "/api/submit", data=pieces, headers=JSON).status_code == 413
 
 
 def test_the_limit_applies_to_the_body_as_the_lambda_event_quotes_it(client: ApiClient) -> None:
@@ -87,17 +71,15 @@ def test_aws_sdks_are_served_on_the_same_port(stack: StackProcess) -> None:
 
 
 def test_settings_of_the_template_reach_the_functions_as_on_aws(stack: StackProcess) -> None:
-    functions = {
-        function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]: function
-        for function in stack.client("lambda").list_functions()["Functions"]
-    }
+    found = [function["Environment"]["Variables"] for function in stack.client("lambda").list_functions()["Functions"]]
+    variables = {each["POWERTOOLS_SERVICE_NAME"]: each for each in found}
     (mapping,) = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     expiry = stack.client("dynamodb").describe_time_to_live(TableName=stack.table_name)["TimeToLiveDescription"]
 
     # By a mapping and a parameter, and by parameters that the local stack sets.
-    assert functions["submit"]["Environment"]["Variables"]["STALL_SECONDS"] == "900"
-    assert functions["process"]["Environment"]["Variables"]["ALLOWED_NETWORKS"] == "127.0.0.0/8"
-    assert functions["process"]["Environment"]["Variables"]["ALLOWED_PORTS"] == "1-65535"
+    assert variables["submit"]["STALL_SECONDS"] == "900"
+    assert variables["process"]["ALLOWED_NETWORKS"] == "127.0.0.0/8"
+    assert variables["process"]["ALLOWED_PORTS"] == "1-65535"
     assert (mapping["State"], mapping["ScalingConfig"]) == ("Enabled", {"MaximumConcurrency": 2})
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}

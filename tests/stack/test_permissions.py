@@ -15,6 +15,12 @@ from local.emulator.template import Template
 from local.stack.process import StackProcess
 
 A, B = {"pk": {"S": "A"}, "sk": {"S": "x"}}, {"pk": {"S": "B"}, "sk": {"S": "y"}}
+BOTH = {"A", "B"}
+
+
+def query(condition: str, values: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    asked = {"TableName": "t", "KeyConditionExpression": condition, "ExpressionAttributeValues": values}
+    return asked | arguments
 
 
 def partition_key(_: str, index: str | None) -> str:
@@ -26,31 +32,12 @@ def partition_key(_: str, index: str | None) -> str:
     [
         ({"TableName": "t", "Key": A}, {"A"}),
         ({"TableName": "t", "Item": A | {"Key": {"M": {"pk": {"S": "no"}}}}}, {"A"}),
-        ({"RequestItems": {"t": {"Keys": [A, B]}}}, {"A", "B"}),
-        ({"RequestItems": {"t": [{"PutRequest": {"Item": A}}, {"DeleteRequest": {"Key": B}}]}}, {"A", "B"}),
-        (
-            {"TransactItems": [{"Put": {"TableName": "t", "Item": A}}, {"Update": {"TableName": "t", "Key": B}}]},
-            {"A", "B"},
-        ),
+        ({"RequestItems": {"t": {"Keys": [A, B]}}}, BOTH),
+        ({"RequestItems": {"t": [{"PutRequest": {"Item": A}}, {"DeleteRequest": {"Key": B}}]}}, BOTH),
+        ({"TransactItems": [{"Put": {"TableName": "t", "Item": A}}, {"Update": {"TableName": "t", "Key": B}}]}, BOTH),
         ({"TableName": "t"}, set()),
-        (
-            {
-                "TableName": "t",
-                "KeyConditionExpression": "#k = :a AND sk = :b",
-                "ExpressionAttributeNames": {"#k": "pk"},
-                "ExpressionAttributeValues": {":a": {"S": "A"}, ":b": {"S": "B"}},
-            },
-            {"A"},
-        ),
-        (
-            {
-                "TableName": "t",
-                "IndexName": "by_client",
-                "KeyConditionExpression": "client=:c AND job_id < :n",
-                "ExpressionAttributeValues": {":c": {"S": "local"}, ":n": {"N": "5"}},
-            },
-            {"local"},
-        ),
+        (query("#k = :a AND sk = :b", {":a": A["pk"], ":b": B["pk"]}, ExpressionAttributeNames={"#k": "pk"}), {"A"}),
+        (query("client=:c AND job_id < :n", {":c": {"S": "me"}, ":n": {"N": "5"}}, IndexName="by_client"), {"me"}),
     ],
 )
 def test_leading_keys_are_the_partition_keys_of_a_request(request_body: dict[str, Any], keys: set[str]) -> None:
@@ -58,13 +45,8 @@ def test_leading_keys_are_the_partition_keys_of_a_request(request_body: dict[str
 
 
 def test_other_credentials_than_the_stacks_are_refused(stack: StackProcess) -> None:
-    stranger = boto3.client(
-        "dynamodb",
-        endpoint_url=stack.endpoint_url,
-        region_name=stack.region,
-        aws_access_key_id="stranger",
-        aws_secret_access_key="stranger",
-    )
+    session = boto3.Session("stranger", "stranger", region_name=stack.region)
+    stranger = session.client("dynamodb", endpoint_url=stack.endpoint_url)
 
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
         stranger.list_tables()
@@ -97,7 +79,6 @@ def test_a_permission_missing_in_the_template_is_missing_on_the_stack_too(tmp_pa
 def _statements(template: dict[str, Any], function: str, action: str) -> list[dict[str, Any]]:
     """Return the statements of a function's policies that allow an action."""
     policies = template["Resources"][function]["Properties"]["Policies"]
-    statements = [statement for policy in policies for statement in policy["Statement"]]
-    found = [statement for statement in statements if action in statement["Action"]]
+    found = [statement for policy in policies for statement in policy["Statement"] if action in statement["Action"]]
     assert found
     return found

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,22 +23,22 @@ from tests.support.waiting import END_SECONDS, wait_until
 STORE = "S00339218"
 
 
-def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command that is expected to fail before it serves."""
+def refusal(*arguments: str) -> str:
+    """Return the one line that a command prints which fails before it serves."""
     command = [sys.executable, "-m", "local.stack.serve", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS, check=False)
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS, check=False)
+    assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+    return refused.stderr
 
 
 def alive(processes: set[int]) -> set[int]:
     """Return the processes that still run; a zombie does not count."""
     running = set()
     for process in processes:
-        try:
+        with suppress(OSError):
             state = Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            running.add(process)
+            if state != "Z":
+                running.add(process)
     return running
 
 
@@ -58,9 +59,7 @@ def busy(images: ImageServer, picture: bytes) -> Iterator[tuple[StackProcess, se
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_every_process_and_cleans_up(busy: tuple[StackProcess, set[int]], number: signal.Signals) -> None:
     stack, processes = busy
-
     assert stack.stop(number) == 0
-
     assert not alive(processes)
     assert not stack.log.parent.exists()
     assert "Traceback" not in stack.output
@@ -73,9 +72,7 @@ def test_the_stack_runs_in_its_own_session_so_that_ctrl_c_reaches_only_its_start
 
 def test_killing_the_launcher_leaves_nothing_behind(busy: tuple[StackProcess, set[int]]) -> None:
     stack, processes = busy
-
     assert stack.stop(signal.SIGKILL) == -signal.SIGKILL
-
     wait_until(lambda: not alive(processes) and not stack.log.parent.exists(), END_SECONDS)
 
 
@@ -107,12 +104,7 @@ def test_two_stacks_run_side_by_side(
 
 def test_a_port_in_use_is_reported_in_one_line(stack: StackProcess) -> None:
     port = stack.url.rpartition(":")[2]
-
-    refused = serve("--port", port)
-
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert len(refused.stderr.splitlines()) == 1
-    assert f"port {port} is in use" in refused.stderr
+    assert f"port {port} is in use" in refusal("--port", port)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +117,7 @@ def test_a_port_in_use_is_reported_in_one_line(stack: StackProcess) -> None:
     ],
 )
 def test_wrong_arguments_are_reported_in_one_line(arguments: list[str], text: str) -> None:
-    refused = serve(*arguments)
-
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert len(refused.stderr.splitlines()) == 1
-    assert text in refused.stderr
+    assert text in refusal(*arguments)
 
 
 def test_a_stack_that_cannot_start_reports_the_reason() -> None:
@@ -179,9 +167,7 @@ def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, pictur
             ongoing = client.submit((STORE, [url]), (STORE, [slow]))
             assert images.wait_for_requests(1, path="/slow.jpg", timeout=END_SECONDS)
         # AND a second stack that is refused its state directory meanwhile
-        refused = serve("--port", "0", "--state-dir", str(state))
-        assert refused.returncode == 1
-        assert "another stack uses the state directory" in refused.stderr
+        assert "another stack uses the state directory" in refusal("--port", "0", "--state-dir", str(state))
 
     # WHEN it ends in the middle of a job and starts again, on another port and with another parameter
     images.add("/slow.jpg", picture)
