@@ -26,6 +26,12 @@ def transform(body: Body, overrides: Mapping[str, Any] | None = None) -> Body:
     return made
 
 
+def only(resources: Body, kind: str) -> Body:
+    """Return the properties of the only resource of a type."""
+    (found,) = of_type(resources, kind).values()
+    return found
+
+
 def attribute(reference: Any) -> str:
     """Return the attribute that a ``Fn::GetAtt`` asks for; empty for anything else."""
     match reference:

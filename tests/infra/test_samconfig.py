@@ -20,9 +20,12 @@ def parameters(stage: str, command: str) -> dict[str, Any]:
     return found
 
 
+def pairs(stage: str, command: str, name: str) -> list[list[str]]:
+    return [part.split("=", maxsplit=1) for part in shlex.split(parameters(stage, command).get(name, ""))]
+
+
 def overrides(stage: str) -> dict[str, str]:
-    text = parameters(stage, "deploy").get("parameter_overrides", "")
-    return dict(part.split("=", maxsplit=1) for part in shlex.split(text))
+    return dict(pairs(stage, "deploy", "parameter_overrides"))
 
 
 def test_default_dev_and_prod_exist() -> None:
@@ -47,8 +50,8 @@ class TestEveryStage:
 
     def test_tags_its_stack_as_the_template_tags_resources(self, stage: str) -> None:
         # Resources without tags in the template, such as log groups, have those of the stack.
-        pairs = [part.split("=", maxsplit=1) for part in shlex.split(parameters(stage, "deploy")["tags"])]
-        assert sorted(pairs) == [["Project", "retail-pulse"], ["Stage", overrides(stage)["Stage"]]]
+        tags = sorted(pairs(stage, "deploy", "tags"))
+        assert tags == [["Project", "retail-pulse"], ["Stage", overrides(stage)["Stage"]]]
 
     def test_lints_what_it_validates(self, stage: str) -> None:
         assert parameters(stage, "validate")["lint"] is True
@@ -58,10 +61,7 @@ class TestEveryStage:
 
     def test_builds_for_the_architecture_that_it_deploys(self, stage: str) -> None:
         # A build without the override fetches the packages of the default architecture.
-        built = dict(
-            part.split("=", maxsplit=1)
-            for part in shlex.split(parameters(stage, "build").get("parameter_overrides", ""))
-        )
+        built = dict(pairs(stage, "build", "parameter_overrides"))
         assert built.get("Architecture") == overrides(stage).get("Architecture")
         # `make build`, which the workflow deploys, has its own default.
         (made,) = re.findall(r"^ARCHITECTURE \?= (\w+)$", (sam.ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)

@@ -5,7 +5,7 @@ Mistakes in both fail only on AWS, so that the tests check the result of the SAM
 
 import copy
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -52,10 +52,14 @@ def callers(transformed: sam.Body, function: str) -> list[str]:
     ]
 
 
-@pytest.fixture
-def authorizer(template: sam.Body) -> sam.Body:
-    found: sam.Body = template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"]
+def auth(template: sam.Body) -> sam.Body:
+    found: sam.Body = template["Resources"]["Api"]["Properties"]["Auth"]
     return found
+
+
+@pytest.fixture
+def stage(transformed: sam.Body) -> sam.Body:
+    return sam.only(transformed, "AWS::ApiGatewayV2::Stage")
 
 
 class TestRoutes:
@@ -79,39 +83,34 @@ class TestTheAuthorizer:
 
     def test_may_not_without_its_default_permissions(self, template: sam.Body) -> None:
         changed = copy.deepcopy(template)
-        del changed["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"][
-            "EnableFunctionDefaultPermissions"
-        ]
-
+        del auth(changed)["Authorizers"]["ApiKey"]["EnableFunctionDefaultPermissions"]
         assert callers(sam.transform(changed), "AuthorizeFunction") == []
 
     def test_stands_before_every_route_that_does_not_opt_out(self, template: sam.Body) -> None:
-        assert template["Resources"]["Api"]["Properties"]["Auth"]["DefaultAuthorizer"] == "ApiKey"
+        assert auth(template)["DefaultAuthorizer"] == "ApiKey"
 
     def test_is_asked_with_the_api_key_in_the_form_that_the_handler_answers(self, transformed: sam.Body) -> None:
         schemes = transformed["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
-        found: dict[str, Any] = schemes["ApiKey"]["x-amazon-apigateway-authorizer"]
-
+        found = schemes["ApiKey"]["x-amazon-apigateway-authorizer"]
         assert found["identitySource"] == ["$request.header.x-api-key"]
         assert found["authorizerPayloadFormatVersion"] == "2.0"
         assert found["enableSimpleResponses"] is True
 
-    def test_keeps_an_answer_as_long_as_the_parameter_says(self, authorizer: sam.Body) -> None:
-        assert authorizer["Identity"]["ReauthorizeEvery"] == {"Ref": "AuthorizerCacheSeconds"}
+    def test_keeps_an_answer_as_long_as_the_parameter_says(self, template: sam.Body) -> None:
+        assert auth(template)["Authorizers"]["ApiKey"]["Identity"]["ReauthorizeEvery"] == {
+            "Ref": "AuthorizerCacheSeconds"
+        }
 
 
 class TestTheStage:
-    def test_is_throttled(self, transformed: sam.Body) -> None:
-        (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
+    def test_is_throttled(self, stage: sam.Body) -> None:
         assert stage["DefaultRouteSettings"] == {
             "ThrottlingRateLimit": {"Ref": "ThrottleRate"},
             "ThrottlingBurstLimit": {"Ref": "ThrottleBurst"},
         }
 
-    def test_throttles_large_open_routes_more(self, transformed: sam.Body) -> None:
-        (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
+    def test_throttles_large_open_routes_more(self, transformed: sam.Body, stage: sam.Body) -> None:
         few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
-
         assert stage["RouteSettings"] == {"GET /docs": few, "GET /openapi.json": few}
         # API Gateway refuses a stage that names a route which its API does not have.
         assert set(stage["RouteSettings"]) <= set(routes(transformed))
@@ -119,10 +118,8 @@ class TestTheStage:
         open_routes = {key for key, target in ROUTES.items() if target.authorizer == "NONE"}
         assert open_routes - set(stage["RouteSettings"]) == {"GET /api/health"}
 
-    def test_logs_no_header_and_no_query_string(self, transformed: sam.Body) -> None:
-        (stage,) = sam.of_type(transformed, "AWS::ApiGatewayV2::Stage").values()
+    def test_logs_no_header_and_no_query_string(self, stage: sam.Body) -> None:
         logged = set(re.findall(r"\$context\.([\w.]+)", stage["AccessLogSettings"]["Format"]))
-
         assert {"routeKey", "status", "requestId"} <= logged
         assert "$request" not in stage["AccessLogSettings"]["Format"]
         assert not {name for name in logged if "identity" in name or "querystring" in name.lower()}

@@ -17,12 +17,10 @@ FUNCTIONS = sorted(sam.of_type(sam.read()["Resources"], sam.FUNCTION))
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
-def variables(template: sam.Body, name: str) -> dict[str, Any]:
+def variables(function: sam.Body) -> dict[str, Any]:
     """Return the variables of a function except those for Powertools and the C library."""
-    found: dict[str, Any] = template["Resources"][name]["Properties"]["Environment"]["Variables"]
-    return {
-        variable: value for variable, value in found.items() if not variable.startswith(("POWERTOOLS_", "RES_OPTIONS"))
-    }
+    found = function["Environment"]["Variables"].items()
+    return {name: value for name, value in found if not name.startswith(("POWERTOOLS_", "RES_OPTIONS"))}
 
 
 def model(name: str) -> Any:
@@ -32,8 +30,8 @@ def model(name: str) -> Any:
 
 @every_function
 class TestTheEnvironment:
-    def test_is_exactly_what_the_settings_model_reads(self, template: sam.Body, name: str) -> None:
-        assert set(variables(template, name)) == {field.name.upper() for field in dataclasses.fields(model(name))}
+    def test_is_exactly_what_the_settings_model_reads(self, functions: dict[str, sam.Body], name: str) -> None:
+        assert set(variables(functions[name])) == {field.name.upper() for field in dataclasses.fields(model(name))}
 
     def test_reads_with_the_defaults(self, name: str) -> None:
         model(name).from_environment(sam.Template().environment(name))
@@ -43,18 +41,18 @@ class TestTheEnvironment:
         ends = {parameter: str(spec[end]) for parameter, spec in template["Parameters"].items() if end in spec}
         model(name).from_environment(sam.Template(parameters=ends).environment(name))
 
-    def test_has_references_and_no_numbers(self, template: sam.Body, name: str) -> None:
-        assert [variable for variable, value in variables(template, name).items() if not isinstance(value, dict)] == []
+    def test_has_references_and_no_numbers(self, functions: dict[str, sam.Body], name: str) -> None:
+        assert [key for key, value in variables(functions[name]).items() if not isinstance(value, dict)] == []
 
-    def test_names_the_service_for_logs_and_metrics(self, template: sam.Body, name: str) -> None:
-        service = template["Resources"][name]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+    def test_names_the_service_for_logs_and_metrics(self, functions: dict[str, sam.Body], name: str) -> None:
+        service = functions[name]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
         assert service == name.removesuffix("Function").lower()
 
 
-def test_a_dns_lookup_ends_well_within_the_time_for_the_last_writes(template: sam.Body) -> None:
+def test_a_dns_lookup_ends_well_within_the_time_for_the_last_writes(functions: dict[str, sam.Body]) -> None:
     # A lookup may end that much after the image's deadline; without the options it is 10 s.
-    options = template["Resources"]["ProcessFunction"]["Properties"]["Environment"]["Variables"]["RES_OPTIONS"]
-    found = dict(option.split(":") for option in options.split())
+    options = functions["ProcessFunction"]["Environment"]["Variables"]["RES_OPTIONS"].split()
+    found = dict(option.split(":") for option in options)
     assert set(found) == {"timeout", "attempts"}
     assert int(found["timeout"]) * int(found["attempts"]) <= RESERVE_SECONDS / 2
 
@@ -72,23 +70,18 @@ class TestEveryFunction:
         assert function["Architectures"] == [{"Ref": "Architecture"}]
 
     def test_logs_to_its_own_group_with_a_retention(self, template: sam.Body, transformed: sam.Body, name: str) -> None:
-        group = sam.logical_id(transformed[name]["Properties"]["LoggingConfig"]["LogGroup"])
-        others = {
-            sam.logical_id(transformed[n]["Properties"]["LoggingConfig"]["LogGroup"]) for n in FUNCTIONS if n != name
-        }
-
-        assert template["Resources"][group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-        assert group not in others
+        groups = {n: sam.logical_id(transformed[n]["Properties"]["LoggingConfig"]["LogGroup"]) for n in FUNCTIONS}
+        group = template["Resources"][groups[name]]["Properties"]
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert [*groups.values()].count(groups[name]) == 1
 
     def test_has_both_layers(self, transformed: sam.Body, name: str) -> None:
         layers = {sam.logical_id(layer) for layer in transformed[name]["Properties"]["Layers"]}
         assert layers == set(sam.of_type(transformed, "AWS::Lambda::LayerVersion"))
 
     def test_is_in_the_folder_of_its_name_and_its_handler_exists(self, template: sam.Body, name: str) -> None:
-        function = template["Resources"][name]["Properties"]
         module, _, handler = template["Globals"]["Function"]["Handler"].partition(".")
-        folder = (sam.TEMPLATE.parent / function["CodeUri"]).resolve()
-
+        folder = (sam.TEMPLATE.parent / template["Resources"][name]["Properties"]["CodeUri"]).resolve()
         assert folder == sam.ROOT / "functions" / name.removesuffix("Function").lower()
         assert f"def {handler}(" in (folder / f"{module}.py").read_text(encoding="utf-8")
 

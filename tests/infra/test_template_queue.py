@@ -12,22 +12,29 @@ RESERVE_SECONDS = 10
 # docs/reliability.md.
 MIN_RECEIVES = 7
 
+Bodies = dict[str, sam.Body]
 TIMEOUTS = [int(value) for value in sam.read()["Parameters"]["ProcessTimeoutSeconds"]["AllowedValues"]]
 every_timeout = pytest.mark.parametrize("timeout", TIMEOUTS)
 
 
 @pytest.fixture
-def queues(template: sam.Body) -> dict[str, sam.Body]:
+def queues(template: sam.Body) -> Bodies:
     return sam.of_type(template["Resources"], sam.QUEUE)
 
 
 @pytest.fixture
-def source(functions: dict[str, sam.Body]) -> sam.Body:
+def source(functions: Bodies) -> sam.Body:
     """The SQS event of the process function."""
-    events = [e["Properties"] for f in functions.values() for e in f.get("Events", {}).values() if e["Type"] == "SQS"]
-    (found,) = events
+    events = [event for function in functions.values() for event in function.get("Events", {}).values()]
+    (found,) = [event["Properties"] for event in events if event["Type"] == "SQS"]
     properties: sam.Body = found
     return properties
+
+
+def dead_letters(queues: Bodies) -> dict[str, str]:
+    """Return the dead-letter queue of each queue that has one."""
+    redrives = {name: queue["RedrivePolicy"] for name, queue in queues.items() if "RedrivePolicy" in queue}
+    return {name: sam.logical_id(redrive["deadLetterTargetArn"]) for name, redrive in redrives.items()}
 
 
 def seconds(value: Any, timeout: int) -> int:
@@ -36,23 +43,19 @@ def seconds(value: Any, timeout: int) -> int:
 
 @every_timeout
 class TestForEveryAllowedTimeout:
-    def test_a_message_stays_hidden_for_six_timeouts(self, template: sam.Body, timeout: int) -> None:
-        queue = template["Resources"]["ChunkQueue"]["Properties"]
-        function = template["Resources"]["ProcessFunction"]["Properties"]
+    def test_a_message_stays_hidden_for_six_timeouts(self, queues: Bodies, functions: Bodies, timeout: int) -> None:
+        assert seconds(functions["ProcessFunction"]["Timeout"], timeout) == timeout
+        assert seconds(queues["ChunkQueue"]["VisibilityTimeout"], timeout) >= 6 * timeout
 
-        assert seconds(function["Timeout"], timeout) == timeout
-        assert seconds(queue["VisibilityTimeout"], timeout) >= 6 * timeout
-
-    def test_a_job_stalls_only_after_its_messages_were_delivered_again(self, template: sam.Body, timeout: int) -> None:
-        visibility = template["Resources"]["ChunkQueue"]["Properties"]["VisibilityTimeout"]
-        stall = template["Resources"]["SubmitFunction"]["Properties"]["Environment"]["Variables"]["STALL_SECONDS"]
-
-        assert seconds(stall, timeout) > seconds(visibility, timeout)
+    def test_a_job_stalls_only_after_its_messages_were_delivered_again(
+        self, queues: Bodies, functions: Bodies, timeout: int
+    ) -> None:
+        stall = functions["SubmitFunction"]["Environment"]["Variables"]["STALL_SECONDS"]
+        assert seconds(stall, timeout) > seconds(queues["ChunkQueue"]["VisibilityTimeout"], timeout)
 
     def test_the_longest_image_fits_into_one_invocation(self, template: sam.Body, timeout: int) -> None:
         parameters = template["Parameters"]
         longest = parameters["ImageDeadlineSeconds"]["MaxValue"] + parameters["DelayMaxSeconds"]["MaxValue"]
-
         assert longest + RESERVE_SECONDS < timeout
 
 
@@ -61,28 +64,23 @@ def test_the_mapping_has_exactly_the_allowed_timeouts(template: sam.Body) -> Non
 
 
 class TestDeadLetters:
-    def test_every_queue_but_the_last_has_a_dead_letter_queue(self, queues: dict[str, sam.Body]) -> None:
-        last = {
-            sam.logical_id(q["RedrivePolicy"]["deadLetterTargetArn"]) for q in queues.values() if "RedrivePolicy" in q
-        }
-
+    def test_every_queue_but_the_last_has_a_dead_letter_queue(self, queues: Bodies) -> None:
+        last = set(dead_letters(queues).values())
         assert last <= set(queues)
-        assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == last
+        assert queues.keys() - dead_letters(queues).keys() == last
 
-    def test_are_kept_longer_than_messages(self, queues: dict[str, sam.Body]) -> None:
-        for queue in queues.values():
-            if "RedrivePolicy" in queue:
-                letters = queues[sam.logical_id(queue["RedrivePolicy"]["deadLetterTargetArn"])]
-                assert letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+    def test_are_kept_longer_than_messages(self, queues: Bodies) -> None:
+        for name, last in dead_letters(queues).items():
+            assert queues[last]["MessageRetentionPeriod"] > queues[name]["MessageRetentionPeriod"]
 
     def test_come_only_after_the_deliveries_that_a_poison_message_needs(
-        self, template: sam.Body, queues: dict[str, sam.Body]
+        self, template: sam.Body, queues: Bodies
     ) -> None:
         assert queues["ChunkQueue"]["RedrivePolicy"]["maxReceiveCount"] == {"Ref": "MaxReceiveCount"}
         assert template["Parameters"]["MaxReceiveCount"]["MinValue"] >= MIN_RECEIVES
 
 
-def test_queues_are_encrypted(queues: dict[str, sam.Body]) -> None:
+def test_queues_are_encrypted(queues: Bodies) -> None:
     assert [name for name, queue in queues.items() if queue.get("SqsManagedSseEnabled") is not True] == []
 
 
@@ -97,8 +95,7 @@ class TestTheEventSource:
         assert template["Parameters"]["ProcessConcurrency"]["MaxValue"] <= 1000
 
     def test_reaches_cloudformation_as_it_is_written(self, transformed: sam.Body, source: sam.Body) -> None:
-        (mapping,) = sam.of_type(transformed, "AWS::Lambda::EventSourceMapping").values()
-
+        mapping = sam.only(transformed, "AWS::Lambda::EventSourceMapping")
         assert mapping["FunctionResponseTypes"] == source["FunctionResponseTypes"]
         assert mapping["ScalingConfig"] == source["ScalingConfig"]
         assert sam.logical_id(mapping["EventSourceArn"]) == "ChunkQueue"
@@ -111,5 +108,5 @@ class TestTheEventSource:
         assert template["Parameters"]["ProcessBatchSize"]["MaxValue"] <= 10
         assert "MaximumBatchingWindowInSeconds" not in source
 
-    def test_its_function_reserves_no_concurrency(self, functions: dict[str, sam.Body]) -> None:
+    def test_its_function_reserves_no_concurrency(self, functions: Bodies) -> None:
         assert "ReservedConcurrentExecutions" not in functions["ProcessFunction"]

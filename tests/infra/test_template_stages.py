@@ -19,13 +19,9 @@ NAMES = {
 }
 # Resources that take no tags, or have only those of the stack, such as log groups; samconfig.toml sets these.
 UNTAGGED = {
-    "AWS::Lambda::EventSourceMapping",
-    "AWS::Lambda::LayerVersion",
-    "AWS::Lambda::Permission",
-    "AWS::Logs::LogGroup",
-    "AWS::SQS::QueuePolicy",
-    "AWS::Scheduler::Schedule",
-}
+    "AWS::Lambda::EventSourceMapping", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Logs::LogGroup",
+    "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
+}  # fmt: skip
 # SAM makes this one for the schedule, without tags; it has those of the stack.
 UNTAGGED_BY_SAM = {"ReprocessFunctionScheduleRole"}
 
@@ -58,8 +54,7 @@ def tags_of(resource: sam.Body) -> dict[str, Any]:
 def test_the_table_can_be_deleted_anywhere_but_in_production(
     deployed: sam.Template, resources: sam.Body, stage: str
 ) -> None:
-    (table,) = sam.of_type(resources, "AWS::DynamoDB::Table").values()
-
+    table = sam.only(resources, "AWS::DynamoDB::Table")
     assert deployed.resolve(table["DeletionProtectionEnabled"]) is (stage == "prod")
 
 
@@ -70,7 +65,6 @@ def test_nothing_has_a_name_that_a_second_stage_would_need_too(resources: sam.Bo
         for name, properties in sam.of_type(resources, kind).items()
         if attribute in properties
     ]
-
     assert named == []
     for layer in sam.of_type(resources, "AWS::Lambda::LayerVersion").values():
         assert "${AWS::StackName}" in layer["LayerName"]["Fn::Sub"]
@@ -86,9 +80,8 @@ def test_everything_that_takes_tags_has_the_project_and_the_stage(resources: sam
 
 
 def test_both_queues_refuse_requests_without_tls(resources: sam.Body) -> None:
-    (policy,) = sam.of_type(resources, "AWS::SQS::QueuePolicy").values()
+    policy = sam.only(resources, "AWS::SQS::QueuePolicy")
     (statement,) = policy["PolicyDocument"]["Statement"]
-
     assert {sam.logical_id(queue) for queue in policy["Queues"]} == set(sam.of_type(resources, sam.QUEUE))
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -102,13 +95,11 @@ def test_only_the_refusal_of_plain_http_has_a_wildcard(resources: sam.Body) -> N
         if path[-1] in {"Action", "Resource", "Principal"} or path[-2:-1] in {("Action",), ("Resource",)}
         if isinstance(value, str) and "*" in value
     }
-
     assert wild == {"QueuesByTlsAlone"}
 
 
 def test_the_stage_of_the_api_is_throttled_and_logs_neither_headers_nor_queries(resources: sam.Body) -> None:
-    (stage,) = sam.of_type(resources, "AWS::ApiGatewayV2::Stage").values()
-
+    stage = sam.only(resources, "AWS::ApiGatewayV2::Stage")
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= stage["DefaultRouteSettings"].keys()
     logged = stage["AccessLogSettings"]["Format"]
     assert not [word for word in ("header", "querystring", "rawQuery", "body") if word.lower() in logged.lower()]

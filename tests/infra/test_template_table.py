@@ -10,8 +10,7 @@ SETS = {"done_chunks", "failed_chunks", "transient_chunks"}
 
 @pytest.fixture
 def table(template: sam.Body) -> sam.Body:
-    (found,) = sam.of_type(template["Resources"], "AWS::DynamoDB::Table").values()
-    return found
+    return sam.only(template["Resources"], "AWS::DynamoDB::Table")
 
 
 def index(table: sam.Body, name: str) -> sam.Body:
