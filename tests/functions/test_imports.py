@@ -35,24 +35,19 @@ AWS = {
 }  # fmt: skip
 # boto3 imports S3 transfers, which import multiprocessing.
 AWS_HEAVY = {"multiprocessing", "xml.etree"}
-HTTP_HEAVY = {"asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.data_classes"}
+EVENTS = {"aws_lambda_powertools.utilities.data_classes"}
+HTTP = {"asyncio", "aws_lambda_powertools.event_handler"} | EVENTS
+CHUNKS = {"retail_pulse.domain.chunks"}
+PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
 ALLOWED = {
-    "authorize": (AWS, AWS_HEAVY | {"aws_lambda_powertools.utilities.data_classes"}),
-    "submit": (
-        AWS | {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"},
-        AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.api.submit_body", "retail_pulse.domain.chunks"},
-    ),
+    "authorize": (AWS, AWS_HEAVY | EVENTS),
+    "submit": (AWS | PYDANTIC, AWS_HEAVY | HTTP | CHUNKS | {"retail_pulse.api.submit_body"}),
     "process": (
         AWS | {"charset_normalizer", "idna", "requests"},
-        AWS_HEAVY
-        | {
-            "aws_lambda_powertools.utilities.data_classes",
-            "retail_pulse.domain.chunks",
-            "retail_pulse.measuring.fetch",
-        },
+        AWS_HEAVY | EVENTS | CHUNKS | {"retail_pulse.measuring.fetch"},
     ),
-    "status": (AWS, AWS_HEAVY | HTTP_HEAVY | {"retail_pulse.domain.chunks"}),
-    "reprocess": (AWS, AWS_HEAVY | {"retail_pulse.domain.chunks"}),
+    "status": (AWS, AWS_HEAVY | HTTP | CHUNKS),
+    "reprocess": (AWS, AWS_HEAVY | CHUNKS),
 }
 
 

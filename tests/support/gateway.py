@@ -5,10 +5,12 @@ Routes, authorizer and limits are those of the template and of AWS; the handlers
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
+
+from werkzeug import Request, Response
 
 from local.emulator.gateway import LAMBDA_BYTES, TEXT_TYPES
 from local.emulator.template import Route, Template
@@ -16,7 +18,6 @@ from local.lambda_host.context import Context
 from local.lambda_host.events import Event, api_event, event
 
 Handler = Callable[[Event, Any], Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Gateway:
@@ -40,15 +41,13 @@ class Gateway:
         self._authorizers = {authorizer.name: authorizer.function for authorizer in template.authorizers()}
         self.statuses: list[int] = []
 
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
-        status, content_type, body = self._answer(environ)
-        self.statuses.append(int(status))
-        start_response(f"{status} {HTTPStatus(status).phrase}", [("Content-Type", content_type)])
-        return [body]
+        answer = self._answer(_event(Request(environ)))
+        self.statuses.append(answer.status_code)
+        return answer(environ, start_response)
 
-    def _answer(self, environ: dict[str, Any]) -> tuple[int, str, bytes]:
-        sent = _event(environ)
+    def _answer(self, sent: Event) -> Response:
         if len(sent.get("body", "")) > LAMBDA_BYTES:
             return _own(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         route = self._route(sent)
@@ -66,7 +65,7 @@ class Gateway:
         answer = self._functions[route.function](sent, Context())
         # What cannot be written as JSON in UTF-8, Lambda could not hand on.
         json.dumps(answer, ensure_ascii=False).encode()
-        return answer["statusCode"], answer["headers"]["Content-Type"], answer["body"].encode()
+        return Response(answer["body"], answer["statusCode"], content_type=answer["headers"]["Content-Type"])
 
     def _route(self, sent: Event) -> Route | None:
         asked = f"{sent['requestContext']['http']['method']} {sent['rawPath']}"
@@ -77,28 +76,24 @@ class Gateway:
         return None
 
 
-def _own(status: HTTPStatus) -> tuple[int, str, bytes]:
+def _own(status: HTTPStatus) -> Response:
     """Make an answer of API Gateway's own."""
-    return int(status), "application/json", json.dumps({"message": status.phrase}).encode()
+    return Response(json.dumps({"message": status.phrase}), status, content_type="application/json")
 
 
-def _event(environ: dict[str, Any]) -> Event:
+def _event(request: Request) -> Event:
     """Return the event of a request, without an authorizer's answer."""
-    headers = dict(_headers(environ))
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(environ["QUERY_STRING"], keep_blank_values=True):
+    query = parse_qs(request.environ["QUERY_STRING"], keep_blank_values=True)
+    content = request.get_data()
+    is_text = (request.content_type or "").lower().startswith(TEXT_TYPES)
+    sent = api_event(
+        request.method,
+        # Not request.path, which has fewer slashes.
+        request.environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"),
+        body=(content.decode("utf-8", "replace") if is_text else content) or None,
         # A parameter that comes several times arrives as one, with commas.
-        query[name] = f"{query[name]},{value}" if name in query else value
-    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    is_text = headers.get("content-type", "").lower().startswith(TEXT_TYPES)
-    body = (content.decode("utf-8", "replace") if is_text else content) or None
-    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-    sent = api_event(environ["REQUEST_METHOD"], path, body=body, query=query)
+        query={name: ",".join(values) for name, values in query.items()},
+    )
     del sent["requestContext"]["authorizer"]
-    return sent | {"headers": headers, "rawQueryString": environ["QUERY_STRING"]}
-
-
-def _headers(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in environ.items():
-        if name.startswith("HTTP_") or (name in {"CONTENT_TYPE", "CONTENT_LENGTH"} and value):
-            yield name.removeprefix("HTTP_").replace("_", "-").lower(), value
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return sent | {"headers": headers, "rawQueryString": request.environ["QUERY_STRING"]}
