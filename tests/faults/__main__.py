@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.faults.campaign import Result, runs
+from tests.faults.campaign import Place, Result, runs
 from tests.faults.injection import POISON_IMAGE, RATES
 from tests.faults.plan import BAD
 from tests.faults.steps import MOMENTS, STEPS
@@ -43,13 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def table(results: Sequence[Result]) -> str:
     """Return the counts of some runs as Markdown tables."""
-    faults: Counter[str] = Counter()
-    deaths: Counter[tuple[str, str, str]] = Counter()
-    runs: Counter[int] = Counter()
-    for result in results:
-        faults += result.faults
-        deaths += result.deaths
-        runs += result.runs
+    faults = sum((result.faults for result in results), Counter[str]())
+    deaths = sum((result.deaths for result in results), Counter[Place]())
+    runs = sum((result.runs for result in results), Counter[int]())
     lines = [
         "| runs | jobs | images | faults | deaths | orphaned chunks | jobs reopened | violations |",
         "|---|---|---|---|---|---|---|---|",

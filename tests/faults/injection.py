@@ -141,12 +141,12 @@ class Injector:
                 raise ClientError(answer, "injected")
 
 
+@dataclass
 class FaultyDynamoDB:
     """A DynamoDB client that throttles, fails, accepts only a part of a batch, and loses responses."""
 
-    def __init__(self, client: Any, injector: Injector) -> None:
-        self._client = client
-        self._injector = injector
+    _client: Any
+    _injector: Injector
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         real = getattr(self._client, method)
@@ -186,18 +186,15 @@ class FaultyDynamoDB:
         now = keys[: self._injector.random.randrange(len(keys) + 1)]
         answer = real(RequestItems={table: asked | {"Keys": now}}) if now else {"Responses": {table: []}}
         rest = keys[len(now) :]
-        return {
-            "Responses": answer["Responses"],
-            "UnprocessedKeys": {table: asked | {"Keys": rest}} if rest else {},
-        }
+        return {"Responses": answer["Responses"], "UnprocessedKeys": {table: asked | {"Keys": rest}} if rest else {}}
 
 
+@dataclass
 class FaultySQS:
     """An SQS client that throttles, fails, and loses, duplicates, delays and reorders messages."""
 
-    def __init__(self, client: Any, injector: Injector) -> None:
-        self._client = client
-        self._injector = injector
+    _client: Any
+    _injector: Injector
 
     def get_queue_attributes(self, **request: Any) -> Any:
         """Return the number of messages, or refuse to."""

@@ -15,21 +15,21 @@ LAYERS = sorted(sam.of_type(sam.read()["Resources"], sam.LAYER))
 DEPENDENCIES = sam.ROOT / "layers" / "dependencies"
 
 
-def makefile(template: sam.Body, name: str) -> Path:
+@pytest.fixture
+def makefile(template: sam.Body, name: str) -> str:
     content: str = template["Resources"][name]["Properties"]["ContentUri"]
-    return sam.TEMPLATE.parent / content / "Makefile"
+    return (sam.TEMPLATE.parent / content / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", LAYERS)
 class TestEveryMakefile:
-    def test_has_the_target_that_sam_calls(self, template: sam.Body, name: str) -> None:
-        assert f"\nbuild-{name}:\n" in makefile(template, name).read_text(encoding="utf-8")
+    def test_has_the_target_that_sam_calls(self, makefile: str, name: str) -> None:
+        assert f"\nbuild-{name}:\n" in makefile
 
-    def test_compiles_for_a_place_without_file_times(self, template: sam.Body, name: str) -> None:
-        text = makefile(template, name).read_text(encoding="utf-8")
-        assert "compileall -q --invalidation-mode unchecked-hash" in text
+    def test_compiles_for_a_place_without_file_times(self, makefile: str, name: str) -> None:
+        assert "compileall -q --invalidation-mode unchecked-hash" in makefile
         # Otherwise the order of constant sets would differ from build to build.
-        assert "PYTHONHASHSEED=0" in text
+        assert "PYTHONHASHSEED=0" in makefile
 
 
 def test_the_working_directory_tells_the_makefile_the_architecture(template: sam.Body) -> None:
@@ -63,7 +63,5 @@ def test_the_common_layer_is_the_package_with_its_bytecode_and_no_links(tmp_path
     sources = {path.relative_to(folder / "retail_pulse") for path in (folder / "retail_pulse").rglob("*.py")}
     compiled = {Path(importlib.util.source_from_cache(str(path))) for path in built.rglob("*.pyc")}
     assert {path.relative_to(built) for path in compiled} == sources
-    assert (
-        b"/opt/python/retail_pulse/domain/jobs.py"
-        in Path(importlib.util.cache_from_source(str(built / "domain" / "jobs.py"))).read_bytes()
-    )
+    bytecode = Path(importlib.util.cache_from_source(str(built / "domain" / "jobs.py"))).read_bytes()
+    assert b"/opt/python/retail_pulse/domain/jobs.py" in bytecode
