@@ -70,12 +70,8 @@ class Journal:
 
     def write(self, **fields: Any) -> None:
         """Append a line in a single write, so that lines of several processes do not mix."""
-        line = (json.dumps(fields) + "\n").encode()
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
+        with self._path.open("ab", buffering=0) as file:
+            file.write((json.dumps(fields) + "\n").encode())
 
     def read(self) -> list[dict[str, Any]]:
         """Return the lines written so far."""

@@ -4,7 +4,6 @@ FUZZ_CASES is the minimum number of requests, FUZZ_SEED their seed, FUZZ_SECONDS
 first two.
 """
 
-import json
 import os
 import threading
 import time
@@ -22,20 +21,19 @@ from schemathesis.engine import events, from_schema
 from schemathesis.generation import GenerationMode
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local.checkout import ROOT
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.lambda_host.environment import FUNCTIONS
 from local.lambda_host.table import TABLE
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.functions.service import Service
+from tests.support.description import DESCRIPTION
 from tests.support.gateway import Gateway
 
 KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "1200"))
-DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = sum(len(methods) for methods in DESCRIPTION["paths"].values())
 
 
@@ -145,10 +143,9 @@ def test_every_response_is_described(
         if found or len(gateway.statuses) >= CASES or time.monotonic() > until:
             break
     counts = Counter(gateway.statuses)
+    by_status = dict(sorted(counts.items()))
     with capsys.disabled():
-        print(
-            f"\nAPI, seeds from {SEED}: {counts.total()} requests; responses by status: {dict(sorted(counts.items()))}"
-        )
+        print(f"\nAPI, seeds from {SEED}: {counts.total()} requests; responses by status: {by_status}")
 
     assert not found, "\n\n".join(found)
     assert counts.total() >= CASES

@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from local.checkout import ROOT
 from local.client import submission
 from local.lambda_host.table import TABLE
 from tests.functions.service import STORE, Answer, Service
+from tests.support.description import DESCRIPTION, routes
 
 OWNER, STRANGER = (
     {"client": name, "key_id": f"{name}.0123456789ab", "scopes": "admin"} for name in ("owner", "stranger")
@@ -21,7 +21,6 @@ OWNER, STRANGER = (
 NAME = "order-1"
 FIRST = submission((STORE, ["http://127.0.0.1:9/a.jpg"] * 2))
 OTHER = submission((STORE, ["http://127.0.0.1:9/b.jpg"] * 2))
-DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 # A valid ID without a job.
 UNUSED = "9007199254740991"
 
@@ -58,16 +57,6 @@ class Jobs:
         return self._service.get(path, by=STRANGER, **{name: known[part] for name, part in BY_JOB[route].items()})
 
 
-def routes(*, with_key: bool) -> set[str]:
-    """Return the described routes that need a key, or those that do not."""
-    return {
-        f"{method.upper()} {path}"
-        for path, operations in DESCRIPTION["paths"].items()
-        for method, operation in operations.items()
-        if bool(operation.get("security", DESCRIPTION["security"])) is with_key
-    }
-
-
 @pytest.fixture
 def jobs(service: Service) -> Jobs:
     return Jobs(service)
@@ -79,13 +68,12 @@ def items() -> list[dict[str, Any]]:
 
 
 def test_every_route_that_needs_a_key_is_called() -> None:
-    assert routes(with_key=True) == {*BY_JOB, *OTHERS}
+    assert {f"{method} {path}" for method, path in routes(with_key=True)} == {*BY_JOB, *OTHERS}
     assert all(name in globals() for name in OTHERS.values())
 
 
 def test_routes_without_a_key_have_no_parameters() -> None:
-    for route in routes(with_key=False):
-        method, path = route.split()
+    for method, path in routes(with_key=False):
         assert not DESCRIPTION["paths"][path][method.lower()].get("parameters")
         assert "{" not in path
 

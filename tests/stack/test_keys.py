@@ -2,31 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
-from local.checkout import ROOT
 from local.client import ApiClient, submission
 from local.stack.process import StackProcess
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
+from tests.support.description import routes
 from tools import keys
 
-DESCRIPTION = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 # A job with this URL ends at once and is not retried, so it leaves nothing in the queue for later tests.
 NO_URL = "no-url"
 FORBIDDEN = {"message": "Forbidden"}
-
-
-def routes(method: str | None = None, *, with_key: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield the method and path of each described route, with a job's ID filled in."""
-    for path, operations in DESCRIPTION["paths"].items():
-        for name, operation in operations.items():
-            if bool(operation.get("security", DESCRIPTION["security"])) is with_key and method in {None, name.upper()}:
-                yield name.upper(), path.replace("{job_id}", "1")
+ROUTES = [(method, path.replace("{job_id}", "1")) for method, path in routes(with_key=True)]
 
 
 def answers(stack: StackProcess, key: str | None, method: str | None = None) -> list[requests.Response]:
@@ -34,8 +25,9 @@ def answers(stack: StackProcess, key: str | None, method: str | None = None) -> 
     with ApiClient(stack.url, key) as caller:
         return [
             caller.request(name, path + slash, json={} if name == "POST" else None)
-            for name, path in routes(method)
+            for name, path in ROUTES
             for slash in ("", "/")
+            if method in {None, name}
         ]
 
 
@@ -94,7 +86,7 @@ def test_an_invalid_key_is_refused_on_every_route(stack: StackProcess, kind: str
 
     found = answers(stack, None if kind == "none" else key)
 
-    assert len(found) == 2 * len(list(routes())) >= 10
+    assert len(found) == 2 * len(ROUTES) >= 10
     expected = (401, {"message": "Unauthorized"}) if kind == "none" else (403, FORBIDDEN)
     assert [(answer.status_code, answer.json()) for answer in found] == [expected] * len(found)
 
@@ -117,7 +109,7 @@ def test_another_clients_key_finds_no_job_on_any_route(
 ) -> None:
     name = {"idempotency-key": "the-same-name"}
     job = client.post("/api/submit", submission(("S00339218", [NO_URL])), headers=name).json()
-    by_id = [(method, path) for method, path in routes() if "/1" in path]
+    by_id = [(method, path) for method, path in ROUTES if "/1" in path]
     assert len(by_id) >= 3
 
     found = [other_client.request(method, path.replace("/1", f"/{job['job_id']}")) for method, path in by_id]

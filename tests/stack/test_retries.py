@@ -7,6 +7,7 @@ from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
 from local.lambda_host.events import event
 from local.stack.process import StackProcess
+from retail_pulse.storage.jobs_table import JobsTable
 from tests.support.loads import run_outage
 from tests.support.waiting import END_SECONDS, wait_until
 
@@ -60,17 +61,13 @@ def test_reprocess_sends_lost_messages_again(
     url = images.script("/late.jpg", unavailable(503, retry_after=60), ok(picture, "image/jpeg"))
     job = client.submit((STORE, [url]))
     assert images.wait_for_requests(1, path="/late.jpg")
-    sqs, table = stack.client("sqs"), stack.client("dynamodb")
     wait_until(lambda: _delayed(stack) == 1, END_SECONDS)
-    sqs.purge_queue(QueueUrl=stack.queue_url)
+    stack.client("sqs").purge_queue(QueueUrl=stack.queue_url)
     # AND the job has stalled, so that it is due
-    table.update_item(
-        TableName=stack.table_name,
-        Key={"pk": {"S": f"JOB#local#{job}"}, "sk": {"S": "JOB"}},
-        UpdateExpression="SET due = :due, #wait = :zero",
-        ExpressionAttributeNames={"#wait": "wait"},
-        ExpressionAttributeValues={":due": {"N": "1"}, ":zero": {"N": "0"}},
-    )
+    table = JobsTable(stack.client("dynamodb"), stack.table_name)
+    stored = table.job("local", job)
+    assert stored is not None
+    table.mark_due(stored, 0)
     # WHEN the schedule invokes reprocess
     lambdas = stack.client("lambda")
     (name,) = (f["FunctionName"] for f in lambdas.list_functions()["Functions"] if "Reprocess" in f["FunctionName"])
@@ -83,7 +80,5 @@ def test_reprocess_sends_lost_messages_again(
 
 
 def _delayed(stack: StackProcess) -> int:
-    attributes = stack.client("sqs").get_queue_attributes(
-        QueueUrl=stack.queue_url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
-    )["Attributes"]
-    return int(attributes["ApproximateNumberOfMessagesDelayed"])
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.queue_url, AttributeNames=["All"])
+    return int(found["Attributes"]["ApproximateNumberOfMessagesDelayed"])
