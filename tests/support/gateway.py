@@ -63,7 +63,7 @@ class Gateway:
                 return _own(HTTPStatus.FORBIDDEN)
             sent["requestContext"]["authorizer"] = {"lambda": found["context"]}
         answer = self._functions[route.function](sent, Context())
-        # What cannot be written as JSON in UTF-8, Lambda could not hand on.
+        # Lambda could not pass on what cannot be written as JSON in UTF-8.
         json.dumps(answer, ensure_ascii=False).encode()
         return Response(answer["body"], answer["statusCode"], content_type=answer["headers"]["Content-Type"])
 
