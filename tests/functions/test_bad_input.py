@@ -152,7 +152,7 @@ def test_an_invalid_limit_is_a_400_that_names_it(service: Service) -> None:
 def test_an_invalid_cursor_is_a_400_that_names_it(service: Service) -> None:
     for cursor in (*ODD_NUMBERS, "1", ".", "1.", ".1", "1.1.1", "1.-1", "0.0,0.0", "0.1000000"):
         code, answer = service.get("/api/jobs/1/results", cursor=cursor)
-        assert (code, answer["detail"]) == (400, "cursor is not one that this API gave out")
+        assert (code, answer["detail"]) == (400, "cursor must be the next_cursor of an earlier response")
 
 
 def test_a_cursor_beyond_the_end_returns_an_empty_page(service: Service) -> None:
