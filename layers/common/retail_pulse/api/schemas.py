@@ -32,11 +32,11 @@ class StoreError(BaseModel):
     """A store with an image that could not be measured."""
 
     store_id: str
-    error: Annotated[str, Field(description="The reason, the first failed URL and the number of further images.")]
+    error: Annotated[str, Field(description="The reason, the first failed URL and the number of other failed images.")]
 
 
 class Status(BaseModel):
-    """A job's status; a failed one has ``error`` with the failed stores, as many as fit into a response of 6 MB."""
+    """A job's status. For a failed job, ``error`` lists the failed stores: as many as fit into a response of 6 MB."""
 
     status: Literal["ongoing", "completed", "failed"]
     job_id: str
@@ -44,7 +44,7 @@ class Status(BaseModel):
 
 
 class Counts(BaseModel):
-    """How many there are, by outcome."""
+    """Counts by outcome."""
 
     total: int
     measured: int
@@ -103,17 +103,17 @@ class ResultList(BaseModel):
     """A page of results, in the order of the body."""
 
     results: list[Result]
-    next_cursor: Annotated[str | None, Field(description="For the next page; null on the last one.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
 
 
 class Health(BaseModel):
-    """The service answers."""
+    """The service is up."""
 
     status: Literal["ok"]
 
 
 class Problem(BaseModel):
-    """A problem (RFC 9457)."""
+    """Problem details (RFC 9457)."""
 
     type: str
     title: str
