@@ -1,4 +1,4 @@
-"""What all tests share: AWS variables that lead nowhere, and how tests are spread over processes."""
+"""What all tests share: AWS variables that name no real account, and how tests are spread over processes."""
 
 import os
 

@@ -13,7 +13,7 @@ _FORMATS = (Format.JPEG, Format.JPEG, Format.PNG, Format.WEBP)
 
 @contextmanager
 def served_images(size: int, wait: float) -> Iterator[str]:
-    """Serve four images in three formats; yield the base URL, of which `urls` makes any number of URLs.
+    """Serve four images in three formats; yield the base URL, from which `urls` makes any number of URLs.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ processing = Processing(
     measurer=measurer,
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
-# An image that starts with less time left than this could be cut off half-way.
+# An image that starts with less time left than this could be cut off midway.
 _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
 
 

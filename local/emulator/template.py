@@ -111,9 +111,9 @@ class Template:
         return of_type(self.body["Resources"], kind)
 
     def resolve(self, value: Any, resources: Mapping[str, str] | None = None) -> Any:
-        """Return a scalar, or the scalar that a ``Ref``, ``Fn::FindInMap`` or ``Fn::If`` stands for.
+        """Return a scalar, or the value of a ``Ref``, ``Fn::FindInMap`` or ``Fn::If``.
 
-        `resources` has what a reference to a resource stands for, by logical id.
+        `resources` has the values of references to resources, by logical id.
         """
         match value:
             case {"Ref": name}:
@@ -136,7 +136,7 @@ class Template:
     def environment(self, function: str, resources: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return a function's variables, by the function's logical id.
 
-        `resources` has what a reference to a resource stands for. Others are called by their logical ids.
+        `resources` has the values of references to resources; the value of any other is its logical id.
         """
         names = {name: name for name in self.body["Resources"]} | dict(resources or {})
         shared, own = self.body.get("Globals", {}).get("Function", {}), self.resources(FUNCTION)[function]

@@ -44,7 +44,7 @@ class Sample:
 
     @property
     def perimeter(self) -> int:
-        """What the service is to measure."""
+        """What the service should measure."""
         return 2 * (self.height + self.width)
 
 
@@ -234,7 +234,7 @@ def _tiff(target: _Target, *, directory_first: bool = False) -> bytes:
         (277, short, 1, 3),  # samples of each pixel
         (278, long, 1, rows),
         (279, long, len(strips), counts_value),
-        (284, short, 1, 1),  # the samples of a pixel stand together
+        (284, short, 1, 1),  # the samples of a pixel are stored together
     ]
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4) + extra
     header = struct.pack("<2sHI", b"II", 42, directory_at)
@@ -254,7 +254,7 @@ _MAKERS: Final[dict[Format, Callable[..., bytes]]] = {
 
 
 def _pictures(target: _Target, count: int = 1, mode: str = "RGB") -> list[Image.Image]:
-    """Paint pictures that compress well, so that small files of large pictures can be made too."""
+    """Paint pictures that compress well, so large pictures can also have small files."""
     small = [Image.frombytes(mode, (5, 4), target.source.randbytes(5 * 4 * len(mode))) for _ in range(count)]
     return [picture.resize((target.width, target.height), Image.Resampling.BILINEAR) for picture in small]
 
@@ -308,7 +308,7 @@ def _add_noise(picture: Image.Image, source: random.Random, pixels: float) -> No
 
 
 def _pad_jpeg(content: bytes, size: int, source: random.Random) -> bytes:
-    """Put comments where the tables stand, behind the frame header and before the first scan."""
+    """Put comments where the tables are, after the frame header and before the first scan."""
     place = 2
     while content[place : place + 2] != b"\xff\xda":
         place += 2 + int.from_bytes(content[place + 2 : place + 4])
@@ -322,7 +322,7 @@ def _pad_jpeg(content: bytes, size: int, source: random.Random) -> bytes:
 
 
 def _pad_end(content: bytes, size: int, source: random.Random) -> bytes:
-    """Put bytes behind the last picture: the directory counts what stands before it."""
+    """Put bytes after the last picture: the directory counts what comes before it."""
     return content + source.randbytes(size)
 
 

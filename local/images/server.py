@@ -330,7 +330,7 @@ class _Connection(StreamRequestHandler):
 
 
 def _to_end_of_head(answer: Answer) -> Iterator[Action]:
-    """Return what a HEAD request is answered."""
+    """Return the answer to a HEAD request."""
     for action in answer:
         if isinstance(action, bytes) and _END_OF_HEAD in action:
             yield action.partition(_END_OF_HEAD)[0] + _END_OF_HEAD

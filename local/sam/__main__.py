@@ -1,4 +1,4 @@
-"""``make sam-local``: serve the functions by the real SAM CLI, in Docker, until it is interrupted."""
+"""``make sam-local``: serve the functions with the real SAM CLI, in Docker, until it is interrupted."""
 
 import argparse
 import logging

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 # The embedded stack accepts only host names of this machine, as a protection against web pages with their own names.
-# Two letters, because the emulator takes three or more before `.localhost` for the name of an S3 bucket.
+# Two letters, because the emulator reads three or more before `.localhost` as the name of an S3 bucket.
 NAME = "pc.localhost"
 ADD_HOST = f"{NAME}:host-gateway"
 _BLOCK_BYTES = 1 << 16
-# How often the server checks whether it is to end.
+# How often the server checks whether it should end.
 _CHECK_SECONDS = 0.05
 
 

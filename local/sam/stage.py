@@ -69,7 +69,7 @@ class SamLocalStage:
 
     def __enter__(self) -> Self:
         with self._ends:
-            # SAM fails over a port in use only after seconds, when the other program was taken for it already.
+            # SAM reports a port in use only after seconds; until then, the other program would pass for SAM.
             free_port(self._port)
             address = bridge_address()
             self._folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="retail-pulse-sam-")))

@@ -38,7 +38,7 @@ class PortError(CannotServeError):
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on a port of 127.0.0.1; 0 chooses a free one. Raise `PortError` if it cannot."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # Allows a port whose connections have just ended; a port with a listener is refused all the same.
+    # Allows a port whose connections have just ended; a port with a listener is still refused.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

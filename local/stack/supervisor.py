@@ -38,7 +38,7 @@ class Supervisor:
     inherited
         Descriptors that the process inherits, the listening socket among them.
     stop_on_input_end
-        Whether the end of standard input is a request to end, too.
+        Whether the end of standard input is also a request to end.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""API keys in the table: stored as hashes, found, listed by client, revoked; and a command that dies half-way."""
+"""API keys in the table: stored as hashes, found, listed by client, revoked; and a command that dies midway."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

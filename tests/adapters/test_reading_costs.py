@@ -49,7 +49,7 @@ def reading(jobs_table: JobsTable) -> Reading:
 
 
 def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[int] = frozenset()) -> Job:
-    """Store a job; of its equal chunks only three in the middle and those that failed."""
+    """Store a job of equal chunks, but only its three middle chunks and the failed ones."""
     chunks = images // CHUNK_IMAGES
     is_open = status is JobStatus.ONGOING
     job = replace(

@@ -107,7 +107,7 @@ class Recorder:
 
 
 def comparable(value: Any) -> Any:
-    """Leave out what is of the transport or was not asked for, and the order of sets and of a batch's items."""
+    """Drop transport fields, fields that were not asked for, and the order of sets and of a batch's items."""
     if isinstance(value, dict):
         kept = {name: comparable(each) for name, each in value.items() if name not in _NOT_ASKED_FOR}
         return {name: sorted(each) if name in ("NS", "SS") else each for name, each in kept.items()}

@@ -38,7 +38,7 @@ def page_of(page: Path, **sections: Section) -> str:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Return where `make bench` stores the results of two modules, of which `broken` fails."""
+    """Return where `make bench` stores the results of two modules; the module `broken` fails."""
 
     def run_in_new_process(_: object, name: str = "pace", *settings: Settings) -> float | Section:
         if name == "broken":

@@ -198,7 +198,7 @@ def _is_true(image: Image, outcome: Outcome, truth: Truth, knows_store: Callable
 
 
 def _check_rows(contents: Contents, expected: Mapping[ItemKey, int]) -> Iterable[str]:
-    """Check that exactly those visit parts have a row whose images are all measured."""
+    """Check that a visit part has a row exactly when all of its images are measured."""
     for key in expected.keys() - contents.rows.keys():
         yield f"row {key} is missing"
     for key in contents.rows.keys() - expected.keys():

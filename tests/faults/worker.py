@@ -1,7 +1,7 @@
 """A worker: a deployed function in its own process, with faults around its clients.
 
-It does for the function what Lambda, the event source mapping and the scheduler do. It ends when it is to die, or when
-it is told to end.
+It does for the function what Lambda, the event source mapping and the scheduler do. It ends at its planned death,
+or when it is told to end.
 """
 
 import json

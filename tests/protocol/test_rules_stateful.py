@@ -72,7 +72,7 @@ class Rules(RuleBasedStateMachine):
             self.world.deliver()
         else:
             for job_id in self.accepted:
-                # A refusal must not reach the worker, which would take it for the image's failure.
+                # A refusal must not reach the worker, which would mistake it for the image's failure.
                 with contextlib.suppress(JobIsOpenError, NothingToRetryError, StorageUnavailableError):
                     self.world.retrying.retry("me", job_id)
 

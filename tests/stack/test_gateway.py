@@ -16,7 +16,7 @@ JSON = {"content-type": "application/json"}
     [
         ("GET", "/"), ("GET", "/api"), ("GET", "/health"), ("GET", "/favicon.ico"), ("PUT", "/api/submit"),
         ("DELETE", "/api/jobs/1"), ("OPTIONS", "/api/submit"), ("POST", "/docs"),
-        # The emulator's own routes, and a path that it would take for a bucket.
+        # The emulator's own routes, and a path that it would mistake for a bucket.
         ("GET", "/_ministack/health"), ("POST", "/_ministack/reset"), ("GET", "/_localstack/health"),
         ("GET", "/_aws/execute-api/x/$default/api/health"), ("GET", "/2015-03-31/functions/"), ("PUT", "/bucket"),
     ],

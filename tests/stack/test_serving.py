@@ -24,7 +24,7 @@ STORE = "S00339218"
 
 
 def refusal(*arguments: str) -> str:
-    """Return the one line that a command prints which fails before it serves."""
+    """Return the one line that a command prints when it fails before it serves."""
     command = [sys.executable, "-m", "local.stack.serve", *arguments]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS, check=False)
     assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)

@@ -239,7 +239,7 @@ SHARE = 10
 
 
 def failed_job(world: World, visits: list[Visit], message: str) -> Job:
-    """Submit a job all of whose images fail with a message."""
+    """Submit a job in which every image fails with a message."""
     job = world.submit(*visits)
     world.table.stored = {
         key: replace(chunk, outcomes=dict.fromkeys(range(3), Failure(FailureCode.TIMEOUT, message, True)))

@@ -1,4 +1,4 @@
-"""When a job is swept, and what it needs of a sweep."""
+"""When a job is swept, and what it needs from a sweep."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -26,7 +26,7 @@ def _text(limit: int, description: str, *examples: str) -> tuple[object, ...]:
     """Return the rules of a text that is not empty and has at most so many bytes, and how it is described."""
 
     def check(text: str) -> str:
-        # A character has at most four bytes, so that most texts need not be encoded.
+        # A character has at most four bytes, so most texts need not be encoded.
         if len(text) * 4 > limit and len(text.encode()) > limit:
             raise PydanticCustomError("too_many_bytes", "is longer than {limit} bytes", {"limit": limit})
         return text

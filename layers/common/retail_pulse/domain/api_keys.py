@@ -1,4 +1,4 @@
-"""API keys: their format, what is stored of them, which are accepted and what they allow."""
+"""API keys: their format, their records, which ones are accepted, and what they allow."""
 
 import hashlib
 import re
@@ -81,7 +81,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is stored of an API key; never the key itself.
+    """The record of an API key; never the key itself.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class ApiKey:
 
 
 class KeyRefusedError(RetailPulseError):
-    """A key is refused; ``key`` is what is stored of it, if anything is."""
+    """A key is refused; ``key`` is its record, if it has one."""
 
     def __init__(self, reason: Refusal, key: ApiKey | None) -> None:
         self.reason = reason
@@ -120,13 +120,13 @@ class KeyRefusedError(RetailPulseError):
 
 
 class KeyStore(Protocol):
-    """What admitting needs of the table."""
+    """What `admit` needs from the table."""
 
     def find(self, key_hash: str) -> ApiKey | None: ...
 
 
 def admit(store: KeyStore, key: str, now: datetime) -> ApiKey:
-    """Return what is stored of a key, which may be any text, if it is accepted.
+    """Return the record of an accepted key; the key may be any text.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def is_well_formed(key: str) -> bool:
 
 
 def _checksum(text: str) -> str:
-    """Return the CRC-32 of a text in base 62: it finds typing errors, and does not protect the key."""
+    """Return the CRC-32 of a text in base 62: it catches typing errors, and does not protect the key."""
     number = zlib.crc32(text.encode("ascii"))
     digits = []
     for _ in range(_CHECKSUM_CHARACTERS):
@@ -180,7 +180,7 @@ def _checksum(text: str) -> str:
 def hash_key(key: str) -> str:
     """Return the SHA-256 of a key in hexadecimal.
 
-    A plain hash is enough for a long random secret: unlike passwords, it is in no dictionary.
+    A plain hash is enough for a long random secret: unlike a password, it is not in any dictionary.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 

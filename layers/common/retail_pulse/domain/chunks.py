@@ -89,7 +89,7 @@ class Chunk:
         By the image's position: the failed attempts of open images in this run.
     turn
         How often the rest of the chunk was requeued by a new message in this run, from 0. A message of an earlier turn
-        has nothing left to do, so that doubled messages are not processed side by side.
+        has nothing left to do, so duplicates are not processed in parallel.
     starts, starting
         How often a worker that has the chunk exclusively has started and not finished, and the position of the image
         that it started; None for the chunk as a whole.

@@ -1,4 +1,4 @@
-"""Claims on idempotency keys: a client names a submission, so that sending it twice makes only one job."""
+"""Claims on idempotency keys: a client names a submission, so sending it twice creates only one job."""
 
 import hashlib
 import re

@@ -167,7 +167,7 @@ class Reopening:
     scope
         Which of their failed images.
     status
-        The job's status meanwhile.
+        The job's status during that run.
     automatic
         How many runs the schedule has opened since the client did, this one included.
     due, wait
@@ -183,7 +183,7 @@ class Reopening:
 
 
 class Need(StrEnum):
-    """What a job needs of a sweep."""
+    """What a job needs from a sweep."""
 
     NOTHING = "nothing"
     MESSAGES = "messages"

@@ -50,7 +50,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: MeasuringError) -> "Failure":
-        """Return the failure that an error stands for."""
+        """Return the failure for an error."""
         return cls(error.code, error.message, error.is_transient)
 
 

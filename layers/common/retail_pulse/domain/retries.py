@@ -91,7 +91,7 @@ class RetryPolicy:
         since = now if attempts is None else attempts.since
         wait = (1 + draw) / 2 * self.max_wait_after(attempts)
         if error.retry_after is not None:
-            # More than the server asks for, so that not all images come back at the same instant.
+            # Longer than the server asks for, so images are not all retried at the same instant.
             wait = min(self.max_wait_seconds, error.retry_after + draw * self.first_wait_seconds)
         if count >= self.max_attempts or now + wait > since + self.give_up_seconds:
             return None

@@ -24,5 +24,5 @@ def utc_of(visit_time: str) -> datetime | None:
 
 
 def rfc3339(time: datetime) -> str:
-    """Write a UTC time with milliseconds and ``Z``, in a fixed width, so that texts sort like times."""
+    """Write a UTC time with milliseconds and ``Z``, in a fixed width, so texts sort like times."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from retail_pulse.storage.values import Item, Key, attributes, time_from
 
 # The partition that lists the API keys.
 KEY_DIRECTORY = "KEYS"
-# Expired keys are kept this long, so that they can be listed and the log can name them when they are still used.
+# Expired keys are kept this long: they can be listed, and the log can name them if they are still used.
 KEY_GRACE_SECONDS = 90 * 86_400
 
 

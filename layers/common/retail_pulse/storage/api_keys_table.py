@@ -1,7 +1,7 @@
 """API keys in the table: an item under a key's hash, which is the truth, and a directory of all keys by their ids.
 
 An entry of the directory is written before the key's item and only says where that item lies. A command that dies
-in between leaves an entry that leads nowhere and is not shown. It never leaves a valid key that is not listed.
+in between leaves an entry without a key, which is not shown. It never leaves a valid key that is not listed.
 """
 
 from datetime import UTC, datetime

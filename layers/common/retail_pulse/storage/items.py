@@ -1,9 +1,9 @@
 """Jobs, chunks, visit rows and claims as items of the table: their keys, and items to and from the domain.
 
-Keys are made only here. The keys of jobs, claims and visit rows contain the client, so that no route can read without
-it. The key of a chunk contains the nonce of its job, which is random and never leaves the service: only a reader of the
-job finds its chunks. A client's name has no ``#`` (`api_keys.check_client`), so that no name, id or idempotency key can
-make the key of another client's item.
+Keys are made only here. The keys of jobs, claims and visit rows contain the client, so no route can read without it.
+The key of a chunk contains the nonce of its job, which is random and never leaves the service: only a reader of the job
+finds its chunks. A client's name has no ``#`` (`api_keys.check_client`), so no name, id or idempotency key can make the
+key of another client's item.
 
 Attribute names within a chunk are short, since DynamoDB bills every kilobyte of an item at every write. What no
 expression reaches into is one string, not lists and maps: the SDK walks every typed value in Python, which was the
@@ -24,7 +24,7 @@ from retail_pulse.domain.times import rfc3339, utc_of
 from retail_pulse.domain.visits import VisitPart, VisitRow
 from retail_pulse.storage.values import Item, Key, Value, attributes, read, time_from, write
 
-# Chunks outlive their job, so that a reader of a job finds all of its chunks.
+# Chunks outlive their job, so a reader of a job finds all of its chunks.
 CHUNK_GRACE_SECONDS = 7 * 86_400
 # The due index is spread over this many partitions.
 DUE_SHARDS = 8
@@ -40,7 +40,7 @@ def job_key(client: str, job_id: int) -> Key:
 
 
 def chunk_key(key: ChunkKey) -> Key:
-    """Return a chunk's key. Every chunk has its own partition, so that one partition's rate does not limit a job."""
+    """Return a chunk's key. Every chunk has its own partition, so one partition's rate does not limit a job."""
     return {"pk": {"S": f"CHUNK#{key.nonce}#{key.number:05d}"}, "sk": {"S": "CHUNK"}}
 
 

@@ -203,7 +203,7 @@ class JobsTable:
     def claim_job(self, job: Job, due: int, wait: int) -> Job | None:
         """Claim the sweep of a due job: it is due again later (step 10).
 
-        Condition: the run, the state and the due time are those that were read, so that one invocation succeeds.
+        Condition: the run, the state and the due time are those that were read, so only one invocation succeeds.
         """
         return self._update_job(
             (job.client, job.job_id),

@@ -1,8 +1,8 @@
 """The store master: which stores exist, their names and their areas.
 
 Whoever runs the service provides ``store_master.csv``, often exported from a spreadsheet. What a spreadsheet does to a
-file is accepted: CRLF, a byte order mark, spaces around fields, moved or added columns. What is ambiguous is refused,
-with the number of the line.
+file is accepted: CRLF, a byte order mark, spaces around fields, moved or added columns. Anything ambiguous is
+refused, with the line number.
 """
 
 import csv

@@ -49,7 +49,7 @@ class Task:
 
 @dataclass(slots=True)
 class Findings:
-    """What measuring has found of a task's images: outcomes, and failed attempts so far, by the image's position.
+    """What measuring found about a task's images: outcomes, and failed attempts so far, by the image's position.
 
     ``retried`` counts failed attempts that are followed by another one, ``in_pool`` the images that are not ready yet.
     """

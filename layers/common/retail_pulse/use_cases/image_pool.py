@@ -138,7 +138,7 @@ class ImagePool:
                     case _Start() as event:
                         yield event.image.tag, None
         finally:
-            # A caller that fails half-way must not leave attempts that take the next batch's threads.
+            # A caller that fails midway must not leave attempts that occupy the next batch's threads.
             abandoned = True
 
     def _attempt(self, url: str) -> Outcome | MeasuringError:

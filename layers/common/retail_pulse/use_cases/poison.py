@@ -28,7 +28,7 @@ _CRASHED_WORKERS = Failure(
 
 
 class ClaimingStore(Protocol):
-    """What poison messages need of the table."""
+    """What poison messages need from the table."""
 
     def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None: ...
     def claim_exclusively(
@@ -54,8 +54,8 @@ class PoisonMessages:
     def process(self, task: Task, lease: int, may_start: Callable[[], bool], report: BatchReport) -> Task | None:
         """Process the task of a poison message, and return it once its chunk is done; None while images are open.
 
-        The lease ends when this worker is gone at the latest, in milliseconds of the epoch. When another worker has
-        the chunk, the message is delivered again: should that worker die, this message brings the chunk back.
+        ``lease`` ends at the latest when this worker is gone, in milliseconds of the epoch. When another worker has the
+        chunk, the message is delivered again: should that worker die, this message brings the chunk back.
         """
         if task.chunk.is_done:
             return task

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class OutcomeStore(ClaimingStore, ClosingStore, Protocol):
-    """What processing needs of the table."""
+    """What processing needs from the table."""
 
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
     def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None: ...
@@ -64,18 +64,18 @@ class Processing:
         may_start: Callable[[], bool] = lambda: True,
         lease_seconds: float = 900.0,
     ) -> BatchReport:
-        """Process a batch. All its messages but the failed ones are to be acknowledged.
+        """Process a batch. The caller acknowledges all messages except the failed ones.
 
         Poison messages come last, one at a time: if one of them ends this worker, all others are saved.
 
         Parameters
         ----------
         deliveries
-            Messages of any jobs; they may be doubled and late.
+            Messages of any jobs; they may be duplicates, and late.
         may_start
             Returns whether there is time left for another attempt.
         lease_seconds
-            How long this worker lives at most.
+            Maximum time that this worker still lives.
         """
         report = BatchReport()
         opened = self._open([each for each in deliveries if not each.may_be_poison], report)
@@ -186,7 +186,7 @@ def _is_of_an_earlier_turn(delivery: Delivery, chunk: Chunk) -> bool:
     """Return whether another message continues with the chunk.
 
     The worker that requeued the chunk has either sent the next message, or died before; then *its* message comes again,
-    and its count of deliveries says so. So a message of an earlier turn that comes for the first time is a double.
+    and its count of deliveries says so. So a message of an earlier turn that comes for the first time is a duplicate.
     """
     turn = delivery.pointer.turn
     return turn is not None and turn < chunk.turn and delivery.receives == 1 and not chunk.is_done

@@ -19,7 +19,7 @@ _URL_CHARACTERS_SHOWN = 200
 
 
 class ReadingStore(Protocol):
-    """What reading needs of the table."""
+    """What reading needs from the table."""
 
     def job(self, client: str, job_id: int) -> Job | None: ...
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
@@ -27,7 +27,7 @@ class ReadingStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FailedStore:
-    """A store of which an image could not be measured, and why."""
+    """A store with an image that could not be measured, and why."""
 
     store_id: str
     error: str

@@ -14,13 +14,13 @@ _log = logging.getLogger(__name__)
 
 
 class Queue(PointerSender, Protocol):
-    """What reprocessing needs of the queue."""
+    """What reprocessing needs from the queue."""
 
     def backlog(self) -> int: ...
 
 
 class DueStore(ReopeningStore, ClosingStore, Protocol):
-    """What reprocessing needs of the table."""
+    """What reprocessing needs from the table."""
 
     def due_jobs(self, now: int) -> Iterator[tuple[str, int]]: ...
     def claim_job(self, job: Job, due: int, wait: int) -> Job | None: ...
@@ -28,7 +28,7 @@ class DueStore(ReopeningStore, ClosingStore, Protocol):
 
 @dataclass(slots=True)
 class ReprocessReport:
-    """The counts of a sweep, in jobs but for ``sent``, and whether the time ran out before the last due job."""
+    """The counts of a sweep, in jobs except for ``sent``, and whether the time ran out before the last due job."""
 
     # Due, and claimed by this invocation.
     swept: int = 0
@@ -109,7 +109,7 @@ class Reprocessing:
             self._send_missing(reopened, 0, report)
 
     def _has_messages(self, job: Job, wait: int, report: ReprocessReport) -> bool:
-        """Return whether a job's messages may still be in the queue, so that sending them would only double them.
+        """Return whether a job's messages may still be in the queue, so sending them again would only duplicate them.
 
         Once the wait is at its maximum, they are sent in any case: other jobs may fill the queue permanently.
         """

@@ -13,25 +13,25 @@ _log = logging.getLogger(__name__)
 
 
 class PointerSender(Protocol):
-    """What the use cases need of the queue."""
+    """What the use cases need from the queue."""
 
     def send(self, pointers: Sequence[Pointer], delay_seconds: int = 0) -> None: ...
 
 
 class SendingStore(Protocol):
-    """What `send_missing` needs of the table; for this method and those of all other stores, see `JobsTable`."""
+    """What `send_missing` needs from the table; for this method and those of all other stores, see `JobsTable`."""
 
     def mark_due(self, job: Job, due: int) -> None: ...
 
 
 class ClosingStore(Protocol):
-    """What `close` needs of the table."""
+    """What `close` needs from the table."""
 
     def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None: ...
 
 
 class ReopeningStore(SendingStore, Protocol):
-    """What reopening a job needs of the table."""
+    """What reopening a job needs from the table."""
 
     def job(self, client: str, job_id: int) -> Job | None: ...
     def reopen_job(self, job: Job, reopening: Reopening) -> Job | None: ...

@@ -20,7 +20,7 @@ from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.steps import PointerSender, SendingStore, send_missing
 
 _NONCE_BYTES = 12
-# A client has 4,096 ids per millisecond: that so many in a row are taken means that the clock stands still.
+# A client has 4,096 ids per millisecond: if this many in a row are taken, the clock has stopped.
 _MAX_IDS_DRAWN = 8
 _IDS_TAKEN = f"{_MAX_IDS_DRAWN} ids in a row were taken"
 # A job's item has 400 KB, and three sets that may each hold the number of every chunk, four bytes each.
@@ -28,7 +28,7 @@ MAX_CHUNKS = 20_000
 
 
 class JobStore(SendingStore, Protocol):
-    """What a submission needs of the table."""
+    """What a submission needs from the table."""
 
     def put_chunks(self, nonce: str, chunks: Sequence[Chunk], job_expires_at: int) -> None: ...
     def put_job(self, job: Job) -> None: ...
@@ -55,7 +55,7 @@ class Submission:
     Both ways to submit take at least one visit, each with at least one image, and return the job as stored. From then
     on it ends, even if no message could be sent: reprocess sends what is missing. Both raise `StorageUnavailableError`
     when the table refuses the job, which then does not exist. Both raise `InvalidRequestError` when the visits make
-    more chunks than a job can have, which takes very small chunks.
+    more chunks than a job can have, which happens only with very small chunks.
     """
 
     store: JobStore
@@ -96,7 +96,7 @@ class Submission:
                 return job
             existing = self._job_of(claim)
             if existing is not None:
-                return existing  # another attempt of this submission was first
+                return existing  # another attempt at this submission was first
             claim = self.store.move_claim(claim, self._new_id())
         raise StorageUnavailableError(_IDS_TAKEN)
 
@@ -151,7 +151,7 @@ class Submission:
         return claim
 
     def _job_of(self, claim: Claim) -> Job | None:
-        """Return the job that a claim has made; a job of its id that another submission has made does not count."""
+        """Return the job that a claim created; a job with its id from another submission does not count."""
         job = self.store.job(claim.client, claim.job_id)
         return job if job is not None and job.idempotency_key == claim.idempotency_key else None
 

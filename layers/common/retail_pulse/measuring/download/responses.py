@@ -1,7 +1,7 @@
 """HTTP responses whose head and body are bounded while they are read.
 
-`http.client` allows 100 header lines of 64 KB, 6.5 MB per thread, and any number of 1xx responses and trailers. A chunk
-of a negative size it reads to its end into memory.
+`http.client` allows 100 header lines of 64 KB, 6.5 MB per thread, and any number of 1xx responses and trailers. After a
+negative chunk size, it reads everything that follows into memory.
 
 `begin`, `_read_next_chunk_size` and `_read_and_discard_trailer` of `http.client` are overridden. The last two are
 internals; `tests/measuring` fails if a Python version renames them.
@@ -97,6 +97,6 @@ class BoundedResponse(http.client.HTTPResponse):
         try:
             yield
         finally:
-            # It is None if the connection was closed meanwhile.
+            # It is None if the connection was closed in the meantime.
             if self.fp is lines:
                 self.fp = source

@@ -127,7 +127,7 @@ def _item_ends(iloc: bytes) -> Iterator[int]:
         in_this_file = number(2) == 0 and method == 0
         base, extents = number(base_bytes), number(2)
         if not offset_bytes + length_bytes + index_bytes:
-            continue  # extents without bytes, of which there may be any number
+            continue  # there may be any number of extents without bytes
         for _ in range(extents):
             number(index_bytes)
             offset, length = number(offset_bytes), number(length_bytes)

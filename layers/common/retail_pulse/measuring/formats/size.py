@@ -20,7 +20,7 @@ from retail_pulse.measuring.formats.webp import webp_reader
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32
-# Enough for headers at fixed offsets, too.
+# Also enough for headers at fixed offsets.
 _HEAD_BYTES = 64
 
 _SIGNATURES = {
