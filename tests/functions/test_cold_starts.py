@@ -2,7 +2,7 @@
 
 import gc
 
-import boto3
+import botocore.session
 import pytest
 import requests
 
@@ -32,7 +32,7 @@ def test_an_invocation_creates_no_client_no_adapter_and_no_second_connection(
             service.submit(url)
             sent = service.messages()
             with monkeypatch.context() as patch:
-                patch.setattr(boto3.Session, "client", fail)
+                patch.setattr(botocore.session.Session, "create_client", fail)  # boto3 calls it too
                 patch.setattr(requests.adapters.HTTPAdapter, "__init__", fail)
                 assert process.handler(sent, Context()) == {"batchItemFailures": []}
         assert (len(server.requests), server.accepted) == (3, 1)
