@@ -46,13 +46,22 @@ class MeasuringError(Exception):
         Whether the failure is transient; None for the default of the code.
     retry_after
         Seconds that the server asks to wait before a retry; None if it does not say.
+    costs_attempt
+        Whether it counts as an attempt at the image: false when the server was not asked, or is not to blame.
     """
 
     def __init__(
-        self, code: FailureCode, message: str, *, passing: bool | None = None, retry_after: float | None = None
+        self,
+        code: FailureCode,
+        message: str,
+        *,
+        passing: bool | None = None,
+        retry_after: float | None = None,
+        costs_attempt: bool = True,
     ) -> None:
         self.code = code
         self.message = client_message(message)
         self.is_transient = code in _TRANSIENT if passing is None else passing
         self.retry_after = retry_after
+        self.costs_attempt = costs_attempt
         super().__init__(f"{code}: {self.message}")
