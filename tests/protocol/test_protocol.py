@@ -6,7 +6,7 @@ runs with faults.
 
 import contextlib
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
@@ -21,7 +21,7 @@ from retail_pulse.domain.jobs import ChunkVerdict, Job
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases import processing
+from retail_pulse.use_cases import finishing, processing
 from retail_pulse.use_cases.batch import BatchReport, Delivery, Findings, Task
 from retail_pulse.use_cases.processing import Processing
 from retail_pulse.use_cases.retrying import Retrying
@@ -55,6 +55,8 @@ class Scenario:
         retries it. The play begins there, and the late worker continues in it.
     attempts
         Maximum number of attempts of an image in a run.
+    in_parts
+        Whether each outcome is saved before the next image of its chunk is ready.
     """
 
     images: Mapping[str, list[int]]
@@ -65,6 +67,7 @@ class Scenario:
     retries: bool = False
     late: str = ""
     attempts: int = 1
+    in_parts: bool = False
 
 
 DOUBLED = Scenario({"flaky": [0, 5, 0, 7], "good": [3], "other": [4]}, True, copies=2, deliveries=3)
@@ -74,6 +77,11 @@ LATE = {
     for step in ("save_chunk", "put_visit_rows", "add_chunks", "close_job")
 }
 REQUEUED = Scenario({"flaky": [0, 5], "good": [3], "other": [4]}, True, copies=2, deliveries=3, attempts=3)
+IN_PARTS = {
+    "doubled messages": replace(DOUBLED, in_parts=True),
+    "a retry": replace(RETRIED, in_parts=True),
+    "requeued images": replace(REQUEUED, images={"flaky": [5], "good": [0, 3], "other": [4]}, in_parts=True),
+}
 SUBMITTED = Scenario({"flaky": [5], "good": [3], "other": [4]}, submits=2, deliveries=1)
 
 
@@ -85,7 +93,8 @@ class Play(World):
     def __init__(self, scenario: Scenario, choices: Choices, preemptions: int, crashes: int) -> None:
         self.scenario = scenario
         self.stage = Stage(choices, preemptions, crashes)
-        super().__init__(self.attempt, RetryPolicy(scenario.attempts, 10**6, 60, inline_wait_seconds=0))
+        retries = RetryPolicy(scenario.attempts, 10**6, 60, inline_wait_seconds=0)
+        super().__init__(self.attempt, retries, max_unsaved_seconds=0.0 if scenario.in_parts else 10.0)
         self.queue.copies = scenario.copies
         self.history = History()
         self.accepted: set[int] = set()
@@ -219,6 +228,8 @@ BOUNDS: dict[str, Bounds] = {
     **{f"late before {step}, a crash and a preemption": (scenario, 1, 1) for step, scenario in LATE.items()},
     "requeued images, a preemption": (REQUEUED, 1, 0),
     "requeued images, two crashes": (REQUEUED, 0, 2),
+    **{f"{name}, saved in parts, a preemption": (scenario, 1, 0) for name, scenario in IN_PARTS.items()},
+    **{f"{name}, saved in parts, a crash": (scenario, 0, 1) for name, scenario in IN_PARTS.items()},
     "two submissions with one key, two preemptions": (SUBMITTED, 2, 0),
     "two submissions with one key, a crash and a preemption": (SUBMITTED, 1, 1),
 }
@@ -278,12 +289,11 @@ def chunks_reopened_before_the_job(retry: Original, retrying: Retrying, client: 
     return retry(retrying, client, job_id)
 
 
-def rows_of_half_measured_visits(rows: Original, tasks: Iterable[Task]) -> Iterator[Any]:
+def rows_of_half_measured_visits(rows: Original, task: Task) -> Any:
     """Count an image that is not measured as one without a perimeter."""
-    for task in tasks:
-        measured = {index: outcome for index, outcome in task.chunk.outcomes.items() if isinstance(outcome, Measured)}
-        outcomes = dict.fromkeys(range(task.chunk.size), Measured("PNG", 0, 0, 0)) | measured
-        yield from rows([replace(task, chunk=replace(task.chunk, outcomes=outcomes))])
+    measured = {index: outcome for index, outcome in task.chunk.outcomes.items() if isinstance(outcome, Measured)}
+    outcomes = dict.fromkeys(range(task.chunk.size), Measured("PNG", 0, 0, 0)) | measured
+    return rows(replace(task, chunk=replace(task.chunk, outcomes=outcomes)))
 
 
 def chunk_keys_without_nonce(_token_urlsafe: Original, _bytes: int) -> str:
@@ -308,13 +318,14 @@ def earlier_turns_always_dropped(_is_of_an_earlier_turn: Original, delivery: Del
 # What is replaced, the mutant, and a scenario with its preemptions and crashes.
 MUTANTS: list[tuple[Any, str, Original, Bounds]] = [
     (FakeTable, "save_chunk", save_without_run, (LATE["save_chunk"], 1, 0)),
+    (FakeTable, "save_chunk", save_without_run, (replace(LATE["save_chunk"], in_parts=True), 1, 0)),
     (FakeTable, "add_chunks", add_without_run, (LATE["add_chunks"], 0, 0)),
     (FakeTable, "close_job", close_without_run, (LATE["close_job"], 0, 0)),
     (Processing, "_save", own_outcomes_in_the_rows, (DOUBLED, 1, 1)),
     (Processing, "_open", done_chunks_dropped, (DOUBLED, 0, 1)),
     (FakeTable, "save_chunk", last_outcome_wins, (DOUBLED, 1, 0)),
     (Retrying, "retry", chunks_reopened_before_the_job, (RETRIED, 0, 1)),
-    (processing, "_rows", rows_of_half_measured_visits, (DOUBLED, 0, 0)),
+    (finishing, "_rows", rows_of_half_measured_visits, (DOUBLED, 0, 0)),
     (secrets, "token_urlsafe", chunk_keys_without_nonce, (SUBMITTED, 1, 0)),
     (FakeTable, "add_chunks", counter_in_place_of_a_set, (DOUBLED, 0, 0)),
     (processing, "_is_of_an_earlier_turn", earlier_turns_always_dropped, (REQUEUED, 0, 1)),

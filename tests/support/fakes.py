@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.hosts import Hosts, Slot
 from retail_pulse.domain.idempotency import Claim
+from retail_pulse.domain.image_requests import ImageRequest
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.domain.outcomes import AfterFailure, Failure, Measured, Outcome, RetryInline
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.use_cases.image_pool import ImagePool, PooledImage
+from retail_pulse.use_cases.attempts_line import PooledImage
+from retail_pulse.use_cases.image_pool import ImagePool, Measure
 
 K = TypeVar("K")
 Item = TypeVar("Item", Chunk, Job)
@@ -56,6 +59,8 @@ class FakeTable:
         self.rows: dict[tuple[int, int, int], VisitRow] = {}
         self.claims: dict[tuple[str, str], Claim] = {}
         self.faults = Faults()
+        # Clients whose visit rows the table does not accept.
+        self.refused_clients: set[str] = set()
 
     def _update(
         self, items: dict[K, Item], key: K, run: int, change: Callable[[Item], Item],
@@ -88,7 +93,7 @@ class FakeTable:
     def reopen_chunk(self, key: ChunkKey, chunk: Chunk, run: int, images: Collection[int]) -> Chunk | None:
         return self._update(self.stored, key, chunk.run, lambda now: replace(
             now, run=run, outcomes={index: outcome for index, outcome in now.outcomes.items() if index not in images},
-            attempts={}, turn=0, starts=0, starting=None, lease=0,
+            attempts=now.attempts_after_reopening(images), turn=0, starts=0, starting=None, lease=0,
         ))  # fmt: skip
 
     def save_chunk(self, key: ChunkKey, run: int, outcomes: Mapping[int, Outcome]) -> Chunk | None:
@@ -109,11 +114,17 @@ class FakeTable:
             found, starts=starts, starting=starting, lease=lease
         ), lambda found: found.lease == chunk.lease or found.lease <= now)  # fmt: skip
 
-    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
-        self.faults.before()
+    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]], seconds: float) -> Collection[VisitRow]:
+        try:
+            self.faults.before()
+        except StorageUnavailableError:
+            return [row for row, _ in rows]
+        refused = [row for row, _ in rows if row.client in self.refused_clients]
         for row, _ in rows:
-            self.rows[row.job_id, row.visit, row.part] = row
+            if row not in refused:
+                self.rows[row.job_id, row.visit, row.part] = row
         self.faults.after()
+        return refused
 
     def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
         done, failed, transient = numbers(verdicts)
@@ -224,19 +235,50 @@ class FakeQueue:
 class PoolWithoutThreads(ImagePool):
     """Measures one image after the other in the caller's thread, without delays and waits."""
 
-    def __init__(self, measure: Callable[[str], Measured]) -> None:
-        super().__init__(measure, 1)
+    def __init__(self, fetch: Callable[[str], Measured]) -> None:
+        super().__init__(ending_slots(fetch), 1, Hosts(1), lambda _: "")
 
     def run(
         self,
         images: Iterable[PooledImage[Any]],
         may_start: Callable[[], bool],
         after_failure: Callable[[Any, MeasuringError], AfterFailure] = lambda _, error: Failure.of(error),
-    ) -> Iterator[tuple[Any, Outcome | None]]:
+    ) -> Iterator[tuple[Any, Outcome | None] | None]:
         for image in images:
-            result = self._attempt(image.url) if may_start() else None
+            slot = Slot(Hosts(1), "me", "")
+            result = None
+            if may_start():
+                result = self.attempt(image.request, slot)
+            else:
+                slot.cancel()
+            outcome: Outcome | None = None
             if isinstance(result, MeasuringError):
                 decision = after_failure(image.tag, result)
                 assert not isinstance(decision, RetryInline), "a wait within the invocation needs the pool with threads"
-                result = decision if isinstance(decision, Failure) else None
-            yield image.tag, result
+                outcome = decision if isinstance(decision, Failure) else None
+            elif isinstance(result, Measured):
+                outcome = result
+            yield image.tag, outcome
+
+
+def ending_slots(fetch: Callable[[str], Measured]) -> Measure:
+    """Return a measurer for the pool that measures by URL and ends its slots."""
+
+    def measure(request: ImageRequest, slot: Slot) -> Measured:
+        try:
+            measured = fetch(request.url)
+        except MeasuringError as error:
+            slot.end(error)
+            raise
+        except BaseException:
+            slot.cancel()
+            raise
+        slot.end()
+        return measured
+
+    return measure
+
+
+def pool_of(fetch: Callable[[str], Measured], threads: int, **delays: float) -> ImagePool:
+    """Return a pool for a function that measures by URL, with one host that has room for all threads."""
+    return ImagePool(ending_slots(fetch), threads, Hosts(threads), lambda _: "", **delays)

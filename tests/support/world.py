@@ -67,6 +67,10 @@ class World:
         Makes the pool from a function that measures; the default pool has no threads.
     draw
         Draws the random numbers of waits.
+    max_unsaved_seconds
+        After how long measured images are saved while others of their chunk are not ready.
+    start_seconds
+        How long a batch may start images.
     """
 
     chunk_images = 3
@@ -78,6 +82,8 @@ class World:
         automatic_runs: int = 0,
         pool: Callable[[Callable[[str], Measured]], ImagePool] = PoolWithoutThreads,
         draw: Callable[[], float] = lambda: 1.0,
+        max_unsaved_seconds: float = 0.75,
+        start_seconds: float = 15.0,
     ) -> None:
         self.clock = START
         self.table = FakeTable()
@@ -90,8 +96,8 @@ class World:
         self.submission = Submission(
             table, queue, self.chunk_images, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
         )
-        measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, draw)
-        self.processing = Processing(table, queue, measurer, sweeps, self.now, draw)
+        measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, draw, max_unsaved_seconds)
+        self.processing = Processing(table, queue, measurer, sweeps, self.now, draw, start_seconds)
         self.reprocessing = Reprocessing(table, queue, sweeps, self.now)
         self.retrying = Retrying(table, queue, sweeps, self.now)
         self.reading = Reading(table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, self.now)
@@ -109,13 +115,13 @@ class World:
         try:
             measured = self._measure(url, (self.clock - START).total_seconds())
         except MeasuringError as error:
-            self.attempts[url].append(Failure.of(error))
+            self.attempts[url].append(Failure.of(error, len(self.attempts[url]) + 1))
             raise
         self.attempts[url].append(measured)
         return measured
 
-    def submit(self, *visits: Visit) -> Job:
-        return self.submission.submit("me", visits or [Visit("A", "2026-11-23", ["a", "b", "c"])])
+    def submit(self, *visits: Visit, client: str = "me") -> Job:
+        return self.submission.submit(client, visits or [Visit("A", "2026-11-23", ["a", "b", "c"])])
 
     def deliver(
         self, receives: int = 1, may_start: Callable[[], bool] = lambda: True, copies: int = 1, limit: int = 10**6
@@ -143,7 +149,7 @@ class World:
             self.deliver()
 
     def job(self, job: Job) -> Job:
-        return self.reading.job("me", job.job_id)
+        return self.reading.job(job.client, job.job_id)
 
     def ended(self, job: Job) -> Job:
         """Deliver all messages, then read a job."""

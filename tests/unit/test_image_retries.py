@@ -1,6 +1,7 @@
 """Transient failures are retried, at the right time, and nothing else is fetched twice."""
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from unittest.mock import Mock
 
@@ -11,7 +12,7 @@ from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import Attempts, RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.image_pool import ImagePool
+from tests.support.fakes import pool_of
 from tests.support.world import BUSY, GONE, GOOD, ONE, START, World, down
 
 TWO_MINUTES = 120.0
@@ -20,6 +21,10 @@ TWO_MINUTES = 120.0
 def ran(world: World) -> Job:
     """Submit a job of one image, deliver all messages, and read the job."""
     return world.ended(world.submit(ONE))
+
+
+def failure(status: int, attempts: int, *, transient: bool) -> Failure:
+    return Failure(FailureCode.HTTP_STATUS, f"{status} from the server", transient, attempts)
 
 
 def asking_for(seconds: float) -> MeasuringError:
@@ -72,7 +77,9 @@ def test_a_server_can_ask_for_the_longest_wait_at_most() -> None:
 
 def test_a_permanent_failure_is_not_retried() -> None:
     world = World(down(GONE, 10**6))
-    assert world.outcomes(ran(world)) == [Failure(FailureCode.HTTP_STATUS, "404 from the server", is_transient=False)]
+    assert world.outcomes(ran(world)) == [
+        Failure(FailureCode.HTTP_STATUS, "404 from the server", is_transient=False, attempts=1)
+    ]
     assert len(world.fetched) == 1
 
 
@@ -86,7 +93,9 @@ def test_a_permanent_failure_is_not_retried() -> None:
 def test_an_image_fails_after_its_attempts_or_its_time(retries: RetryPolicy, attempts: int) -> None:
     world = World(down(BUSY, 10**6), retries)
     job = ran(world)
-    assert world.outcomes(job) == [Failure(FailureCode.HTTP_STATUS, "503 from the server", is_transient=True)]
+    assert world.outcomes(job) == [
+        Failure(FailureCode.HTTP_STATUS, "503 from the server", is_transient=True, attempts=attempts)
+    ]
     assert len(world.fetched) == attempts
     assert job.status is JobStatus.FAILED
 
@@ -94,7 +103,7 @@ def test_an_image_fails_after_its_attempts_or_its_time(retries: RetryPolicy, att
 def test_a_short_wait_is_spent_within_the_invocation() -> None:
     measure = Mock(side_effect=[BUSY, GOOD])
     retries = RetryPolicy(3, 1800, first_wait_seconds=0.001, inline_wait_seconds=5)
-    world = World(measure, retries, pool=lambda fetch: ImagePool(fetch, 4))
+    world = World(measure, retries, pool=lambda fetch: pool_of(fetch, 4))
     job = world.submit(ONE)
     _, report = world.deliver()
     assert (report.measured, report.retried, report.requeued) == (1, 1, 0)
@@ -150,11 +159,64 @@ def test_every_message_at_once_and_late_again_gives_the_same_table(copies: int) 
 
 def test_the_waits_are_drawn_from_the_upper_half_of_their_bound() -> None:
     retries = RetryPolicy(12, 1800, first_wait_seconds=2, max_wait_seconds=10)
-    assert [retries.after_failure(None, BUSY, 100, draw) for draw in (0.0, 0.5, 1.0)] == [
-        Attempts(1, 100, 100 + wait) for wait in (1, 1.5, 2)
-    ]
-    assert retries.after_failure(Attempts(9, 100, 0), BUSY, 150, 1.0) == Attempts(10, 100, 160)
+    assert [not_before(retries, None, 100, draw) for draw in (0.0, 0.5, 1.0)] == [101, 101.5, 102]
+    assert not_before(retries, Attempts(9, 100, 0), 150) == 160
     # A nonsensical count in the table does not lead to a huge number.
-    assert RetryPolicy(10**9, 1800, 1).after_failure(Attempts(10**6, 100, 0), BUSY, 150, 1.0) == Attempts(
-        10**6 + 1, 100, 1050
+    assert not_before(RetryPolicy(10**9, 1800, 1), Attempts(10**6, 100, 0), 150) == 1050
+
+
+def not_before(retries: RetryPolicy, attempts: Attempts | None, now: float, draw: float = 1.0) -> float:
+    after = retries.after_failure(attempts, BUSY, now, draw)
+    assert isinstance(after, Attempts)
+    return after.not_before
+
+
+# ------------------------------------------------------------------ attempts of all runs, and attempts put off
+
+
+def test_the_attempts_of_all_runs_are_bounded_and_then_the_failure_is_final() -> None:
+    world = World(down(BUSY, 10**9), RetryPolicy(2, 1800, 1, 900, 0, runs=2), automatic_runs=10)
+    job = world.submit(ONE)
+    for _ in range(10):
+        world.run_out()
+        world.clock += timedelta(hours=2)
+        world.sweep()
+    assert len(world.fetched) == 4
+    assert world.outcomes(job) == [
+        Failure(FailureCode.HTTP_STATUS, "503 from the server", is_transient=False, attempts=4)
+    ]
+    # The client may ask again, and is told the same, without a request to the server.
+    world.retrying.retry("me", job.job_id)
+    assert world.ended(job).status is JobStatus.FAILED
+    assert len(world.fetched) == 4
+    assert world.outcomes(job) == [
+        Failure(FailureCode.HTTP_STATUS, "503 from the server", is_transient=False, attempts=4)
+    ]
+
+
+def test_a_later_run_waits_as_the_first_one_and_keeps_the_number_of_attempts() -> None:
+    world = World(down(BUSY, TWO_MINUTES), RetryPolicy(3, 1800, 1, 900, 0), automatic_runs=1)
+    job = world.submit(ONE)
+    world.run_out()
+    world.clock += timedelta(hours=1)
+    world.sweep()
+    (chunk,) = world.table.stored.values()
+    assert world.ended(job).status is JobStatus.COMPLETED
+    assert len(world.fetched) == 4
+    (chunk,) = world.table.stored.values()
+    assert chunk.attempts[0].earlier == 3
+
+
+def test_what_is_put_off_costs_no_attempt_but_ends_in_time() -> None:
+    resting = MeasuringError(FailureCode.TIMEOUT, "h timed out", passing=True, retry_after=60, costs_attempt=False)
+    retries = RetryPolicy(3, 300, 1, 900, 5)
+    attempts: Attempts | None = None
+    now = 1000.0
+    for _ in range(4):
+        after = retries.after_failure(attempts, resting, now, 1.0)
+        assert isinstance(after, Attempts)
+        assert (after.count, after.since, after.not_before) == (0, 1000.0, now + 61)
+        attempts, now = after, after.not_before
+    assert retries.after_failure(attempts, resting, now, 1.0) == Failure(
+        FailureCode.TIMEOUT, "h timed out", is_transient=True
     )

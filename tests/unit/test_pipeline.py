@@ -19,10 +19,9 @@ from retail_pulse.domain.jobs import Job, JobStatus, Reopening
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.reading import Position, ResultPage
 from retail_pulse.use_cases.submission import MAX_CHUNKS
-from tests.support.fakes import Killed
+from tests.support.fakes import Killed, pool_of
 from tests.support.world import START, World
 
 VISITS = [Visit("A", "2026-11-23", ["good/1", "good/2", "good/3"]), Visit("B", "some time", ["good/4"])]
@@ -43,7 +42,7 @@ def measure(url: str, _seconds: float) -> Measured:
 
 
 def new_world() -> World:
-    return World(measure, NO_RETRIES, pool=lambda fetch: ImagePool(fetch, 4))
+    return World(measure, NO_RETRIES, pool=lambda fetch: pool_of(fetch, 4))
 
 
 @pytest.fixture

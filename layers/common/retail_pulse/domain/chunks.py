@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -86,7 +86,7 @@ class Chunk:
     outcomes
         By the image's position in the chunk; an image without an outcome is open.
     attempts
-        By the image's position: the failed attempts of open images in this run.
+        By the image's position: the failed attempts of open images, in this run and in earlier ones.
     turn
         How often the rest of the chunk was requeued by a new message in this run, from 0. A message of an earlier turn
         has nothing left to do, so duplicates are not processed in parallel.
@@ -149,6 +149,15 @@ class Chunk:
     def has_transient_failure(self) -> bool:
         """Whether an image has a transient failure."""
         return bool(self.reopened_by(Scope.TRANSIENT))
+
+    def attempts_after_reopening(self, images: Collection[int]) -> dict[int, Attempts]:
+        """Return the attempts of earlier runs at images that the next run retries, by position."""
+        outcomes = {index: self.outcomes.get(index) for index in sorted(images)}
+        return {
+            index: Attempts.after_run(outcome)
+            for index, outcome in outcomes.items()
+            if isinstance(outcome, Failure) and outcome.attempts
+        }
 
     def reopened_by(self, scope: Scope) -> list[int]:
         """Return the positions of the images that a run of this scope retries."""

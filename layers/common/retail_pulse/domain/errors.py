@@ -13,6 +13,7 @@ Errors of one subject are defined next to it::
     ├── ForbiddenError
     ├── JobIdTakenError
     ├── StorageUnavailableError
+    │   ├── PartlyRefusedError        storage/errors.py
     │   └── ThrottledError            storage/errors.py
     ├── InvalidPointerError
     ├── SettingsError

@@ -56,6 +56,10 @@ class Slot:
         """End the request, with the error that it led to, if any."""
         self._hosts.end(self._client, self.host, error)
 
+    def cancel(self) -> None:
+        """Give the slot back without a request."""
+        self._hosts.cancel(self.host)
+
 
 class Hosts:
     """The hosts that a worker calls; one for the life of a worker, used by all of its threads.
@@ -111,6 +115,11 @@ class Hosts:
             elif error.costs_attempt:
                 state.limit = max(1.0, state.limit / 2)
                 self._rest(client, host, error)
+
+    def cancel(self, host: str) -> None:
+        """Give a slot back without a request."""
+        with self._lock:
+            self._state(host).in_flight -= 1
 
     @property
     def _first_limit(self) -> int:

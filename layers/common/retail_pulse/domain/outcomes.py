@@ -42,16 +42,19 @@ class Failure:
         What happened, for the client; see `domain.text.client_message`.
     is_transient
         Whether a later attempt may succeed.
+    attempts
+        How many attempts there were at the image, in all runs; 0 when it was never requested.
     """
 
     code: FailureCode
     message: str
     is_transient: bool
+    attempts: int = 0
 
     @classmethod
-    def of(cls, error: MeasuringError) -> "Failure":
-        """Return the failure for an error."""
-        return cls(error.code, error.message, error.is_transient)
+    def of(cls, error: MeasuringError, attempts: int = 0) -> "Failure":
+        """Return the failure for an error, after so many attempts."""
+        return cls(error.code, error.message, error.is_transient, attempts)
 
 
 Outcome = Measured | Failure

@@ -1,8 +1,9 @@
 """When an image is retried, and when it has failed: exponential backoff with equal jitter, and `Retry-After`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.outcomes import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +15,30 @@ class Attempts:
     count
         How many there were.
     since
-        When the first one failed, in seconds of the epoch.
+        When the first one failed, or was put off because the host rests, in seconds of the epoch; 0 before that.
     not_before
-        When the next one may start, in seconds of the epoch.
+        When the next one may start, in seconds of the epoch; 0 for at once.
+    earlier
+        How many there were in earlier runs.
+    last_error
+        Why the last one failed; None in items that were stored before it was kept.
     """
 
     count: int
     since: float
     not_before: float
+    earlier: int = 0
+    last_error: Failure | None = None
+
+    @property
+    def total(self) -> int:
+        """How many attempts there were in all runs."""
+        return self.earlier + self.count
+
+    @classmethod
+    def after_run(cls, failure: Failure) -> "Attempts":
+        """Return the attempts of an image that failed in the run before."""
+        return cls(0, 0.0, 0.0, failure.attempts, failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,8 @@ class RetryPolicy:
         Upper bound of every wait, including those that a server asks for.
     inline_wait_seconds
         Maximum wait within the invocation; longer ones are spent in the queue, by a delayed pointer.
+    runs
+        In all runs together, an image has at most this many times `max_attempts` attempts. Then its failure is final.
 
     Notes
     -----
@@ -53,6 +72,7 @@ class RetryPolicy:
     first_wait_seconds: float = 1.0
     max_wait_seconds: float = 900.0
     inline_wait_seconds: float = 5.0
+    runs: int = 4
 
     def max_wait_after(self, attempts: Attempts | None) -> float:
         """Return the upper bound of the wait after one more failed attempt, in seconds."""
@@ -64,10 +84,20 @@ class RetryPolicy:
         """Return whether the next attempt is near enough to wait for it within the invocation."""
         return attempts.not_before - now <= self.inline_wait_seconds
 
+    def is_exhausted(self, attempts: Attempts) -> bool:
+        """Return whether an image has had all of its attempts, in all runs together."""
+        return attempts.total >= self.max_attempts * self.runs
+
+    def final_failure(self, attempts: Attempts) -> Failure | None:
+        """Return the failure of an image that may not be attempted again, in any run; None if it may be."""
+        if not self.is_exhausted(attempts) or attempts.last_error is None:
+            return None
+        return replace(attempts.last_error, is_transient=False, attempts=attempts.total)
+
     def after_failure(
         self, attempts: Attempts | None, error: MeasuringError, now: float, draw: float
-    ) -> Attempts | None:
-        """Return the attempts so far after one more has failed.
+    ) -> Attempts | Failure:
+        """Return the attempts so far after one more has failed, or was put off.
 
         Parameters
         ----------
@@ -82,17 +112,20 @@ class RetryPolicy:
 
         Returns
         -------
-        Attempts or None
-            With the time of the next attempt; None when the image has failed.
+        Attempts or Failure
+            With the time of the next attempt; a failure when there is no further one in this run.
         """
-        if not error.is_transient:
-            return None
-        count = 1 if attempts is None else attempts.count + 1
-        since = now if attempts is None else attempts.since
+        before = Attempts(0, 0.0, 0.0) if attempts is None else attempts
+        count = before.count + error.costs_attempt
+        since = before.since or now
+        failure = Failure.of(error, before.earlier + count)
         wait = (1 + draw) / 2 * self.max_wait_after(attempts)
         if error.retry_after is not None:
             # Longer than the server asks for, so images are not all retried at the same instant.
             wait = min(self.max_wait_seconds, error.retry_after + draw * self.first_wait_seconds)
-        if count >= self.max_attempts or now + wait > since + self.give_up_seconds:
-            return None
-        return Attempts(count, since, now + wait)
+        after = Attempts(count, since, now + wait, before.earlier, failure)
+        if error.is_transient and self.is_exhausted(after):
+            return replace(failure, is_transient=False)
+        if not error.is_transient or count >= self.max_attempts or now + wait > since + self.give_up_seconds:
+            return failure
+        return after

@@ -1,6 +1,6 @@
 """Errors of DynamoDB, as errors of the domain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,14 @@ _THROTTLES = frozenset({"ProvisionedThroughputExceededException", "ThrottlingExc
 
 class ThrottledError(StorageUnavailableError):
     """DynamoDB accepts no more requests at the moment, and the SDK's retries did not help."""
+
+
+class PartlyRefusedError(StorageUnavailableError):
+    """DynamoDB did not accept some of many items; ``refused`` are the values that they were made of."""
+
+    def __init__(self, reason: str, refused: Sequence[Any]) -> None:
+        self.refused = refused
+        super().__init__(reason)
 
 
 class ConditionFailedError(Exception):

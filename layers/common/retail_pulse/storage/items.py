@@ -122,8 +122,15 @@ def outcome_value(outcome: Outcome) -> Value:
     """Write an outcome: the shortest text for a measured image, a map for a failed one."""
     if isinstance(outcome, Measured):
         return {"S": f"{outcome.format} {outcome.width} {outcome.height} {outcome.bytes}"}
+    return {"M": _failure_attributes(outcome)}
+
+
+def _failure_attributes(failure: Failure) -> Item:
     return {
-        "M": {"code": {"S": outcome.code}, "text": {"S": outcome.message}, "transient": {"BOOL": outcome.is_transient}}
+        "code": {"S": failure.code},
+        "text": {"S": failure.message},
+        "transient": {"BOOL": failure.is_transient},
+        "attempts": write(failure.attempts),
     }
 
 
@@ -131,19 +138,28 @@ def _outcome_from(value: Value) -> Outcome:
     if "S" in value:
         form, width, height, size = value["S"].split(" ")
         return Measured(form, int(width), int(height), int(size))
-    failure = value["M"]
-    return Failure(FailureCode(failure["code"]["S"]), failure["text"]["S"], failure["transient"]["BOOL"])
+    return _failure_from(value["M"])
+
+
+def _failure_from(item: Item) -> Failure:
+    # Items that were stored before attempts were counted do not have their number.
+    attempts = int(item["attempts"]["N"]) if "attempts" in item else 0
+    return Failure(FailureCode(item["code"]["S"]), item["text"]["S"], item["transient"]["BOOL"], attempts)
 
 
 def attempts_value(attempts: Attempts) -> Value:
     """Write the attempts at an image; milliseconds are exact enough for a wait."""
-    numbers = (attempts.count, round(attempts.since * 1000), round(attempts.not_before * 1000))
-    return {"L": [write(number) for number in numbers]}
+    numbers = (attempts.count, round(attempts.since * 1000), round(attempts.not_before * 1000), attempts.earlier)
+    error: list[Value] = [] if attempts.last_error is None else [{"M": _failure_attributes(attempts.last_error)}]
+    return {"L": [*map(write, numbers), *error]}
 
 
 def _attempts_from(value: Value) -> Attempts:
-    count, since, not_before = (int(number["N"]) for number in value["L"])
-    return Attempts(count, since / 1000, not_before / 1000)
+    """Read attempts; items that were stored before earlier runs and the last error were kept have three numbers."""
+    numbers = [int(part["N"]) for part in value["L"] if "N" in part]
+    errors = [_failure_from(part["M"]) for part in value["L"] if "M" in part]
+    count, since, not_before, earlier = numbers if len(numbers) == 4 else [*numbers, 0]
+    return Attempts(count, since / 1000, not_before / 1000, earlier, errors[0] if errors else None)
 
 
 def _part_list(part: VisitPart) -> list[object]:

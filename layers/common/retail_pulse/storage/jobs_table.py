@@ -4,6 +4,7 @@ The steps are numbered as in docs/architecture.md, "How a job flows". Their cond
 messages harmless.
 """
 
+import logging
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,12 +20,14 @@ from retail_pulse.domain.outcomes import Outcome
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items
-from retail_pulse.storage.errors import ConditionFailedError
+from retail_pulse.storage.errors import ConditionFailedError, PartlyRefusedError
 from retail_pulse.storage.table import Table
 from retail_pulse.storage.values import Value, expression_values
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_log = logging.getLogger(__name__)
 
 # Due jobs that one query reads.
 _DUE_PAGE = 100
@@ -99,12 +102,15 @@ class JobsTable:
         """Move a chunk to a later run and remove the outcomes of images that the run retries (step 5).
 
         Condition: the chunk is at the run that was read.
+        Its attempts become those of earlier runs.
         """
+        attempts = chunk.attempts_after_reopening(images)
+        earlier = {items.image_name(index): items.attempts_value(of_image) for index, of_image in attempts.items()}
         removals = ["starts", "starting", "lease", *(f"#out.{items.image_name(index)}" for index in sorted(images))]
         return self._update_chunk(
             key,
-            f"SET #run = :to, #attempts = :none, turn = :zero REMOVE {', '.join(removals)}",
-            expression_values(to=run, read=chunk.run, zero=0) | {":none": {"M": {}}},
+            f"SET #run = :to, #attempts = :earlier, turn = :zero REMOVE {', '.join(removals)}",
+            expression_values(to=run, read=chunk.run, zero=0) | {":earlier": {"M": earlier}},
             "#run = :read",
         )
 
@@ -160,9 +166,18 @@ class JobsTable:
             "#run = :run AND (attribute_not_exists(lease) OR lease = :own OR lease <= :now)",
         )
 
-    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None:
-        """Store visit rows, each with the time its job expires at (step 7); safe to repeat."""
-        self._table.write_all(rows, lambda row: items.visit_row_item(*row))
+    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]], seconds: float) -> Collection[VisitRow]:
+        """Store visit rows, each with the time its job expires at (step 7); safe to repeat.
+
+        Return the rows that DynamoDB did not accept within so many seconds: all rows of a client's store are in one
+        partition, and what one client writes there must not hold up the others.
+        """
+        try:
+            self._table.write_all(rows, lambda row: items.visit_row_item(*row), seconds)
+        except PartlyRefusedError as error:
+            _log.warning("%d of %d visit rows were refused: %s", len(error.refused), len(rows), error)
+            return [row for row, _ in error.refused]
+        return ()
 
     def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None:
         """Add chunks that have ended to their job's sets (step 8); adding one twice changes nothing.

@@ -1,7 +1,8 @@
 """The queue of chunk pointers on SQS."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import partial
@@ -15,9 +16,14 @@ from retail_pulse.domain.errors import InvalidPointerError, StorageUnavailableEr
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+        SendMessageBatchRequestEntryTypeDef,
+    )
 
-# Limit of the service for one SendMessageBatch.
+_log = logging.getLogger(__name__)
+
+# Limit of the service for one batch of messages.
 _BATCH = 10
 _BATCHES_AT_ONCE = 16
 _COUNTS: Sequence["QueueAttributeNameType"] = (
@@ -79,6 +85,26 @@ class PointerQueue:
         sent = sum(map(send_batch, batches) if len(batches) == 1 else self._pool.map(send_batch, batches))
         if sent < len(pointers):
             raise StorageUnavailableError(f"SQS accepted {sent} of {len(pointers)} messages")
+
+    def hide(self, seconds: Mapping[str, int]) -> None:
+        """Change how long messages that were received stay hidden: seconds from now, by receipt handle.
+
+        A refusal is only logged. The messages then stay hidden for the queue's visibility timeout, which loses time
+        but no message.
+        """
+        handles = list(seconds)
+        for start in range(0, len(handles), _BATCH):
+            entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+                {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": seconds[handle]}
+                for number, handle in enumerate(handles[start : start + _BATCH])
+            ]
+            try:
+                answer = self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+            except (ClientError, BotoCoreError) as error:
+                _log.warning("the visibility of %d messages was not changed: %s", len(entries), type(error).__name__)
+            else:
+                for entry in answer.get("Failed", []):
+                    _log.warning("the visibility of a message was not changed: %s", entry["Code"])
 
     def backlog(self) -> int:
         """Return the approximate number of messages in the queue: waiting, delayed, and in flight.

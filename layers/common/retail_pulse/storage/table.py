@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retail_pulse.domain.errors import StorageUnavailableError
-from retail_pulse.storage.errors import ConditionFailedError, ThrottledError, storage
+from retail_pulse.storage.errors import ConditionFailedError, PartlyRefusedError, ThrottledError, storage
 from retail_pulse.storage.values import Item, Key, Value
 
 if TYPE_CHECKING:
@@ -138,15 +139,24 @@ class Table:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def write_all(self, values: Sequence[_V], item_of: Callable[[_V], Item]) -> None:
-        """Store an item for each value; a batch makes its items while others are already being sent."""
-        until = time.monotonic() + _BATCHES_SECONDS
+    def write_all(self, values: Sequence[_V], item_of: Callable[[_V], Item], seconds: float = _BATCHES_SECONDS) -> None:
+        """Store an item for each value; a batch makes its items while others are already being sent.
 
-        def write(batch: Sequence[_V]) -> None:
-            self._write_batch(until, [item_of(value) for value in batch])
+        Raises
+        ------
+        PartlyRefusedError
+            Some items were not accepted within the seconds; each was attempted.
+        """
+        until = time.monotonic() + seconds
 
-        for _ in self._each_batch(write, values, _WRITE_BATCH):
-            pass
+        def write(batch: Sequence[_V]) -> list[tuple[_V, StorageUnavailableError]]:
+            return self._write_batch(
+                until, {_key_of(item): (value, item) for value in batch for item in [item_of(value)]}
+            )
+
+        refused = list(chain.from_iterable(self._each_batch(write, values, _WRITE_BATCH)))
+        if refused:
+            raise PartlyRefusedError(str(refused[0][1]), [value for value, _ in refused])
 
     def read_all(self, keys: Sequence[Key]) -> list[Item]:
         """Read items in any order; those that do not exist are left out."""
@@ -158,15 +168,22 @@ class Table:
         batches = [values[start : start + size] for start in range(0, len(values), size)]
         return map(call, batches) if len(batches) == 1 else self._pool.map(call, batches)
 
-    def _write_batch(self, until: float, batch: Sequence[Item]) -> None:
-        requests: Any = [{"PutRequest": {"Item": item}} for item in batch]
-        for _ in _attempts("write", until):
-            # DynamoDB answers with the rest of a batch, or with an error when it accepted nothing of it.
-            with suppress(ThrottledError), storage():
-                answer = self._client.batch_write_item(RequestItems={self._name: requests})
-                requests = answer["UnprocessedItems"].get(self._name)
-            if not requests:
-                return
+    def _write_batch(
+        self, until: float, batch: Mapping[tuple[str, str], tuple[_V, Item]]
+    ) -> list[tuple[_V, StorageUnavailableError]]:
+        """Store the items of values, by their keys, and return the values that were refused, each with the reason."""
+        requests: Any = [{"PutRequest": {"Item": item}} for _, item in batch.values()]
+        try:
+            for _ in _attempts("write", until):
+                # DynamoDB answers with the rest of a batch, or with an error when it accepted nothing of it.
+                with suppress(ThrottledError), storage():
+                    answer = self._client.batch_write_item(RequestItems={self._name: requests})
+                    requests = answer["UnprocessedItems"].get(self._name)
+                if not requests:
+                    break
+        except StorageUnavailableError as error:
+            return [(batch[_key_of(request["PutRequest"]["Item"])][0], error) for request in requests]
+        return []
 
     def _read_batch(self, until: float, batch: Sequence[Key]) -> list[Item]:
         keys: Any = batch
@@ -180,6 +197,10 @@ class Table:
                 break
             keys = rest["Keys"]
         return found
+
+
+def _key_of(item: Item) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
 
 
 def _attempts(what: str, until: float) -> Iterator[None]:
@@ -200,4 +221,4 @@ def _attempts(what: str, until: float) -> Iterator[None]:
         yield
         wait = random.uniform(0, bound)
         bound = min(_MAX_WAIT_SECONDS, bound * 2)
-    raise StorageUnavailableError(f"DynamoDB did not {what} everything within {_BATCHES_SECONDS:g} s")
+    raise StorageUnavailableError(f"DynamoDB did not {what} everything in time")

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retail_pulse.domain.chunks import Chunk, Pointer
 from retail_pulse.domain.errors import StorageUnavailableError
@@ -33,7 +33,7 @@ class Delivery:
         return self.receives >= _POISON_RECEIVES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """A chunk to process, as the table last returned it, and the ids of the messages that ask for it.
 
@@ -47,11 +47,12 @@ class Task:
     draw: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Findings:
     """What measuring found about a task's images: outcomes, and failed attempts so far, by the image's position.
 
-    ``retried`` counts failed attempts that are followed by another one, ``in_pool`` the images that are not ready yet.
+    ``retried`` counts failed attempts that are followed by another one, ``in_pool`` the images that are not ready yet,
+    and ``unsaved_since`` is when the oldest outcome that is not saved came, by `time.monotonic`.
     """
 
     task: Task
@@ -59,6 +60,20 @@ class Findings:
     attempts: dict[int, Attempts] = field(default_factory=dict)
     retried: int = 0
     in_pool: int = 0
+    unsaved_since: float | None = None
+
+    def add(self, image: int, outcome: Outcome, now: float) -> None:
+        """Add an outcome."""
+        self.outcomes[image] = outcome
+        if self.unsaved_since is None:
+            self.unsaved_since = now
+
+    def saved(self, chunk: Chunk) -> None:
+        """Note that the outcomes so far are in the chunk as the table returned it."""
+        self.task = replace(self.task, chunk=chunk)
+        self.outcomes = {}
+        self.retried = 0
+        self.unsaved_since = None
 
 
 @dataclass(slots=True)
@@ -89,7 +104,11 @@ class BatchReport:
         try:
             yield
         except StorageUnavailableError as error:
-            for task in tasks:
-                pointer = task.pointer
-                _log.warning("chunk %d of job %d is delivered again: %s", pointer.chunk, pointer.job_id, error)
-                self.failed_messages.update(task.messages)
+            self.deliver_again(tasks, str(error))
+
+    def deliver_again(self, tasks: Collection[Task], reason: str) -> None:
+        """Report the messages of tasks as failed."""
+        for task in tasks:
+            pointer = task.pointer
+            _log.warning("chunk %d of job %d is delivered again: %s", pointer.chunk, pointer.job_id, reason)
+            self.failed_messages.update(task.messages)

@@ -5,12 +5,12 @@ the chunk as a whole, then of one image at a time. Only an image that was starte
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from retail_pulse.domain.chunks import Chunk, ChunkKey
+from retail_pulse.domain.chunks import Chunk, ChunkKey, Image
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.outcomes import Failure, Outcome
@@ -72,9 +72,14 @@ class PoisonMessages:
         if not claim.start(None, 1):
             report.failed_messages.update(claim.task.messages)
             return None
-        (findings,) = self._measurer.measure([(claim.task, claim.task.chunk.open_images())], may_start)
+        findings = self._measure(claim.task, claim.task.chunk.open_images(), may_start)
         report.add(findings)
         return self._save(findings, report)
+
+    def _measure(self, task: Task, images: Iterable[Image], may_start: Callable[[], bool]) -> Findings:
+        """Measure images, and return what was found once all of them are ready."""
+        *_, findings = filter(None, self._measurer.measure([(task, images)], may_start))
+        return findings
 
     def _process_each_image(self, claim: "_Claim", may_start: Callable[[], bool], report: BatchReport) -> Task | None:
         """Measure the images of a chunk one after the other, and save each before the next one starts."""
@@ -90,7 +95,7 @@ class PoisonMessages:
                 report.failed_messages.update(claim.task.messages)
                 return None
             else:
-                (findings,) = self._measurer.measure([(claim.task, [image])], may_start)
+                findings = self._measure(claim.task, [image], may_start)
             report.add(findings)
             attempts |= findings.attempts
             if findings.outcomes and not claim.save(findings.outcomes):

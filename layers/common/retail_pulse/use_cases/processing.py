@@ -6,27 +6,28 @@ acknowledged last. When a worker dies in between, the next delivery repeats its 
 
 import logging
 import random
+import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
 from retail_pulse.domain.errors import StorageUnavailableError
-from retail_pulse.domain.jobs import ChunkVerdict, Job, SweepPolicy
+from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.domain.outcomes import Outcome
 from retail_pulse.domain.retries import Attempts
-from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.batch import BatchReport, Delivery, Findings, Task
 from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
+from retail_pulse.use_cases.finishing import Finishing, FinishingStore
 from retail_pulse.use_cases.poison import ClaimingStore, PoisonMessages
-from retail_pulse.use_cases.steps import ClosingStore, PointerSender, close
+from retail_pulse.use_cases.steps import PointerSender
 
 _log = logging.getLogger(__name__)
 
 
-class OutcomeStore(ClaimingStore, ClosingStore, Protocol):
+class OutcomeStore(ClaimingStore, FinishingStore, Protocol):
     """What processing needs from the table."""
 
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
@@ -34,12 +35,19 @@ class OutcomeStore(ClaimingStore, ClosingStore, Protocol):
     def requeue_chunk(
         self, key: ChunkKey, chunk: Chunk, outcomes: Mapping[int, Outcome], attempts: Mapping[int, Attempts]
     ) -> Chunk | None: ...
-    def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]]) -> None: ...
-    def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None: ...
 
 
 class Processing:
-    """Processes batches; one for the life of a worker. ``draw`` returns a random number from 0 to 1."""
+    """Processes batches; one for the life of a worker.
+
+    Parameters
+    ----------
+    start_seconds
+        How long a batch may start images, so that a client with slow servers does not hold a worker for long. What is
+        left is requeued, and waits behind the messages of other clients.
+    draw
+        Returns a random number from 0 to 1.
+    """
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class Processing:
         sweeps: SweepPolicy,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         draw: Callable[[], float] = random.random,
+        start_seconds: float = 15.0,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -57,6 +66,7 @@ class Processing:
         self._sweeps = sweeps
         self._now = now
         self._draw = draw
+        self._start_seconds = start_seconds
 
     def process(
         self,
@@ -78,17 +88,11 @@ class Processing:
             Maximum time that this worker still lives.
         """
         report = BatchReport()
-        opened = self._open([each for each in deliveries if not each.may_be_poison], report)
-        tasks = {task.pointer.key: task for task in opened}
-        portions = [(task, task.chunk.open_images()) for task in tasks.values() if not task.chunk.is_done]
-        for findings in self._measurer.measure(portions, may_start):
-            report.add(findings)
-            with report.redelivered_if_refused([findings.task]):
-                saved = self._save(findings, report)
-                if saved is not None:
-                    tasks[saved.pointer.key] = saved
-        self._end([task for task in tasks.values() if task.chunk.is_done], report)
+        finishing = Finishing(self._store, self._sweeps, report, self._now)
+        self._process_all([each for each in deliveries if not each.may_be_poison], may_start, report, finishing)
         lease = int((self._now().timestamp() + lease_seconds) * 1000)
+        # These have a time of their own: they are at the end of every batch, and would never begin.
+        may_start = self._within_start_seconds(may_start)
         for delivery in [each for each in deliveries if each.may_be_poison]:
             if not may_start():
                 report.failed_messages.add(delivery.message_id)
@@ -97,8 +101,39 @@ class Processing:
                 with report.redelivered_if_refused([task]):
                     saved = self._poison.process(task, lease, may_start, report)
                     if saved is not None:
-                        self._end([saved], report)
+                        finishing.add(saved)
+                        finishing.finish_all()
         return report
+
+    def _process_all(
+        self,
+        deliveries: Sequence[Delivery],
+        may_start: Callable[[], bool],
+        report: BatchReport,
+        finishing: Finishing,
+    ) -> None:
+        """Process messages together, and finish each chunk soon after it is done."""
+        portions = []
+        for task in self._open(deliveries, report):
+            if task.chunk.is_done:
+                finishing.add(task)
+            else:
+                portions.append((task, task.chunk.open_images()))
+        for findings in self._measurer.measure(portions, self._within_start_seconds(may_start)):
+            if findings is not None and findings.in_pool:
+                self._save_part(findings, report)
+            elif findings is not None:
+                report.add(findings)
+                with report.redelivered_if_refused([findings.task]):
+                    saved = self._save(findings, report)
+                    if saved is not None:
+                        finishing.add(saved)
+            finishing.finish_due()
+        finishing.finish_all()
+
+    def _within_start_seconds(self, may_start: Callable[[], bool]) -> Callable[[], bool]:
+        until = time.monotonic() + self._start_seconds
+        return lambda: time.monotonic() < until and may_start()
 
     def _open(self, deliveries: Sequence[Delivery], report: BatchReport) -> Iterator[Task]:
         """Read the chunks of the batch, drop what is stale, reopen chunks of earlier runs (steps 4 and 5)."""
@@ -133,6 +168,19 @@ class Processing:
             chunk = self._store.chunks([pointer.key]).get(pointer.key)
         return chunk if chunk is not None and chunk.run == pointer.run else None
 
+    def _save_part(self, findings: Findings, report: BatchReport) -> None:
+        """Save the outcomes so far of a chunk whose other images are not ready (step 6)."""
+        pointer = findings.task.pointer
+        try:
+            saved = self._store.save_chunk(pointer.key, pointer.run, findings.outcomes)
+        except StorageUnavailableError as error:
+            _log.warning("outcomes of chunk %d of job %d are saved later: %s", pointer.chunk, pointer.job_id, error)
+            findings.unsaved_since = time.monotonic()
+        else:
+            report.add(findings)
+            # A chunk at a later run is found to be stale when its last image is ready.
+            findings.saved(saved or findings.task.chunk)
+
     def _save(self, findings: Findings, report: BatchReport) -> Task | None:
         """Save what was found (step 6), and requeue the rest; return the task once its chunk is done.
 
@@ -142,7 +190,8 @@ class Processing:
         key = task.pointer.key
         saved: Chunk | None = None
         if len(task.chunk.outcomes.keys() | outcomes.keys()) < task.chunk.size:
-            attempts = {index: failed for index, failed in findings.attempts.items() if index not in outcomes}
+            ready = task.chunk.outcomes.keys() | outcomes.keys()
+            attempts = {index: failed for index, failed in findings.attempts.items() if index not in ready}
             saved = self._store.requeue_chunk(key, task.chunk, outcomes, attempts)
             if saved is not None and not saved.is_done:
                 # After a crash between the save and this, the message comes again, and requeues the rest once more.
@@ -153,33 +202,12 @@ class Processing:
         if saved is None and outcomes:
             # Either the chunk is complete now, or another delivery of this turn was first and has requeued the rest.
             saved = self._store.save_chunk(key, task.pointer.run, outcomes)
+        elif saved is None and task.chunk.is_done:
+            saved = task.chunk
         if saved is None:
             report.dropped += 1
             return None
         return replace(task, chunk=saved) if saved.is_done else None
-
-    def _end(self, tasks: Sequence[Task], report: BatchReport) -> None:
-        """Store the visit rows of done chunks, add the chunks to their jobs, and end complete jobs (steps 7 to 9)."""
-        if not tasks:
-            return
-        of_job: defaultdict[tuple[str, int, int], list[Task]] = defaultdict(list)
-        for task in tasks:
-            of_job[task.pointer.client, task.pointer.job_id, task.pointer.run].append(task)
-        with report.redelivered_if_refused(tasks):
-            self._store.put_visit_rows(list(_rows(tasks)))
-            for of_this in of_job.values():
-                with report.redelivered_if_refused(of_this):
-                    self._add_to_job(of_this, report)
-
-    def _add_to_job(self, tasks: Sequence[Task], report: BatchReport) -> None:
-        """Add chunks of one job to it by one update, and end the job if it is complete (steps 8 and 9)."""
-        pointer = tasks[0].pointer
-        verdicts = [ChunkVerdict.of(task.chunk) for task in tasks]
-        job = self._store.add_chunks(pointer.client, pointer.job_id, pointer.run, verdicts)
-        if job is not None and job.open and job.all_done:
-            closed = close(self._store, self._sweeps, job, self._now())
-            if closed is not None:
-                report.closed.append(closed)
 
 
 def _is_of_an_earlier_turn(delivery: Delivery, chunk: Chunk) -> bool:
@@ -190,9 +218,3 @@ def _is_of_an_earlier_turn(delivery: Delivery, chunk: Chunk) -> bool:
     """
     turn = delivery.pointer.turn
     return turn is not None and turn < chunk.turn and delivery.receives == 1 and not chunk.is_done
-
-
-def _rows(tasks: Iterable[Task]) -> Iterator[tuple[VisitRow, int]]:
-    for task in tasks:
-        for row in task.chunk.measured_rows(task.pointer.client, task.pointer.job_id):
-            yield row, task.chunk.job_expires_at
