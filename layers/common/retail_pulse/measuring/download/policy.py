@@ -1,15 +1,19 @@
 """Which servers may be called: the rules on URLs, ports, host names and addresses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
+from dataclasses import dataclass, field
+from typing import Any
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.networks import Network
-from retail_pulse.domain.urls import MAX_URL_BYTES
 from retail_pulse.measuring.download.addresses import is_allowed
+from retail_pulse.measuring.download.urls import Target, read_authority
+
+# A name may have thousands of addresses, and checking each takes microseconds.
+_MAX_ANSWERS = 16
+
+# As returned by `getaddrinfo`: family, type, protocol, canonical name, address.
+AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,19 @@ class CallPolicy:
     hosts
         The allowed host names; empty for any. ``img.example.com`` is only that name; ``*.example.com`` and
         ``.example.com`` are all names below it, at any depth. Non-ASCII names are given in their ``xn--`` form.
+    own_hosts
+        Names of the service's own API, which are refused: at any port, or as ``name:port`` at one.
     """
 
     networks: Sequence[Network] = ()
     ports: Sequence[range] = (range(80, 81), range(443, 444))
     hosts: Sequence[str] = ()
+    own_hosts: Sequence[str] = ()
+    _own: frozenset[tuple[str, int | None]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = frozenset((name.removesuffix("."), port) for name, port in map(read_authority, self.own_hosts))
+        object.__setattr__(self, "_own", own)
 
     def check_host(self, host: str, port: int) -> None:
         """Check a host name and a port, before the name is resolved.
@@ -37,12 +49,32 @@ class CallPolicy:
         Raises
         ------
         MeasuringError
-            `blocked_address`: the host name or the port is not allowed.
+            `blocked_address`: the host name or the port is not allowed, or the service's own.
         """
+        self._refuse_own(host, host, port)
         if not any(port in ports for ports in self.ports):
             raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"port {port} of {host} is not among the allowed ports")
         if self.hosts and not any(_matches(host, pattern) for pattern in self.hosts):
             raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{host} is not among the allowed hosts")
+
+    def check_answers(self, host: str, answers: Sequence[AddressInfo]) -> Sequence[AddressInfo]:
+        """Return the addresses of a look-up that may be called: the first ones, all of which must be allowed.
+
+        Raises
+        ------
+        MeasuringError
+            `blocked_address`: an address is neither public nor in an allowed network, or the service's own.
+        """
+        checked = answers[:_MAX_ANSWERS]
+        for *_, (address, port, *_) in checked:
+            self._refuse_own(host, address, port)
+            self.check_address(host, address)
+        return checked
+
+    def _refuse_own(self, host: str, name: str, port: int) -> None:
+        name = name.removesuffix(".")
+        if (name, None) in self._own or (name, port) in self._own:
+            raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{host} is this service's own address")
 
     def check_address(self, host: str, address: str) -> None:
         """Check an address of a host, as returned by `getaddrinfo` or `getpeername`.
@@ -68,20 +100,6 @@ def check_url(url: str) -> None:
     Raises
     ------
     MeasuringError
-        `invalid_url`: the URL is not http or https, is too long, has no host, or contains credentials or invalid
-        characters.
+        `invalid_url`: see `Target.parse`.
     """
-    if len(url.encode(errors="replace")) > MAX_URL_BYTES:
-        raise MeasuringError(FailureCode.INVALID_URL, f"the URL is longer than {MAX_URL_BYTES:,} bytes")
-    if not url.isprintable() or any(character in url for character in " \\"):
-        raise MeasuringError(FailureCode.INVALID_URL, "the URL contains spaces, backslashes or control characters")
-    try:
-        parts = parse_url(url)
-    except LocationParseError as error:
-        raise MeasuringError(FailureCode.INVALID_URL, "invalid URL") from error
-    if parts.scheme not in ("http", "https"):
-        raise MeasuringError(FailureCode.INVALID_URL, "the URL does not start with http:// or https://")
-    if not parts.host:
-        raise MeasuringError(FailureCode.INVALID_URL, "the URL has no host")
-    if parts.auth is not None:
-        raise MeasuringError(FailureCode.INVALID_URL, "the URL contains a user name or password")
+    Target.parse(url)
