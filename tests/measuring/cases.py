@@ -54,11 +54,13 @@ def _redirect(group: str, name: str, location: str, expected: str = "refuse", **
     return Case(group, name, _START, expected, redirects=[(302, location)], **network)
 
 
-# IANA's registries of special-purpose addresses, every entry that is not globally reachable, with multicast.
+# IANA's registries of special-purpose addresses, every entry that is not globally reachable, with multicast; and the
+# address of Azure's WireServer.
 _V4 = (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/31", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
-    "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32",
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/31", "192.0.2.0/24", "192.88.99.0/24",
+    "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    "255.255.255.255/32",
 )  # fmt: skip
 # The same for IPv6, and what is not assigned or embeds an IPv4 address.
 _V6 = (

@@ -64,14 +64,16 @@ def test_what_is_no_measured_image_is_refused(content: bytes, code: FailureCode)
         "192.168.1.1", "198.19.0.1", "203.0.113.9", "224.0.0.1", "255.255.255.255", "::", "::1",
         "::ffff:169.254.169.254", "::169.254.169.254", "::ffff:0:169.254.169.254", "64:ff9b::a9fe:a9fe",
         "64:ff9b:1::a9fe:a9fe", "fe80::1%eth0", "fd00:ec2::254", "2001:0:4136:e378:8000:63bf:3f57:fefe",
-        "2002:a9fe:a9fe::1", "2001:db8::1", "ff02::1",
+        "2002:a9fe:a9fe::1", "2001:db8::1", "ff02::1", "168.63.129.16", "::ffff:168.63.129.16",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     assert not is_allowed(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "172.32.0.0", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "172.32.0.0", "168.63.129.15", "168.63.129.17", "2606:4700::1111", "::ffff:8.8.8.8"]
+)
 def test_a_public_address_is_allowed(address: str) -> None:
     assert is_allowed(address)
 
