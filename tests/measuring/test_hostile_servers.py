@@ -83,7 +83,7 @@ FAILING: dict[str, tuple[Sequence[Action], str]] = {
     "a Location that is endless": ([location(b"/")[:-4], LETTERS], "too_large"),
     "a Location with a NUL": ([location(b"/a\0b")], "invalid_url"),
     "a Location with an escape": ([location(b"/a\x1b[31mb")], "invalid_url"),
-    "a Location with a space": ([location(b"/a b")], "invalid_url"),
+    "a Location with a space": ([location(b"/a b")], "http_status"),
     "a Location that is not UTF-8": ([location(b"/\xff\xfe")], "invalid_url"),
     "a Location of half an address": ([location(b"http://[::1/")], "invalid_url"),
     "a Location with a port of letters": ([location(b"http://127.0.0.1:http/")], "invalid_url"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.networks import Network
-from retail_pulse.measuring.download.addresses import is_allowed
+from retail_pulse.measuring.download.addresses import is_allowed, read_address
 from retail_pulse.measuring.download.urls import Target, read_authority
 
 # A name may have thousands of addresses, and checking each takes microseconds.
@@ -58,7 +58,14 @@ class CallPolicy:
             raise MeasuringError(FailureCode.BLOCKED_ADDRESS, f"{host} is not among the allowed hosts")
 
     def check_answers(self, host: str, answers: Sequence[AddressInfo]) -> Sequence[AddressInfo]:
-        """Return the addresses of a look-up that may be called: the first ones, all of which must be allowed.
+        """Return the answers of a look-up that may be called: the first 16, which must all be allowed.
+
+        Parameters
+        ----------
+        host
+            The name that was looked up.
+        answers
+            What `getaddrinfo` returned.
 
         Raises
         ------
@@ -67,7 +74,7 @@ class CallPolicy:
         """
         checked = answers[:_MAX_ANSWERS]
         for *_, (address, port, *_) in checked:
-            self._refuse_own(host, address, port)
+            self._refuse_own(host, str(read_address(address)), port)
             self.check_address(host, address)
         return checked
 

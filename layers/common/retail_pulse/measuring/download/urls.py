@@ -26,14 +26,15 @@ _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::(0*[0-9]{1,5})
 # A registered name (RFC 3986, section 3.2.2): real hosts have underscores, and the resolver refuses the rest.
 _NAME = re.compile(r"(?:[a-z0-9_~!$&'()*+,;=-]{1,63}\.)*[a-z0-9_~!$&'()*+,;=-]{1,63}\.?")
 _MAX_NAME = 254
+_MAX_LABEL = 63
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 # What is escaped: all but visible ASCII, and "<>^`{} in a path, "<> in a query.
 _NOT_IN_PATH = re.compile(r"[^!#-;=?-\]_a-z|~]+")
 _NOT_IN_QUERY = re.compile(r"[^!#-;=?-~]+")
 _BEYOND_ASCII = re.compile(r"[\x80-\xff]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Escaped, each byte of a Location takes three.
-_MAX_REDIRECTED_BYTES = 3 * MAX_LOCATION_BYTES
+# Escaped, each byte of a Location takes three; the rest is for what a relative one keeps of the URL before it.
+_MAX_REDIRECTED_BYTES = 4 * MAX_LOCATION_BYTES
 
 
 def _invalid(message: str = "invalid URL") -> MeasuringError:
@@ -163,8 +164,8 @@ def _resolved(path: str, reference: str) -> str:
 def _once(text: str) -> str:
     """Return a Location that a server sent several times, and so joined by commas, once."""
     joined = text + ", "
-    # A text that is made of equal parts is found in its double before its end.
-    return joined[: (joined + joined).find(joined, 1)].removesuffix(", ")
+    # A text of equal parts is found in its double after the first part.
+    return joined[: (joined + joined).find(joined, 1) - 2] if ", " in text else text
 
 
 def _bracketed(host: str) -> str:
@@ -224,13 +225,15 @@ def _mapped(text: str) -> str:
     import idna
 
     try:
-        mapped = idna.uts46_remap(unquote_to_bytes(text).decode(), std3_rules=False)
-        labels = [
-            label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in mapped.split(".")
-        ]
+        labels = idna.uts46_remap(unquote_to_bytes(text).decode(), std3_rules=False).split(".")
+        return ".".join(label if label.isascii() else _punycode(label) for label in labels)
     except UnicodeError as error:
         raise _invalid(f"invalid host name: {text!r}") from error
-    return ".".join(labels)
+
+
+def _punycode(label: str) -> str:
+    # Encoding takes quadratic time. What has more characters is too long for DNS in any case.
+    return f"xn--{label[:_MAX_LABEL].encode('punycode').decode()}"
 
 
 def _without_dots(path: str) -> str:
