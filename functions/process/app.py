@@ -36,7 +36,7 @@ fetcher = Fetcher(
         image_side=settings.max_image_side,
         redirects=settings.max_redirects,
     ),
-    CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts),
+    CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts, settings.own_hosts),
     settings.threads,
 )
 pool = ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds)

@@ -3,6 +3,7 @@
 `tools.transform` has the other form: the template that CloudFormation gets.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,15 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 from local.checkout import TEMPLATE
+from local.emulator.emulator import REGION
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
 HTTP_API = "AWS::Serverless::HttpApi"
 TABLE = "AWS::DynamoDB::Table"
+
+_PSEUDO_PARAMETERS = {"AWS::Region": REGION, "AWS::URLSuffix": "amazonaws.com"}
+_SUBSTITUTED = re.compile(r"\$\{([^}]+)\}")
 
 Body = dict[str, Any]
 
@@ -111,13 +116,15 @@ class Template:
         return of_type(self.body["Resources"], kind)
 
     def resolve(self, value: Any, resources: Mapping[str, str] | None = None) -> Any:
-        """Return a scalar, or the value of a ``Ref``, ``Fn::FindInMap`` or ``Fn::If``.
+        """Return a scalar, or the value of a ``Ref``, ``Fn::Sub`` of a text, ``Fn::FindInMap`` or ``Fn::If``.
 
         `resources` has the values of references to resources, by logical id.
         """
         match value:
             case {"Ref": name}:
-                return {**self.parameters, **(resources or {})}[name]
+                return {**_PSEUDO_PARAMETERS, **self.parameters, **(resources or {})}[name]
+            case {"Fn::Sub": str(text)}:
+                return _SUBSTITUTED.sub(lambda found: self.resolve({"Ref": found[1]}, resources), text)
             case {"Fn::FindInMap": [mapping, first, second]}:
                 return self.body["Mappings"][mapping][self.resolve(first)][self.resolve(second)]
             case {"Fn::If": [condition, yes, no]}:

@@ -142,6 +142,7 @@ class SamLocalStage:
             # The image servers of this machine; 127.0.0.1 would be the container itself.
             "ALLOWED_NETWORKS": f"{host_address}/32",
             "ALLOWED_PORTS": "1-65535",
+            "OWN_HOSTS": f"{host_address}:{urlsplit(endpoint_url).port}",
         }
         build.write_variables(variables, values, endpoint_url)
         return [

@@ -91,10 +91,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    parameters = _LOCAL_PARAMETERS | _parameters(options.parameter)
+    given = _parameters(options.parameter)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen(options.port))
         port = int(listener.getsockname()[1])
+        # By default these are the API's name on AWS, which does not lead here.
+        own = {"OwnHosts": f"127.0.0.1:{port}", "ContactUrl": f"http://127.0.0.1:{port}/docs"}
+        parameters = _LOCAL_PARAMETERS | own | given
         # The stack inherits the lock: the state stays locked until the stack has ended, even if this process dies.
         inherited = [listener.fileno()]
         inherited += [stack.enter_context(_lock(options.state_dir)).fileno()] if options.state_dir else []

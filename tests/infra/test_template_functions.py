@@ -1,10 +1,13 @@
 """The functions and their layers: runtime, logs, and the environment that their settings models read."""
 
 import dataclasses
+import re
+from graphlib import TopologicalSorter
 from typing import Any
 
 import pytest
 
+from retail_pulse import VERSION
 from retail_pulse.domain.text import MAX_MESSAGE_CHARACTERS
 from retail_pulse.runtime import settings
 from tests.infra import sam
@@ -21,6 +24,17 @@ def variables(function: sam.Body) -> dict[str, Any]:
     """Return the variables of a function except those for Powertools and the C library."""
     found = function["Environment"]["Variables"].items()
     return {name: value for name, value in found if not name.startswith(("POWERTOOLS_", "RES_OPTIONS"))}
+
+
+def references(value: sam.Body) -> set[str]:
+    """Return what a resource refers to, by a function or by name."""
+    found = set()
+    for path, leaf in sam.leaves(value):
+        if path[-1] in {"Ref", "Fn::GetAtt", "DependsOn"} or path[-2:-1] in {("Fn::GetAtt",), ("DependsOn",)}:
+            found.add(str(leaf).partition(".")[0])
+        elif "Fn::Sub" in path:
+            found |= set(re.findall(r"\$\{([\w:]+)", str(leaf)))
+    return found
 
 
 def model(name: str) -> Any:
@@ -55,6 +69,38 @@ def test_a_dns_lookup_ends_well_within_the_time_for_the_last_writes(functions: d
     found = dict(option.split(":") for option in options)
     assert set(found) == {"timeout", "attempts"}
     assert int(found["timeout"]) * int(found["attempts"]) <= RESERVE_SECONDS / 2
+
+
+class TestTheNamesOfTheApi:
+    OWN = "abc123.execute-api.us-east-1.amazonaws.com"
+
+    def settings(self, **parameters: str) -> settings.ProcessSettings:
+        environment = sam.Template(parameters=parameters).environment("ProcessFunction", {"Api": "abc123"})
+        return settings.ProcessSettings.from_environment(environment)
+
+    def test_are_its_own_and_further_ones(self) -> None:
+        assert self.settings().own_hosts == (self.OWN,)
+        further = "api.example.com,b.example.com:8443"
+        assert self.settings(OwnHosts=further).own_hosts == (self.OWN, "api.example.com", "b.example.com:8443")
+
+    def test_are_in_the_user_agent_unless_there_is_a_contact(self) -> None:
+        assert self.settings().user_agent == f"retail-pulse/{VERSION} (+https://{self.OWN}/docs)"
+        contact = self.settings(ContactUrl="mailto:abuse@example.com")
+        assert contact.user_agent == f"retail-pulse/{VERSION} (+mailto:abuse@example.com)"
+
+    def test_are_where_the_api_is_served(self, template: sam.Body) -> None:
+        deployed = sam.Template()
+        url = deployed.resolve(template["Outputs"]["ApiUrl"]["Value"], {"Api": "abc123"})
+        assert url == f"https://{self.OWN}"
+        assert "GET /docs" in {route.key for route in deployed.routes()}
+
+
+def test_no_resource_waits_for_itself(transformed: sam.Body) -> None:
+    # CloudFormation refuses a circle of references, such as a function that names its own API.
+    waits = {name: references(body) & transformed.keys() for name, body in transformed.items()}
+    assert "Api" in waits["ProcessFunction"]
+    assert "StatusFunction" in waits["Api"]
+    TopologicalSorter(waits).prepare()
 
 
 def test_every_settings_model_has_its_function() -> None:

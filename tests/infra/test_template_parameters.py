@@ -90,6 +90,31 @@ def test_anything_else_is_refused_before_a_deployment(networks: str) -> None:
     assert not allows(PARAMETERS["AllowedNetworks"], networks)
 
 
+@pytest.mark.parametrize("names", ["", "api.example.com", "api.example.com:8443,b_1.example.com", "127.0.0.1:80"])
+def test_own_names_are_comma_separated_with_or_without_a_port(names: str) -> None:
+    assert allows(PARAMETERS["OwnHosts"], names)
+
+
+@pytest.mark.parametrize(
+    "names", ["https://a.test", "a.test/", "a.test,", "a.test, b.test", "a.test:", "a.test:x", "*.a.test"]
+)
+def test_other_own_names_are_refused_before_a_deployment(names: str) -> None:
+    assert not allows(PARAMETERS["OwnHosts"], names)
+
+
+@pytest.mark.parametrize("url", ["", "https://example.com/bot?a=b#c", "http://example.com", "mailto:abuse@example.com"])
+def test_a_contact_is_a_url(url: str) -> None:
+    assert allows(PARAMETERS["ContactUrl"], url)
+
+
+# It is part of a header, within parentheses.
+@pytest.mark.parametrize(
+    "url", ["example.com", "https://", "https://a b", "https://a\nb", "https://a)b", "https://ü", "ftp://a"]
+)
+def test_other_contacts_are_refused_before_a_deployment(url: str) -> None:
+    assert not allows(PARAMETERS["ContactUrl"], url)
+
+
 @pytest.mark.parametrize("stage", ["prod", "dev"])
 @pytest.mark.parametrize("networks", ["", "10.0.0.0/8"])
 def test_production_calls_public_servers_alone(stage: str, networks: str) -> None:

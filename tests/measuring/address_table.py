@@ -25,6 +25,7 @@ _POLICIES = {
     "ports": CallPolicy((), LOOPBACK.ports),
     "range": CallPolicy((), [range(80, 81), range(8000, 9000)]),
     "hosts": CallPolicy(hosts=("img.example.test", "*.cdn.test", ".shop.test")),
+    "own": CallPolicy(own_hosts=("api.test", "xn--bcher-kva.test", "port.test:443", "198.41.0.4")),
 }
 # Recorded cases only ask which address is called. These two are refused by further rules: only ports 80 and 443 unless
 # a parameter says otherwise, and no credentials in URLs.

@@ -29,7 +29,8 @@ class Case:
     # The answers for each name, one per look-up; the last one repeats.
     resolver: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=lambda: dict(_NAMES))
     redirects: Sequence[tuple[int, str]] = ()  # status and Location of the responses before the image
-    policy: str = "strict"  # as in production; "loopback" as on the local stack, "ports", "range" or "hosts"
+    # As in production; "loopback" as on the local stack, "ports", "range", "hosts" or "own".
+    policy: str = "strict"
     public_connect_ok: bool = False  # whether measuring the response of a public address is allowed
     dead: Sequence[str] = ()  # addresses that refuse the connection
 
@@ -44,7 +45,7 @@ def own() -> list[Case]:
     """Return the project's own cases."""
     makers = (
         _ranges4, _ranges6, _zones, _neighbours, _runtime, _names, _ports, _userinfo, _idna, _schemes, _hosts,
-        _locations,
+        _own_names, _locations,
     )  # fmt: skip
     return [case for make in makers for case in make()]
 
@@ -166,7 +167,10 @@ def _runtime() -> Iterator[Case]:
 def _names() -> Iterator[Case]:
     private = ("127.0.0.1", "10.1.2.3", "::1", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0", "64:ff9b::a00:1")
     for address in private:
-        for answer in ([_PUBLIC4, address], [address, _PUBLIC6], [_PUBLIC4] * 4 + [address], [_PUBLIC6, address]):
+        for answer in (
+            [_PUBLIC4, address], [address, _PUBLIC6], [_PUBLIC4] * 4 + [address], [_PUBLIC4] * 15 + [address],
+            [_PUBLIC6, address],
+        ):  # fmt: skip
             names = {"mixed.test": [answer]}
             yield Case("names, mixed answers", str(answer), "http://mixed.test/", resolver=names)
         for count in range(1, 4):
@@ -254,6 +258,22 @@ def _hosts() -> Iterator[Case]:
         else:
             hops += [(302, "/again")]
         yield Case("list of hosts, redirect", host, inside, expected, names, hops, policy="hosts")
+
+
+def _own_names() -> Iterator[Case]:
+    """Yield cases for the service's own names ``api.test``, ``xn--bcher-kva.test``, ``port.test:443``, an address."""
+    public = ("api.test", "xn--bcher-kva.test", "port.test", "img.api.test", "api.test.shop.test", "myapi.test")
+    names = {**_NAMES, **{name: [[_PUBLIC4]] for name in public}}
+    for host in (
+        "api.test", "API.Test", "api.test.", "api.test:443", "ａｐｉ.test", "a\u00adpi.test", "%61pi.test",
+        "api。test", "bücher.test", "BÜCHER.test.", "xn--bcher-kva.test", "port.test:443", "Port.test.:0443",
+        "198.41.0.4",
+    ):  # fmt: skip
+        yield Case("own names", host, f"http://{host}/docs", resolver=names, policy="own")
+        yield _redirect("own names, redirect", host, f"http://{host}/docs", resolver=names, policy="own")
+    for host in ("img.api.test", "api.test.shop.test", "myapi.test", "port.test", _PUBLIC4, "ok.test/api.test"):
+        yield Case("own names", host, f"http://{host}/", "allow", names, policy="own")
+        yield _redirect("own names, redirect", host, f"http://{host}/", "allow", resolver=names, policy="own")
 
 
 def _locations() -> Iterator[Case]:

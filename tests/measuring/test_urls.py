@@ -95,7 +95,7 @@ class TestThePath:
         assert Target.parse(f"{blank}http://h.test/a b{blank}").path == "/a%20b"
 
     @pytest.mark.parametrize("character", [*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\\"])
-    @pytest.mark.parametrize("place", ["http://h.te{}st/", "http://h.test/a{}b", "http://h.test/?a{}b"])
+    @pytest.mark.parametrize("place", ["http://h{}.test/", "http://h.test/a{}b", "http://h.test/?a{}b"])
     def test_has_no_control_characters_and_no_backslashes(self, character: str, place: str) -> None:
         assert refusal(place.format(character)) == "the URL contains backslashes or control characters"
 
@@ -123,7 +123,7 @@ class TestTheHost:
             ("a" * 63 + ".test", "a" * 63 + ".test"),
             ("bücher.test", "xn--bcher-kva.test"),
             ("BÜCHER.test", "xn--bcher-kva.test"),
-            ("bu\u0308cher.test", "xn--bcher-kva.test"),
+            ("u\u0308.test", "xn--tda.test"),
             ("XN--BCHER-KVA.test", "xn--bcher-kva.test"),
             ("b%C3%BCcher.test", "xn--bcher-kva.test"),
             ("faß.test", "xn--fa-hia.test"),

@@ -6,7 +6,9 @@ import pytest
 
 from local.client import ApiClient
 from local.emulator.gateway import LAMBDA_BYTES
+from local.images.server import End, ImageServer
 from local.stack.process import StackProcess
+from tests.support.waiting import END_SECONDS
 
 JSON = {"content-type": "application/json"}
 
@@ -80,9 +82,21 @@ def test_settings_of_the_template_reach_the_functions_as_on_aws(stack: StackProc
     assert variables["submit"]["STALL_SECONDS"] == "900"
     assert variables["process"]["ALLOWED_NETWORKS"] == "127.0.0.0/8"
     assert variables["process"]["ALLOWED_PORTS"] == "1-65535"
+    assert variables["process"]["OWN_HOSTS"].endswith(f".amazonaws.com,{urlsplit(stack.url).netloc}")
+    assert variables["process"]["CONTACT_URL"] == f"{stack.url}/docs"
     assert (mapping["State"], mapping["ScalingConfig"]) == ("Enabled", {"MaximumConcurrency": 2})
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+def test_the_api_is_not_an_image_server(stack: StackProcess, client: ApiClient, images: ImageServer) -> None:
+    docs = f"{stack.url}/docs"
+    redirect = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {docs}\r\n\r\n"
+    urls = [docs, docs.replace("127.0.0.1", "127.0.0.1."), images.script("/a.jpg", [redirect.encode(), End()])]
+
+    job = client.submit(("S00339218", urls))
+    assert client.wait(job, END_SECONDS)["status"] == "failed"
+    assert [row["error"]["code"] for row in client.results(job)] == ["blocked_address"] * len(urls)
 
 
 def test_all_functions_write_to_one_log(stack: StackProcess, client: ApiClient) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self, get_type_hints
 
+from retail_pulse import VERSION
 from retail_pulse.domain.errors import SettingsError
 from retail_pulse.domain.networks import Network
 
@@ -114,6 +115,8 @@ class ProcessSettings(_JobSettings):
     allowed_networks: tuple[Network, ...]
     allowed_ports: tuple[range, ...]
     allowed_hosts: tuple[str, ...]
+    own_hosts: tuple[str, ...]
+    contact_url: str
     image_tries: int
     image_retry_seconds: int
     first_wait_seconds: float
@@ -123,3 +126,8 @@ class ProcessSettings(_JobSettings):
     def __post_init__(self) -> None:
         if self.delay_min_seconds > self.delay_max_seconds:
             raise SettingsError("DELAY_MIN_SECONDS must not be greater than DELAY_MAX_SECONDS")
+
+    @property
+    def user_agent(self) -> str:
+        """The User-Agent of the requests for images: who calls, and where to complain."""
+        return f"retail-pulse/{VERSION} (+{self.contact_url})"
