@@ -9,7 +9,6 @@ changed or escaped again. Dot segments are removed as browsers and curl do it, b
 import re
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
@@ -215,7 +214,6 @@ def _host(text: str) -> str:
         raise _invalid(f"invalid host name: {text!r}") from error
 
 
-@lru_cache(maxsize=1024)
 def _mapped(text: str) -> str:
     """Return a host name that is escaped or not ASCII as it is in DNS: mapped by UTS 46, with ``xn--`` labels.
 
