@@ -9,8 +9,10 @@ from PIL import Image
 from benchmarks.harness.pace import cpu_seconds, plain_download
 from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
 from benchmarks.world.served_images import served_images, urls
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from tests.support.fetching import measure as measure_by
 
 # More than any download takes here.
 LIMITS = FetchLimits(5, 20, 60, 20_000_000, 100_000, 3)
@@ -48,13 +50,13 @@ def _plain(url: str) -> tuple[int, int]:
 
 
 def _compare(size: int, rounds: int) -> tuple[float, float]:
-    fetcher = Fetcher(LIMITS, LOOPBACK, 1)
+    measure_image = partial(measure_by, Fetcher(LIMITS, LOOPBACK, Hosts(1)))
     with served_images(size, 0) as base:
         images = urls(base, _IMAGES[size])
         for url in images[:4]:
-            measured = fetcher.measure(url)
+            measured = measure_image(url)
             if (measured.width, measured.height) != _plain(url):
                 raise ValueError(f"the fetcher and Pillow disagree on the size of {url}")
-        cases = {"ours": partial(cpu_seconds, fetcher.measure, images), "plain": partial(cpu_seconds, _plain, images)}
+        cases = {"ours": partial(cpu_seconds, measure_image, images), "plain": partial(cpu_seconds, _plain, images)}
         taken = interleaved(cases, rounds)
     return taken["ours"], taken["plain"]

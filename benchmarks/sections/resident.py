@@ -12,8 +12,10 @@ from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.served_images import served_images, urls
 from local.images.server import ImageServer, ok
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.bombs import bombs
+from tests.support.fetching import measure as measure_image
 
 _AT_ONCE = 16
 _MB = 1_000_000
@@ -48,7 +50,7 @@ def measure(settings: Settings) -> Section:
 
 
 def _grown_megabytes(images: list[str]) -> float:
-    fetcher = Fetcher(LIMITS, LOOPBACK, _AT_ONCE)
+    fetcher = Fetcher(LIMITS, LOOPBACK, Hosts(_AT_ONCE))
     with ImageServer() as server:
         _outcome(fetcher, server.script("/small", ok(b"GIF89a")))
     # Linux: reset the peak of resident memory.
@@ -61,7 +63,7 @@ def _grown_megabytes(images: list[str]) -> float:
 
 def _outcome(fetcher: Fetcher, url: str) -> str:
     try:
-        return fetcher.measure(url).format
+        return measure_image(fetcher, url).format
     except MeasuringError as error:
         return error.code
 

@@ -7,7 +7,9 @@ from benchmarks.harness.report import Figure, Section, Settings, Table, interlea
 from benchmarks.sections.downloads import LIMITS, LOOPBACK
 from benchmarks.world.internet import HOSTS, Line, internet
 from local.images.pictures import Format, make_image
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.fetch import Fetcher
+from tests.support.fetching import measure as measure_by
 
 _BOUND = 0.15
 
@@ -32,4 +34,4 @@ def measure(settings: Settings) -> Section:
 
 def _ours(urls: list[str]) -> float:
     # A worker has one fetcher for life. Here each turn gets its own, so that its connections are new.
-    return cpu_seconds(Fetcher(LIMITS, LOOPBACK, len(urls)).measure, urls)
+    return cpu_seconds(partial(measure_by, Fetcher(LIMITS, LOOPBACK, Hosts(1))), urls)

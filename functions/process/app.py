@@ -6,6 +6,7 @@ from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.errors import InvalidPointerError
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.measuring.download.policy import CallPolicy
@@ -27,6 +28,7 @@ _RESERVE_SECONDS = 10
 logger = make_logger()
 metrics = Metrics()
 settings = ProcessSettings.from_environment()
+hosts = Hosts(settings.threads)
 fetcher = Fetcher(
     FetchLimits(
         connect_seconds=settings.connect_timeout_seconds,
@@ -37,7 +39,7 @@ fetcher = Fetcher(
         redirects=settings.max_redirects,
     ),
     CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts, settings.own_hosts),
-    settings.threads,
+    hosts,
 )
 pool = ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds)
 measurer = ChunkMeasurer(

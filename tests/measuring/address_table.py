@@ -10,6 +10,7 @@ from functools import cache
 
 from local.checkout import ROOT
 from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.cases import PUBLIC, Case, own, recorded
@@ -60,7 +61,7 @@ class Tried:
 @cache
 def _fetcher(policy: str) -> Fetcher:
     # One for all cases of a policy: every simulated connection ends with its response.
-    return Fetcher(PATIENT, _POLICIES[policy], 1)
+    return Fetcher(PATIENT, _POLICIES[policy], Hosts(100))
 
 
 def try_case(case: Case) -> Tried:

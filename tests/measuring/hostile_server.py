@@ -10,8 +10,10 @@ import pytest
 from local.images.pictures import Format, make_image
 from local.images.server import Action, Answer, End, ImageServer, Repeat
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from tests.support.fetching import measure
 
 PICTURE = make_image(Format.PNG, 20, 27)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
@@ -37,11 +39,11 @@ def forever(content: bytes, cap_bytes: int = 1 << 28) -> Repeat:
 
 def fetcher(limits: FetchLimits = PATIENT) -> Fetcher:
     """Return a fetcher that may call this machine."""
-    return Fetcher(limits, LOOPBACK, 1)
+    return Fetcher(limits, LOOPBACK, Hosts(100))
 
 
 def refusal(fetcher: Fetcher, url: str) -> MeasuringError:
     """Return the error of a measurement, which must fail."""
     with pytest.raises(MeasuringError) as caught:
-        fetcher.measure(url)
+        measure(fetcher, url)
     return caught.value

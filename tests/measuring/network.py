@@ -15,6 +15,7 @@ from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.cases import Case
 from tests.measuring.hostile_server import PICTURE
+from tests.support.fetching import measure
 
 _real_getaddrinfo = socket.getaddrinfo
 
@@ -40,11 +41,11 @@ class SimulatedNetwork:
             "getpeername": lambda connection: self._peers[id(connection)],
             "send": lambda connection, data, *_: self._send(connection, data),
             "sendall": lambda connection, data, *_: self._send(connection, data),
-            "recv_into": lambda connection, buffer, *_: self._replies[id(connection)].readinto(buffer),
+            "recv": lambda connection, count, *_: self._replies[id(connection)].read(count),
         }
         with patch("socket.getaddrinfo", self._getaddrinfo), patch.multiple(socket.socket, **methods):
             try:
-                fetcher.measure(self._case.url)
+                measure(fetcher, self._case.url)
             except MeasuringError as error:
                 return error
         return None

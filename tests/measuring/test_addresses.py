@@ -7,6 +7,7 @@ import pytest
 from local.emulator.template import Template
 from retail_pulse.domain.errors import SettingsError
 from retail_pulse.domain.failures import FailureCode
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
 from retail_pulse.runtime.settings import ProcessSettings
@@ -43,7 +44,7 @@ def test_the_table_in_the_document_is_the_one_of_this_run() -> None:
 
 def test_the_simulation_records_what_a_fetcher_without_the_rule_would_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     everywhere = CallPolicy([ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")], [range(65536)])
-    fetcher = Fetcher(PATIENT, everywhere, 1)
+    fetcher = Fetcher(PATIENT, everywhere, Hosts(100))
     monkeypatch.setattr(address_table, "_fetcher", lambda policy: fetcher)
     for group in ("v4-special", "v6-special", "name-private", "redirect", "name-rebind"):
         assert any(try_case(case).let_through for case in recorded() if case.group == group), group

@@ -5,6 +5,7 @@ import ipaddress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.domain.text import MAX_MESSAGE_CHARACTERS
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.fetch import Fetcher
@@ -14,7 +15,7 @@ from tests.measuring.hostile_server import HEAD, PATIENT, PICTURE, fetcher
 from tests.measuring.network import SimulatedNetwork
 
 FETCHER = fetcher()
-PRODUCTION = Fetcher(PATIENT, CallPolicy(), 1)
+PRODUCTION = Fetcher(PATIENT, CallPolicy(), Hosts(100))
 LINES = [
     b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 302 Found\r\n", b"HTTP/1.1 100 Continue\r\n", b"HTTP/1.0 200\n",
     b"HTTP/1.1 204 No\r\n",

@@ -11,6 +11,7 @@ import trustme
 from local.images.server import End, in_pieces
 from retail_pulse.domain.failures import FailureCode
 from tests.measuring.hostile_server import ANSWER, HASTY, fetcher, hostile_server, refusal
+from tests.support.fetching import measure
 
 YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
 _real_getaddrinfo = socket.getaddrinfo
@@ -46,7 +47,7 @@ def test_a_certificate_for_the_name_is_accepted_and_the_name_kept(authority: tru
     tls = context(authority.issue_cert("images.test"))
     tls.sni_callback = lambda _, name, __: asked.append(name)
     with hostile_server(ANSWER, tls=tls) as server:
-        assert fetcher().measure(f"https://images.test:{server.port}/a.png").width == 20
+        assert measure(fetcher(), f"https://images.test:{server.port}/a.png").width == 20
     assert asked == ["images.test"]
     assert server.requests[0].headers["host"] == f"images.test:{server.port}"
 
@@ -57,7 +58,7 @@ def test_a_certificate_for_the_name_is_accepted_and_the_name_kept(authority: tru
 )
 def test_a_wildcard_an_exact_name_and_an_address_are_accepted(authority: trustme.CA, identity: str, host: str) -> None:
     with hostile_server(ANSWER, tls=context(authority.issue_cert(identity))) as server:
-        assert fetcher().measure(f"https://{host}:{server.port}/a.png").width == 20
+        assert measure(fetcher(), f"https://{host}:{server.port}/a.png").width == 20
 
 
 REFUSED: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {

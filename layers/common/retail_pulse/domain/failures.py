@@ -28,9 +28,14 @@ class FailureCode(StrEnum):
 _TRANSIENT = frozenset({FailureCode.CONNECT_FAILED, FailureCode.TIMEOUT})
 
 
+# Besides every 5xx (RFC 9110, section 15.6): a server gave up waiting for the request (section 15.5.9), did not want to
+# risk a replayed one (RFC 8470, section 5.2), or has had too many of them (RFC 6585, section 4).
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})
+
+
 def is_transient_status(status: int) -> bool:
-    """Return whether an HTTP status is transient: 429 and every 5xx (RFC 6585, section 4; RFC 9110, section 15.6)."""
-    return status == 429 or 500 <= status <= 599
+    """Return whether an HTTP status is transient."""
+    return status in _TRANSIENT_STATUSES or 500 <= status <= 599
 
 
 class MeasuringError(Exception):

@@ -1,43 +1,36 @@
 """Downloading and measuring images: streamed, bounded in time and bytes, never held in memory."""
 
-import http.client
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
-import requests
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, SSLError, Timeout
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, ReadTimeoutError
-from urllib3.exceptions import SSLError as Urllib3SSLError
-from urllib3.util import parse_url
+from requests import Response
 
 from retail_pulse import VERSION
 from retail_pulse.domain.failures import FailureCode, MeasuringError, is_transient_status
+from retail_pulse.domain.hosts import Hosts, Slot
+from retail_pulse.domain.image_requests import HostBusyError, ImageRequest
 from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.deadline import deadline, seconds_left
-from retail_pulse.measuring.download.connections import GuardedAdapter
+from retail_pulse.measuring.download.adapter import ImageAdapter, ImageGet
+from retail_pulse.measuring.download.codings import is_gzip
+from retail_pulse.measuring.download.connections import Connector
+from retail_pulse.measuring.download.errors import translated_errors
 from retail_pulse.measuring.download.gunzip import Gunzip
-from retail_pulse.measuring.download.policy import CallPolicy, check_url
+from retail_pulse.measuring.download.policy import CallPolicy
+from retail_pulse.measuring.download.pool import MAX_IDLE, IdleConnections
 from retail_pulse.measuring.download.responses import too_large
 from retail_pulse.measuring.download.retry_after import retry_after
+from retail_pulse.measuring.download.urls import Target, host_key, redirect_url
 from retail_pulse.measuring.formats.size import SizeReader
 
-# Each block costs a few microseconds in the HTTP layers. For an image of 8 MB, blocks of 64 KB take a sixth more CPU;
-# 256 KB take a tenth less, but twice the memory. With 100 threads, 128 KB are 13 MB.
-_BLOCK_BYTES = 128 * 1024
 _INFLATED_BLOCK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Some servers compress although the request does not ask for it. One layer only: each multiplies the bytes.
-_GZIP = frozenset({"gzip", "x-gzip"})
-_HEADERS = {
-    "User-Agent": f"retail-pulse/{VERSION}",
-    "Accept": "image/*",
-    # Images are compressed already.
-    "Accept-Encoding": "identity",
-    "Connection": "keep-alive",
-}
+# Statuses whose body is the image: also created, and changed by a proxy.
+_IMAGES = frozenset({200, 201, 203})
+_PARTIAL = 206
+_RANGE = re.compile(r"bytes[ \t=]+0-(\d{1,18})/(\d{1,18})", re.I | re.A)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,70 +70,113 @@ class Fetcher:
         The limits of each download.
     policy
         Which servers may be called.
-    threads
-        How many threads use the fetcher at once.
+    hosts
+        How many requests each host may have in flight.
+    user_agent
+        Tells servers who calls, and where to complain.
+    max_idle
+        How many idle connections are kept, of all clients and hosts together.
     """
 
-    def __init__(self, limits: FetchLimits, policy: CallPolicy, threads: int) -> None:
+    def __init__(
+        self,
+        limits: FetchLimits,
+        policy: CallPolicy,
+        hosts: Hosts,
+        user_agent: str = f"retail-pulse/{VERSION}",
+        max_idle: int = MAX_IDLE,
+    ) -> None:
         self._limits = limits
-        # No session: merging its headers, proxies, cookies and hooks costs a sixth of a small image's CPU. Without one,
-        # nothing reads proxies, .netrc or certificates from the environment, keeps cookies, or follows redirects.
-        self._adapter = GuardedAdapter(policy, limits.image_bytes, threads)
-        self._headers = requests.structures.CaseInsensitiveDict(_HEADERS)
+        self._hosts = hosts
+        fields = {
+            "User-Agent": user_agent,
+            "Accept": "image/*, */*;q=0.8",
+            # Images are compressed already.
+            "Accept-Encoding": "identity",
+            "Connection": "keep-alive",
+        }
+        connector = Connector(policy, limits.connect_seconds, limits.read_seconds)
+        self._adapter = ImageAdapter(connector, IdleConnections(max_idle), fields, limits.image_bytes)
 
-    def measure(self, url: str) -> Measured:
+    def measure(self, request: ImageRequest, slot: Slot) -> Measured:
         """Download and measure an image.
+
+        Parameters
+        ----------
+        slot
+            A slot of the host of the request's URL. It is ended, and so are those that redirects lead to.
 
         Raises
         ------
         MeasuringError
             The download failed, the file is not a complete image, or a limit was exceeded.
+        HostBusyError
+            A redirect leads to a host that has no free slot, or that rests.
         """
         with deadline(self._limits.image_seconds):
-            for _ in range(self._limits.redirects + 1):
-                check_url(url)
-                # The body of a redirect or an error is not read: closing the response drops the connection.
-                with _translate_errors(url), self._get(url) as response:
-                    target = _redirect_target(url, response)
-                    if target is None:
-                        return self._measure_response(url, response)
-                    url = target
-            raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
+            while True:
+                with self._ended(slot):
+                    found = self._ask_host(request, slot.host)
+                if isinstance(found, Measured):
+                    return found
+                request, slot = found, self._next_slot(found)
 
-    def _measure_response(self, url: str, response: requests.Response) -> Measured:
-        status = response.status_code
-        if status != 200:
-            raise MeasuringError(
-                FailureCode.HTTP_STATUS,
-                f"{_host(url)} returned status {status}",
-                passing=is_transient_status(status),
-                retry_after=retry_after(response.headers),
-            )
-        encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
-        if encoding != "identity" and encoding not in _GZIP:
-            raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"Content-Encoding {encoding[:40]} is not supported")
-        return self._measure_body(response, Gunzip(_INFLATED_BLOCK_BYTES) if encoding in _GZIP else None)
+    @contextmanager
+    def _ended(self, slot: Slot) -> Iterator[None]:
+        """End a slot after a block, with the error that it raised."""
+        try:
+            yield
+        except MeasuringError as error:
+            slot.end(error)
+            if not error.costs_attempt:
+                # Short of descriptors or memory, of which idle connections hold some.
+                self._adapter.close()
+            raise
+        except BaseException:
+            slot.end()
+            raise
+        slot.end()
 
-    def _get(self, url: str) -> requests.Response:
-        connect = seconds_left(self._limits.connect_seconds) or self._limits.connect_seconds
-        request = requests.PreparedRequest()
-        request.method = "GET"
-        request.prepare_url(url, None)
-        request.headers = self._headers
-        return self._adapter.send(request, stream=True, timeout=(connect, self._limits.read_seconds))
+    def _ask_host(self, request: ImageRequest, host: str) -> Measured | ImageRequest:
+        """Measure an image, or return the request that a redirect to another host leads to."""
+        while True:
+            target = Target.parse(request.url, redirected=request.redirects > 0)
+            if target.key != host:
+                return request
+            found = self._ask(request, target)
+            if isinstance(found, Measured):
+                return found
+            request = found
 
-    def _measure_body(self, response: requests.Response, gunzip: Gunzip | None) -> Measured:
+    def _next_slot(self, request: ImageRequest) -> Slot:
+        host = host_key(request.url)
+        rests = self._hosts.rest(request.client, host) is not None
+        slot = None if rests else self._hosts.begin(request.client, host)
+        if slot is None:
+            raise HostBusyError(request)
+        return slot
+
+    def _ask(self, request: ImageRequest, target: Target) -> Measured | ImageRequest:
+        """Measure an image, or return the request that a redirect leads to."""
+        # The body of a redirect or an error is not read: closing the response drops the connection.
+        with translated_errors(target.host), self._adapter.send(ImageGet(request.client, target)) as response:
+            location = response.headers.get("location")
+            if not location or response.status_code not in _REDIRECTS:
+                _check_status(target.host, response)
+                return self._measure_body(response)
+            if request.redirects >= self._limits.redirects:
+                message = f"more than {self._limits.redirects} redirects"
+                raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, message)
+            return request.redirected(_redirect_url(target, location))
+
+    def _measure_body(self, response: Response) -> Measured:
+        gunzip = Gunzip(_INFLATED_BLOCK_BYTES) if is_gzip(response.headers) else None
         limit = self._limits.image_bytes
-        length = response.headers.get("content-length", "")
-        # More than 18 digits are too large in any case, and need not be converted.
-        if length.isdecimal() and (len(length) > 18 or int(length) > limit):
-            raise too_large(limit)
         received = 0
         with SizeReader(self._limits.image_side) as reader:
-            # Not decoded by urllib3, which does not bound the number of gzip members: see `Gunzip`.
-            while data := response.raw.read(_BLOCK_BYTES, decode_content=False):
-                seconds_left()
+            for data in response.raw:
                 for block in (data,) if gunzip is None else gunzip.feed(data):
+                    seconds_left()
                     received += len(block)
                     if received > limit:
                         raise too_large(limit)
@@ -148,52 +184,29 @@ class Fetcher:
             return reader.result()
 
 
-def _redirect_target(url: str, response: requests.Response) -> str | None:
-    """Return the URL that a response redirects to, or None if it is not a redirect."""
-    location = response.headers.get("location")
-    if response.status_code not in _REDIRECTS or not location:
-        return None
+def _redirect_url(target: Target, location: str) -> str:
+    """Return the URL that a redirect leads to."""
+    url = redirect_url(target, location)
     try:
-        # http.client decodes headers as Latin-1, but servers send paths in UTF-8.
-        return urljoin(url, location.encode("latin-1").decode())
-    except ValueError as error:
-        raise MeasuringError(FailureCode.INVALID_URL, f"{_host(url)} redirects to an invalid URL") from error
+        Target.parse(url, redirected=True)
+    except MeasuringError as error:
+        raise MeasuringError(error.code, f"{target.host} redirects to an invalid URL") from error
+    return url
 
 
-@contextmanager
-def _translate_errors(url: str) -> Iterator[None]:
-    """Raise errors of requests and urllib3 as `MeasuringError`."""
-    try:
-        yield
-    except (InvalidURL, InvalidSchema, MissingSchema, LocationParseError, UnicodeError) as error:
-        raise MeasuringError(FailureCode.INVALID_URL, "invalid URL") from error
-    except (SSLError, Urllib3SSLError) as error:
-        raise MeasuringError(FailureCode.TLS_FAILED, f"the TLS connection to {_host(url)} failed") from error
-    except (Timeout, ReadTimeoutError, TimeoutError) as error:
-        raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} timed out") from error
-    except (RequestsConnectionError, requests.RequestException, HTTPError, OSError) as error:
-        if _caused_by(error, http.client.IncompleteRead):
-            # The server announced more bytes: the connection broke, which may be transient.
-            message = f"{_host(url)} closed the connection early"
-            raise MeasuringError(FailureCode.TRUNCATED, message, passing=True) from error
-        if _caused_by(error, TimeoutError):
-            raise MeasuringError(FailureCode.TIMEOUT, f"{_host(url)} timed out") from error
-        # A response that violates HTTP: a retry does not change it, unlike a lost connection.
-        is_malformed = _caused_by(error, http.client.HTTPException, InvalidHeader)
-        if is_malformed and not _caused_by(error, http.client.RemoteDisconnected):
-            message = f"the response from {_host(url)} is not valid HTTP"
-            raise MeasuringError(FailureCode.CONNECT_FAILED, message, passing=False) from error
-        raise MeasuringError(FailureCode.CONNECT_FAILED, f"the connection to {_host(url)} failed") from error
+def _check_status(host: str, response: Response) -> None:
+    """Check that the body of a response is an image, and all of it."""
+    status = response.status_code
+    if status in _IMAGES or (status == _PARTIAL and _is_whole(response.headers.get("content-range", ""))):
+        return
+    raise MeasuringError(
+        FailureCode.HTTP_STATUS,
+        f"{host} returned status {status}",
+        passing=is_transient_status(status),
+        retry_after=retry_after(response.headers),
+    )
 
 
-def _caused_by(error: BaseException | None, *kinds: type[BaseException]) -> bool:
-    """Return whether an error has a cause of these kinds: urllib3 wraps errors of reads once or twice."""
-    while error is not None:
-        if isinstance(error, kinds):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _host(url: str) -> str:
-    return parse_url(url).host or "the server"
+def _is_whole(content_range: str) -> bool:
+    found = _RANGE.fullmatch(content_range)
+    return found is not None and int(found[1]) + 1 == int(found[2])

@@ -7,65 +7,64 @@ all of its addresses must be allowed. The URL, the Host header, SNI and the pool
 `_new_conn` is an internal of urllib3, which is pinned for that reason.
 """
 
-import logging
 import socket
 import ssl
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from contextlib import ExitStack
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import seconds_left
-from retail_pulse.measuring.download.policy import CallPolicy
-from retail_pulse.measuring.download.responses import BoundedResponse
-from retail_pulse.measuring.download.sockets import DeadlineSocket, DeadlineTLSSocket
+from retail_pulse.measuring.download.errors import is_own_shortage
+from retail_pulse.measuring.download.policy import AddressInfo, CallPolicy
+from retail_pulse.measuring.download.sockets import DeadlineTLSSocket, Stream
+from retail_pulse.measuring.download.urls import Target
 
 # A name may have any number of addresses, and each attempt takes up to the connect timeout.
 _MAX_CONNECT_ATTEMPTS = 4
-
-# It warns of invalid headers with the URL, which must not be logged.
-logging.getLogger("urllib3").propagate = False
-
-# As returned by `getaddrinfo`: family, type, protocol, canonical name, address.
-_AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
+# What the C library opens at once to resolve a name: a file of its settings and a socket for each of two queries.
+_RESOLVER_DESCRIPTORS = 3
 
 
-class _GuardedMixin:
-    """Connects sockets to allowed addresses only."""
+class GuardedConnection(HTTPConnection):
+    """A connection that is made to allowed addresses only; once connected, `stream` sends and receives."""
 
-    # Set by `GuardedAdapter` on a subclass.
+    # Set by `Connector`.
     policy: CallPolicy
+    read_seconds: float
 
+    stream: Stream
     _dns_host: str
-    port: int
-    timeout: float | None
-    socket_options: Sequence[tuple[int, int, int | bytes]] | None
+
+    def connect(self) -> None:
+        """Connect within the limits of time."""
+        super().connect()
+        self.stream = Stream(self.sock, self.read_seconds)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has arrived that was not read; the end of the connection counts too."""
+        return self.stream.is_quiet
 
     def _new_conn(self) -> socket.socket:
         self.policy.check_host(self._dns_host, self.port)
-        resolved = _resolve(self._dns_host, self.port)
-        for *_, address in resolved:
-            self.policy.check_address(self._dns_host, str(address[0]))
+        resolved = self.policy.check_answers(self._dns_host, _resolve(self._dns_host, self.port))
         for info in resolved[:_MAX_CONNECT_ATTEMPTS]:
             try:
                 return self._connect(info)
             except OSError as error:
+                if is_own_shortage(error):
+                    raise
                 failure = error
         if isinstance(failure, TimeoutError):
             raise MeasuringError(FailureCode.TIMEOUT, f"connecting to {self._dns_host} timed out")
         message = f"cannot connect to {self._dns_host}: {failure.strerror or failure}"
         raise MeasuringError(FailureCode.CONNECT_FAILED, message)
 
-    def _connect(self, info: _AddressInfo) -> socket.socket:
+    def _connect(self, info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
-        connection = DeadlineSocket(family, kind, protocol)
+        connection = socket.socket(family, kind, protocol)
         try:
             for option in self.socket_options or ():
                 connection.setsockopt(*option)
@@ -79,10 +78,17 @@ class _GuardedMixin:
         return connection
 
 
-def _resolve(host: str, port: int) -> list[_AddressInfo]:
+class GuardedTLSConnection(GuardedConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _resolve(host: str, port: int) -> list[AddressInfo]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
+        _check_descriptors()
+        if error.errno == socket.EAI_MEMORY:
+            raise MemoryError from error
         message = f"cannot resolve {host}: {error.strerror}"
         raise MeasuringError(FailureCode.DNS_FAILED, message, passing=error.errno == socket.EAI_AGAIN) from error
     except (UnicodeError, ValueError) as error:
@@ -90,76 +96,51 @@ def _resolve(host: str, port: int) -> list[_AddressInfo]:
         raise MeasuringError(FailureCode.INVALID_URL, f"invalid host name: {host!r}") from error
 
 
-class GuardedAdapter(HTTPAdapter):
-    """Sends requests over guarded connections.
+def _check_descriptors() -> None:
+    """Raise `OSError` if descriptors are short: the C library then says that a name does not exist."""
+    with ExitStack() as opened:
+        for _ in range(_RESOLVER_DESCRIPTORS):
+            opened.enter_context(socket.socket())
+
+
+class Connector:
+    """Makes guarded connections.
 
     Parameters
     ----------
     policy
         Which servers may be called.
-    body_bytes
-        Maximum size of a body in bytes, before any decompression.
-    connections
-        How many threads use the adapter at once. As many hosts are kept, and as many connections per host.
+    connect_seconds
+        Maximum time to connect to one address.
+    read_seconds
+        Maximum time without a byte from the server.
 
     Notes
     -----
     One TLS context serves every host: loading the certificate bundle takes 20 ms of CPU.
     """
 
-    def __init__(self, policy: CallPolicy, body_bytes: int, connections: int) -> None:
-        response = type("LimitedResponse", (BoundedResponse,), {"max_body_bytes": body_bytes})
-        rules = {"policy": policy, "response_class": response}
-        plain = type("GuardedHTTPConnection", (_GuardedMixin, HTTPConnection), rules)
-        tls = type("GuardedHTTPSConnection", (_GuardedMixin, HTTPSConnection), rules)
-        self._pools = {
-            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
-        }
+    def __init__(self, policy: CallPolicy, connect_seconds: float, read_seconds: float) -> None:
+        self._policy = policy
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
         self._context = create_urllib3_context()
         self._context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         self._context.sslsocket_class = DeadlineTLSSocket
-        super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
-        """Create the pools, with guarded connections and the shared TLS context."""
-        self.poolmanager = PoolManager(
-            num_pools=connections, maxsize=maxsize, block=block, ssl_context=self._context, cert_reqs="CERT_REQUIRED"
+    def connected(self, target: Target) -> GuardedConnection:
+        """Return a new connection to the server of a URL."""
+        host, port, seconds = target.host, target.port, self._connect_seconds
+        connection = (
+            GuardedTLSConnection(host, port, timeout=seconds, ssl_context=self._context)
+            if target.scheme == "https"
+            else GuardedConnection(host, port, timeout=seconds)
         )
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def cert_verify(self, *_: Any) -> None:
-        """Do nothing: the shared TLS context has the certificates and verifies."""
-
-    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
-        """Return the pool for the URL, without proxies or further certificates.
-
-        Raises
-        ------
-        MeasuringError
-            `invalid_url`: urllib3 can parse the URL, but the standard library cannot.
-        """
+        connection.policy = self._policy
+        connection.read_seconds = self._read_seconds
         try:
-            parts = urlsplit(request.url or "")
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise MeasuringError(FailureCode.INVALID_URL, "invalid URL") from error
-        pool: HTTPConnectionPool = self.poolmanager.connection_from_host(host, port, parts.scheme)
-        return pool
-
-    def build_response(self, request: PreparedRequest, raw: Any) -> Response:
-        """Return a response with status, headers and body, but without cookies.
-
-        The standard library's cookie parser takes quadratic time in a header's length: 0.14 s for 63 KB.
-        """
-        response = Response()
-        response.status_code = raw.status
-        response.headers = CaseInsensitiveDict(raw.headers)
-        response.raw = raw
-        response.url = request.url or ""
-        response.request = request
-        return response
-
-    def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
-        """Return the target of the request line: path and query, since there are no proxies."""
-        return request.path_url
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        return connection

@@ -1,22 +1,24 @@
-"""HTTP responses whose head and body are bounded while they are read.
+"""Bodies of responses: how they are framed, and reading them within bounds."""
 
-`http.client` allows 100 header lines of 64 KB, 6.5 MB per thread, and any number of 1xx responses and trailers. After a
-negative chunk size, it reads everything that follows into memory.
-
-`begin`, `_read_next_chunk_size` and `_read_and_discard_trailer` of `http.client` are overridden. The last two are
-internals; `tests/measuring` fails if a Python version renames them.
-"""
-
-import http.client
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from http.client import HTTPException, IncompleteRead
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.download.codings import is_chunked, members
+from retail_pulse.measuring.download.heads import BoundedLines, Head
+from retail_pulse.measuring.download.sockets import Stream
 
-# Servers send at most 8 to 32 KB. With 100 threads, this is 6.5 MB in total.
-MAX_HEAD_BYTES = 64 * 1024
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]+)[ \t\r]*(?:;.*)?\n", re.S)
+_MAX_CHUNK_LINE_BYTES = 4 * 1024
+# Each chunk costs the same, whatever it holds. Servers send 4 to 64 KB in one; tower-web sent files in chunks of 31
+# bytes (https://github.com/carllerche/tower-web/pull/152). Only some thousand chunks may hold less than 16.
+_SMALL_CHUNKS = 4_096
+_BYTES_PER_CHUNK = 16
+# Small chunks are put together: a block costs more than a chunk.
+_JOINED_BYTES = 64 * 1024
+# More digits are too large for any limit, and converting them would take time.
+_MAX_DIGITS = 18
 
 
 def too_large(max_bytes: int) -> MeasuringError:
@@ -24,79 +26,119 @@ def too_large(max_bytes: int) -> MeasuringError:
     return MeasuringError(FailureCode.TOO_LARGE, f"the image is larger than {max_bytes:,} bytes")
 
 
-class _BoundedLines:
-    """Reads lines up to a total number of bytes."""
+class Body:
+    """The body of a response, as it arrives; iterating over it yields blocks of bytes.
 
-    def __init__(self, source: io.BufferedIOBase, what: str) -> None:
-        self._source = source
-        self._what = what
-        self._left = MAX_HEAD_BYTES
+    Parameters
+    ----------
+    max_bytes
+        Maximum size, before any content coding is undone.
+    end
+        Is called once, when the body is closed: with whether another request may follow on the connection.
 
-    def readline(self, limit: int) -> bytes:
-        line = self._source.readline(min(limit, self._left + 1))
-        self._left -= len(line)
-        if self._left < 0:
-            raise MeasuringError(FailureCode.TOO_LARGE, f"{self._what} are larger than {MAX_HEAD_BYTES:,} bytes")
-        return line
+    Notes
+    -----
+    Reading raises `MeasuringError` for a body that is too large, `IncompleteRead` for one that ends early, and
+    `HTTPException` for one that is not valid HTTP.
+    """
+
+    def __init__(self, stream: Stream, head: Head, max_bytes: int, end: Callable[[bool], None]) -> None:
+        self._stream = stream
+        self._head = head
+        self._max_bytes = max_bytes
+        self._end: Callable[[bool], None] | None = end
+        self._can_follow = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body in blocks; afterwards another request may follow, if the server keeps the connection."""
+        fields = self._head.fields
+        options = members(fields.get("connection", ""))
+        is_kept = "keep-alive" in options if self._head.is_1_0 else "close" not in options
+        if is_chunked(fields):
+            yield from self._chunks()
+            # Who sends both lengths, or chunks by HTTP/1.0, may mean something else (RFC 9112, section 6.1).
+            self._can_follow &= is_kept and not self._head.is_1_0 and "content-length" not in fields
+        elif (length := _content_length(fields)) is None:
+            yield from self._until_end()
+        else:
+            yield from self._sized(length)
+            self._can_follow = is_kept
 
     def close(self) -> None:
-        self._source.close()
+        """End the response; unless the whole body was read, no other request can follow."""
+        end, self._end = self._end, None
+        if end is not None:
+            end(self._can_follow)
 
+    def _sized(self, length: int) -> Iterator[bytes]:
+        if length > self._max_bytes:
+            raise too_large(self._max_bytes)
+        while length:
+            block = self._stream.block(length)
+            if not block:
+                raise IncompleteRead(b"", length)
+            length -= len(block)
+            yield block
 
-class BoundedResponse(http.client.HTTPResponse):
-    """A response that raises `MeasuringError` when its head or body is too large."""
+    def _until_end(self) -> Iterator[bytes]:
+        left = self._max_bytes
+        while block := self._stream.block(left + 1):
+            left -= len(block)
+            if left < 0:
+                raise too_large(self._max_bytes)
+            yield block
 
-    # Set by `GuardedAdapter` on a subclass.
-    max_body_bytes: int
+    def _chunks(self) -> Iterator[bytes]:
+        stream = self._stream
+        joined = bytearray()
+        received = chunks = 0
+        while size := self._chunk_size():
+            chunks += 1
+            received += size
+            if received > self._max_bytes:
+                raise too_large(self._max_bytes)
+            if chunks > _SMALL_CHUNKS + received // _BYTES_PER_CHUNK:
+                raise MeasuringError(FailureCode.TOO_LARGE, f"the response has too many small chunks: {chunks:,}")
+            while size:
+                block = stream.block(size)
+                if not block:
+                    raise IncompleteRead(b"", size)
+                size -= len(block)
+                joined += block
+                if len(joined) >= _JOINED_BYTES or not stream.has_unread:
+                    yield bytes(joined)
+                    joined.clear()
+            if stream.line(_MAX_CHUNK_LINE_BYTES) not in (b"\r\n", b"\n"):
+                raise IncompleteRead(b"")
+        if joined:
+            yield bytes(joined)
+        self._can_follow = self._read_trailers()
 
-    _body_bytes = 0
-    # Of http.client: the source of bytes, None once the response is closed.
-    fp: Any
+    def _chunk_size(self) -> int:
+        size = _CHUNK_SIZE.fullmatch(self._stream.line(_MAX_CHUNK_LINE_BYTES))
+        if size is None:
+            # A chunk that was longer or shorter than announced, or the end of the connection.
+            raise IncompleteRead(b"")
+        return int(size[1], 16)
 
-    def begin(self) -> None:
-        """Read the head, including any 1xx responses before it."""
-        with self._bounded("the response headers"):
-            try:
-                super().begin()
-            except http.client.HTTPException as error:
-                # http.client raises no subclass for too many headers.
-                if type(error) is not http.client.HTTPException:
-                    raise
-                message = f"the response headers are too large: {error}"
-                raise MeasuringError(FailureCode.TOO_LARGE, message) from error
-
-    def read(self, amt: int | None = None) -> bytes:
-        """Read some of the body, and count the bytes before any decompression."""
-        if amt is not None and self.chunked:
-            # http.client collects chunks in a list: 2.7 MB for 64 KB in chunks of one byte.
-            pieces = bytearray()
-            while len(pieces) < amt and (piece := self.read1(amt - len(pieces))):
-                pieces += piece
-            data = bytes(pieces)
-        else:
-            data = super().read(amt)
-        self._body_bytes += len(data)
-        if self._body_bytes > self.max_body_bytes:
-            raise too_large(self.max_body_bytes)
-        return data
-
-    def _read_next_chunk_size(self) -> int:
-        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # an internal
-        if size < 0:
-            raise ValueError("negative chunk size")
-        return size
-
-    def _read_and_discard_trailer(self) -> None:
-        with self._bounded("the response trailers"):
-            super()._read_and_discard_trailer()  # type: ignore[misc]  # an internal
-
-    @contextmanager
-    def _bounded(self, what: str) -> Iterator[None]:
-        source = self.fp
-        lines = self.fp = _BoundedLines(source, what)
+    def _read_trailers(self) -> bool:
+        """Return whether the trailers are complete: some servers close the connection in place of them."""
+        lines = BoundedLines(self._stream, "the response trailers")
         try:
-            yield
-        finally:
-            # It is None if the connection was closed in the meantime.
-            if self.fp is lines:
-                self.fp = source
+            while lines.read():
+                pass
+        except IncompleteRead:
+            return False
+        return True
+
+
+def _content_length(fields: dict[str, str]) -> int | None:
+    """Return the length of a body; None without one. It may be a list of equal numbers (RFC 9110, section 8.6)."""
+    numbers = {
+        int(member[:_MAX_DIGITS]) if len(member) <= _MAX_DIGITS else 10**_MAX_DIGITS
+        for member in members(fields.get("content-length", ""))
+        if member.isascii() and member.isdecimal()
+    }
+    if len(numbers) > 1:
+        raise HTTPException("several lengths")
+    return numbers.pop() if numbers else None
