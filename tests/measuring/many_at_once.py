@@ -1,5 +1,6 @@
 """What a worker takes when its threads are all busy. Runs in a process of its own, whose limits the caller sets."""
 
+import os
 import resource
 from collections import Counter
 from collections.abc import Sequence
@@ -7,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.hosts import Hosts
+from retail_pulse.domain.image_requests import ImageRequest
 from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.hostile_server import fetcher
 from tests.support.fetching import measure
@@ -38,6 +41,42 @@ def grown_bytes(warm_up: str, url: str, threads: int) -> tuple[Counter[str], int
         before = _kilobytes("VmRSS")
         found = Counter(pool.map(lambda _: _outcome(fetching, url), range(threads)))
     return found, (_kilobytes("VmHWM") - before) * 1024
+
+
+def outcomes_without_descriptors(url: str, tiff: str) -> list[tuple[str, str, bool, bool] | str]:
+    """Return what becomes of images when no descriptor is free, when one is, and when all are.
+
+    Parameters
+    ----------
+    url
+        An image at 127.0.0.1.
+    tiff
+        A TIFF at 127.0.0.1 that is too large to be buffered in memory.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    fetching = fetcher()
+    by_name, mapped = (url.replace("127.0.0.1", host) for host in ("localhost", "b\xfccher.invalid"))
+    opened = []
+    try:
+        while True:
+            opened.append(Path(os.devnull).open("rb"))  # noqa: SIM115  # closed below
+    except OSError:
+        found = [_failure(fetching, each) for each in (url, by_name, mapped)]
+    opened.pop().close()
+    found += [_failure(fetching, each) for each in (tiff, by_name)]
+    for file in opened:
+        file.close()
+    return found + [_failure(fetching, each) for each in (url, tiff, by_name, mapped)]
+
+
+def _failure(fetching: Fetcher, url: str) -> tuple[str, str, bool, bool] | str:
+    # Its URL is not read here: that may need a descriptor too.
+    slot = Hosts(1).begin("client", "")
+    assert slot is not None
+    try:
+        return fetching.measure(ImageRequest("client", url), slot).format
+    except MeasuringError as error:
+        return error.code, error.message, error.is_transient, error.costs_attempt
 
 
 def _outcome(fetching: Fetcher, url: str) -> str:

@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 
 from benchmarks.harness.processes import run_in_new_process
+from local.images.pictures import Format, make_image
 from local.images.server import ImageServer, Pause, WaitFor
 from retail_pulse.measuring.download.pool import MAX_IDLE
 from tests.measuring.hostile_server import ANSWER, PICTURE
-from tests.measuring.many_at_once import grown_bytes, outcomes
+from tests.measuring.many_at_once import grown_bytes, outcomes, outcomes_without_descriptors
 from tests.measuring.test_heads import LARGE_HEADS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -29,6 +30,20 @@ def test_no_number_of_hosts_takes_more_descriptors_than_the_idle_connections_and
     print("MOST", most)
     # One is for the list of descriptors.
     assert most <= MAX_IDLE + threads + 1
+
+
+def test_a_shortage_of_descriptors_costs_no_image_an_attempt() -> None:
+    with ImageServer() as server:
+        url = server.add("/a.png", PICTURE)
+        tiff = server.add("/a.tiff", make_image(Format.TIFF, 300, 300, bytes_at_least=200_000))
+        found = run_in_new_process(outcomes_without_descriptors, url, tiff)
+    short = ("processing_error", "this service is short of memory or file descriptors right now", True, False)
+    assert found[:3] == [short] * 3
+    assert found[3][0] == "processing_error"
+    assert found[3][2:] == (True, False)
+    assert found[4] == short
+    missing = ("dns_failed", "cannot resolve xn--bcher-kva.invalid: Name or service not known", False, True)
+    assert found[5:] == ["PNG", "TIFF", "PNG", missing]
 
 
 @pytest.mark.parametrize("name", ["16,000 lines that end in a bare CR", "many fields that are used"])

@@ -115,7 +115,8 @@ class Fetcher:
         """
         with deadline(self._limits.image_seconds):
             while True:
-                with self._ended(slot):
+                # Reading a URL may need a file of Python's own, so descriptors may be short there too.
+                with self._ended(slot), translated_errors("the server"):
                     found = self._ask_host(request, slot.host)
                 if isinstance(found, Measured):
                     return found

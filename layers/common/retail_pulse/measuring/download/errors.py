@@ -28,7 +28,7 @@ def translated_errors(host: str) -> Iterator[None]:
 
 def _translated(host: str, error: Exception) -> MeasuringError:
     if is_own_shortage(error):
-        message = "this service ran out of memory or file descriptors, and tries again"
+        message = "this service is short of memory or file descriptors right now"
         return MeasuringError(FailureCode.PROCESSING_ERROR, message, passing=True, costs_attempt=False)
     match error:
         case ssl.SSLError():

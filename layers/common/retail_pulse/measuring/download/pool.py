@@ -7,7 +7,7 @@ request, so another image would be measured in its place.
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 # Lambda allows 1,024 file descriptors. Besides these, each thread may hold a connection and a temporary file.
@@ -39,7 +39,7 @@ class IdleConnections(Generic[_Key, _Connection]):
     Parameters
     ----------
     max_idle
-        How many are kept, of all keys together.
+        How many are kept, of all keys together; at least 1. The one that was used least recently is closed first.
     rest_seconds
         How long a connection rests after an answer, before it is used for the next request.
     idle_seconds
@@ -69,9 +69,8 @@ class IdleConnections(Generic[_Key, _Connection]):
         """Remove and return a connection that has rested; None if there is none."""
         while True:
             with self._lock:
-                dropped = self._remove_unused()
+                self._close_unused()
                 connection = self._remove_rested(key)
-            _close(dropped)
             if connection is None or connection.is_quiet:
                 return connection
             connection.close()
@@ -82,55 +81,53 @@ class IdleConnections(Generic[_Key, _Connection]):
             connection.close()
             return
         with self._lock:
-            dropped = self._remove_unused()
-            dropped += self._add(key, connection)
-        _close(dropped)
+            self._close_unused()
+            self._add(key, connection)
 
     def sweep(self) -> None:
         """Close the connections that have not been used for too long."""
         with self._lock:
-            dropped = self._remove_unused()
-        _close(dropped)
+            self._close_unused()
 
     def close_all(self) -> None:
         """Close all idle connections."""
         with self._lock:
-            dropped = list(self._idle)
-            self._idle.clear()
-            self._by_key.clear()
-        _close(dropped)
+            while self._idle:
+                self._remove_first().close()
 
-    def _remove_unused(self) -> list[_Connection]:
-        """Remove and return the connections that have not been used for too long."""
-        unused = []
+    def _close_unused(self) -> None:
         oldest = self._now() - self._idle_seconds
-        while self._idle and self._last_use(first := next(iter(self._idle))) <= oldest:
-            unused.append(self._remove(first))
-        return unused
+        while self._idle and self._first_use() <= oldest:
+            self._remove_first().close()
 
     def _remove_rested(self, key: _Key) -> _Connection | None:
         connections = self._by_key.get(key)
         # If the one that has rested for the longest time has not rested enough, none has.
-        if not connections or self._last_use(connections[0]) > self._now() - self._rest_seconds:
+        if not connections or not self._has_rested(self._idle[connections[0]][1]):
             return None
         return self._remove(connections[0])
 
-    def _add(self, key: _Key, connection: _Connection) -> list[_Connection]:
-        """Add a connection; return those to be closed."""
-        dropped = []
+    def _add(self, key: _Key, connection: _Connection) -> None:
         if len(self._idle) >= self._max_idle:
-            first = next(iter(self._idle))
-            if key in self._by_key and self._last_use(first) > self._now() - self._rest_seconds:
-                # So many requests that all would be closed before they have rested: let those that rest do so.
-                return [connection]
-            dropped.append(self._remove(first))
+            if key in self._by_key and not self._has_rested(self._first_use()):
+                # So many requests that all connections would be closed before they have rested. The others of this
+                # key have rested for longer.
+                connection.close()
+                return
+            self._remove_first().close()
         self._idle[connection] = key, self._now()
         self._by_key.setdefault(key, deque()).append(connection)
         self._start_sweeper()
-        return dropped
 
-    def _last_use(self, connection: _Connection) -> float:
-        return self._idle[connection][1]
+    def _has_rested(self, last_use: float) -> bool:
+        return last_use <= self._now() - self._rest_seconds
+
+    def _first_use(self) -> float:
+        """Return the last use of the connection that has not been used for the longest time."""
+        return next(iter(self._idle.values()))[1]
+
+    def _remove_first(self) -> _Connection:
+        return self._remove(next(iter(self._idle)))
 
     def _remove(self, connection: _Connection) -> _Connection:
         """Remove a connection, the first of its key."""
@@ -156,11 +153,6 @@ class IdleConnections(Generic[_Key, _Connection]):
                 if not self._idle:
                     self._sweeper = None
                     return
-                next_seconds = self._last_use(next(iter(self._idle))) + self._idle_seconds - self._now()
-            time.sleep(max(0.001, next_seconds))
+                seconds = self._first_use() + self._idle_seconds - self._now()
+            time.sleep(max(0.001, seconds))
             self.sweep()
-
-
-def _close(connections: Iterable[Connection]) -> None:
-    for connection in connections:
-        connection.close()
