@@ -63,7 +63,7 @@ def outcomes_without_descriptors(url: str, tiff: str) -> list[tuple[str, str, bo
     except OSError:
         found = [_failure(fetching, each) for each in (url, by_name, mapped)]
     opened.pop().close()
-    found += [_failure(fetching, each) for each in (tiff, by_name)]
+    found.append(_failure(fetching, tiff))
     for file in opened:
         file.close()
     return found + [_failure(fetching, each) for each in (url, tiff, by_name, mapped)]
