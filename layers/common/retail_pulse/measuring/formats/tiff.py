@@ -114,7 +114,7 @@ class _EndsEarlyError(Exception):
 
 def _no_space() -> MeasuringError:
     message = "there is no space to buffer another TIFF right now"
-    return MeasuringError(FailureCode.PROCESSING_ERROR, message, passing=True, costs_attempt=False)
+    return MeasuringError(FailureCode.PROCESSING_ERROR, message, passing=True)
 
 
 class _Layout:
