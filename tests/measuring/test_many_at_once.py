@@ -13,6 +13,7 @@ from retail_pulse.measuring.download.pool import MAX_IDLE
 from tests.measuring.hostile_server import ANSWER, PICTURE
 from tests.measuring.many_at_once import grown_bytes, outcomes, outcomes_without_descriptors
 from tests.measuring.test_heads import LARGE_HEADS
+from tests.support.waiting import END_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -53,7 +54,12 @@ def test_a_hundred_large_heads_at_once_stay_within_20_mb(name: str) -> None:
         head = LARGE_HEADS[name].removesuffix(b"\r\n")
         # A head of 64 KB, which is held while its body is awaited.
         server.script("/a.png", [head + b"Content-Length: %d\r\n\r\n" % len(PICTURE), WaitFor(begun), PICTURE])
-        waiting = threading.Thread(target=lambda: server.wait_for_requests(100, path="/a.png") and begun.set())
+
+        def wait_for_all() -> None:
+            assert server.wait_for_requests(100, path="/a.png", timeout=END_SECONDS)
+            begun.set()
+
+        waiting = threading.Thread(target=wait_for_all)
         waiting.start()
         found, grown = run_in_new_process(grown_bytes, server.url("/small.png"), server.url("/a.png"), 100)
         waiting.join()

@@ -1,5 +1,7 @@
 """What servers are sent."""
 
+from typing import Any
+
 from retail_pulse import VERSION
 from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.fetch import Fetcher
@@ -8,7 +10,7 @@ from tests.measuring.hostile_server import LOOPBACK, PATIENT
 from tests.measuring.network import SimulatedNetwork
 
 
-def sent(url: str, **options: str) -> bytes:
+def sent(url: str, **options: Any) -> bytes:
     """Return the bytes that a server receives for a URL."""
     network = SimulatedNetwork(Case("", "", url))
     assert network.failure(Fetcher(PATIENT, LOOPBACK, Hosts(1), **options)) is None
@@ -26,3 +28,8 @@ def test_a_request_has_the_target_as_written_and_few_fields() -> None:
         b"Connection: keep-alive\r\n"
         b"\r\n"
     )
+
+
+def test_the_user_agent_says_who_calls() -> None:
+    request = sent("http://ok.test/", user_agent="shelf-check (+https://ok.test/abuse)")
+    assert b"\r\nUser-Agent: shelf-check (+https://ok.test/abuse)\r\n" in request

@@ -62,7 +62,7 @@ class ImageAdapter(BaseAdapter):
         super().__init__()
         self._connector = connector
         self._idle = idle
-        self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("ascii")
         self._body_bytes = body_bytes
 
     def send(self, request: ImageGet, *_: Any, **__: Any) -> Response:  # type: ignore[override]  # only such requests
@@ -72,8 +72,8 @@ class ImageAdapter(BaseAdapter):
         """
         target = request.target
         key = (request.client, target.scheme, target.host, target.port)
-        head = f"GET {target.path} HTTP/1.1\r\nHost: {target.host_header}\r\n{self._fields}\r\n"
-        connection = self._asked(key, target, head.encode("ascii"))
+        head = f"GET {target.path} HTTP/1.1\r\nHost: {target.host_header}\r\n".encode("ascii")
+        connection = self._asked(key, target, head + self._fields + b"\r\n")
         try:
             answer = read_head(connection.stream)
         except BaseException:
