@@ -1,8 +1,10 @@
 """SQS: measures the images of a batch of chunks."""
 
+from math import ceil
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.errors import InvalidPointerError
@@ -10,6 +12,7 @@ from retail_pulse.domain.hosts import Hosts
 from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.measuring.download.policy import CallPolicy
+from retail_pulse.measuring.download.urls import host_key
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.runtime.settings import ProcessSettings
 from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
@@ -24,11 +27,15 @@ from retail_pulse.use_cases.processing import Processing
 
 # What an invocation needs after its last image: the writes, with the SDK's retries.
 _RESERVE_SECONDS = 10
+# Messages stay hidden for longer than this worker may live, so that no second worker measures what it still holds.
+_VISIBILITY_MARGIN_SECONDS = 30
+_FIRST_REDELIVERY_SECONDS = 5
+_MAX_REDELIVERY_SECONDS = 150
 
 logger = make_logger()
 metrics = Metrics()
 settings = ProcessSettings.from_environment()
-hosts = Hosts(settings.threads)
+hosts = Hosts(settings.max_requests_per_host)
 fetcher = Fetcher(
     FetchLimits(
         connect_seconds=settings.connect_timeout_seconds,
@@ -40,8 +47,11 @@ fetcher = Fetcher(
     ),
     CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts, settings.own_hosts),
     hosts,
+    settings.user_agent,
 )
-pool = ImagePool(fetcher.measure, settings.threads, settings.delay_min_seconds, settings.delay_max_seconds)
+pool = ImagePool(
+    fetcher.measure, settings.threads, hosts, host_key, settings.delay_min_seconds, settings.delay_max_seconds
+)
 measurer = ChunkMeasurer(
     knows_store=StoreMaster.load().__contains__,
     pool=pool,
@@ -53,9 +63,10 @@ measurer = ChunkMeasurer(
         inline_wait_seconds=settings.inline_wait_seconds,
     ),
 )
+queue = PointerQueue(clients.sqs(), settings.queue_url)
 processing = Processing(
     store=JobsTable(clients.dynamodb(), settings.table_name),
-    queue=PointerQueue(clients.sqs(), settings.queue_url),
+    queue=queue,
     measurer=measurer,
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
@@ -67,20 +78,27 @@ _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process a batch; return the messages that SQS has to deliver again."""
+    messages = list(SQSEvent(event).records)
+    seconds_left = context.get_remaining_time_in_millis() / 1000
+    # If this worker dies, its messages come back soon after the time at which Lambda would have ended it.
+    queue.hide({message.receipt_handle: ceil(seconds_left) + _VISIBILITY_MARGIN_SECONDS for message in messages})
     deliveries, unreadable = [], []
-    for record in SQSEvent(event).records:
+    for message in messages:
         try:
-            receives = int(record.attributes.approximate_receive_count)
-            deliveries.append(Delivery(record.message_id, decode(record.body), receives))
+            receives = int(message.attributes.approximate_receive_count)
+            deliveries.append(Delivery(message.message_id, decode(message.body), receives))
         except InvalidPointerError:
             # It goes to the dead-letter queue by the redrive policy, for a person to inspect.
-            unreadable.append(record.message_id)
+            unreadable.append(message.message_id)
     report = processing.process(
         deliveries,
         lambda: context.get_remaining_time_in_millis() > _LONGEST_IMAGE_MILLISECONDS,
-        lease_seconds=context.get_remaining_time_in_millis() / 1000,
+        lease_seconds=seconds_left,
     )
     failed = sorted(report.failed_messages) + unreadable
+    queue.hide(
+        {each.receipt_handle: _seconds_before_redelivery(each) for each in messages if each.message_id in failed}
+    )
     logger.info(
         "processed",
         extra={
@@ -99,3 +117,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("ImagesFailed", MetricUnit.Count, report.failures.total())
     metrics.add_metric("JobsEnded", MetricUnit.Count, len(report.closed))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def _seconds_before_redelivery(message: SQSRecord) -> int:
+    """Return how long a message that is given back stays hidden: longer with each delivery."""
+    receives = int(message.attributes.approximate_receive_count)
+    return min(_MAX_REDELIVERY_SECONDS, _FIRST_REDELIVERY_SECONDS << min(receives - 1, 10))

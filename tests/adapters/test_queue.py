@@ -106,3 +106,44 @@ def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile(queue: Poi
     assert sorted(decode(message["Body"]).chunk for message in received()) == [0, 1]
     # One is delayed and two are in flight: all of them are still to be processed.
     assert queue.backlog() == 3
+
+
+def seconds_hidden(queue: PointerQueue) -> Mock:
+    """Take the place of SQS for `hide`; moto hides messages, but does not say for how long."""
+    client = Mock()
+    client.change_message_visibility_batch.return_value = {"Successful": [], "Failed": []}
+    queue._client = client
+    return client
+
+
+def test_messages_are_hidden_in_batches_of_ten(queue: PointerQueue) -> None:
+    client = seconds_hidden(queue)
+    queue.hide({f"handle-{number}": number for number in range(23)})
+    sent = [call.kwargs["Entries"] for call in client.change_message_visibility_batch.mock_calls]
+    assert [len(entries) for entries in sent] == [10, 10, 3]
+    assert {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entries in sent for entry in entries} == {
+        f"handle-{number}": number for number in range(23)
+    }
+
+
+def test_a_message_that_is_hidden_for_no_time_is_received_again_at_once(queue: PointerQueue) -> None:
+    queue.send(POINTERS[:1])
+    (message,) = received()
+    assert received() == []
+    queue.hide({message["ReceiptHandle"]: 0})
+    assert [each["Body"] for each in received()] == [message["Body"]]
+
+
+def test_a_refusal_to_hide_messages_fails_nothing(queue: PointerQueue, caplog: pytest.LogCaptureFixture) -> None:
+    queue.hide({"no such handle": 10})
+    client = seconds_hidden(queue)
+    client.change_message_visibility_batch.return_value = {"Failed": [{"Id": "0", "Code": "ReceiptHandleIsInvalid"}]}
+    queue.hide({"handle": 10})
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "handle" not in caplog.messages[0]
+
+
+def test_no_message_is_no_request(queue: PointerQueue) -> None:
+    client = seconds_hidden(queue)
+    queue.hide({})
+    assert not client.mock_calls

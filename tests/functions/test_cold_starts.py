@@ -26,6 +26,8 @@ def test_an_invocation_creates_no_client_no_adapter_and_no_second_connection(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("created in an invocation")
 
+    # Otherwise each connection would rest, and the next invocation would open another one.
+    monkeypatch.setattr(process.fetcher._adapter._idle, "_rest_seconds", 0.0)
     with ImageServer() as server:
         url = server.add("/a.png", make_image(Format.PNG, 64, 48))
         for _ in range(3):
@@ -33,6 +35,6 @@ def test_an_invocation_creates_no_client_no_adapter_and_no_second_connection(
             sent = service.messages()
             with monkeypatch.context() as patch:
                 patch.setattr(botocore.session.Session, "create_client", fail)  # boto3 calls it too
-                patch.setattr(requests.adapters.HTTPAdapter, "__init__", fail)
+                patch.setattr(requests.adapters.BaseAdapter, "__init__", fail)
                 assert process.handler(sent, Context()) == {"batchItemFailures": []}
         assert (len(server.requests), server.accepted) == (3, 1)

@@ -165,3 +165,32 @@ def test_no_image_is_started_when_little_time_is_left(service: Service) -> None:
     assert handler(service.messages(), Context(seconds=5)) == {"batchItemFailures": []}
     assert service.get("/api/status", jobid=job_id)[1]["status"] == "ongoing"
     assert len(service.messages()["Records"]) == 1
+
+
+def test_the_messages_of_a_worker_that_dies_come_back_soon_after_its_end(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = service.load("process")
+    hidden: list[dict[str, int]] = []
+    monkeypatch.setattr(process.queue, "hide", hidden.append)
+    service.call("submit", event("submit"))
+    sent = service.messages()
+    process.handler(sent, Context(seconds=120))
+    (seconds,) = hidden[0].values()
+    assert hidden[0].keys() == {sent["Records"][0]["receiptHandle"]}
+    # Longer than this worker lives, and shorter than three minutes.
+    assert 120 + 10 <= seconds < 180
+    assert hidden[1:] == [{}]
+
+
+@pytest.mark.parametrize(("receives", "seconds"), [(1, 5), (2, 10), (4, 40), (6, 150), (50, 150)])
+def test_a_message_that_is_given_back_comes_again_later_each_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch, receives: int, seconds: int
+) -> None:
+    process = service.load("process")
+    hidden: list[dict[str, int]] = []
+    monkeypatch.setattr(process.queue, "hide", hidden.append)
+    sent = event("process")  # not a pointer
+    sent["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(receives)
+    process.handler(sent, Context())
+    assert hidden[1] == {sent["Records"][0]["receiptHandle"]: seconds}

@@ -38,6 +38,7 @@ EXPECTED = {
     | {Grant("dynamodb:Query", "JobsTable/index/by_due"), Grant("sqs:GetQueueAttributes", "ChunkQueue")}
     | on_items("JOB", "GetItem", "UpdateItem"),
     "ProcessFunction": SEND_POINTERS
+    | {Grant("sqs:ChangeMessageVisibility", "ChunkQueue")}
     | on_items("CHUNK", "BatchGetItem", "UpdateItem")
     | on_items("JOB", "UpdateItem")
     | on_items("CLIENT", "BatchWriteItem"),

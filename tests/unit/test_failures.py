@@ -25,5 +25,5 @@ def test_a_failure_is_transient_by_its_code_unless_the_error_says_otherwise() ->
     assert not Failure.of(MeasuringError(FailureCode.TIMEOUT, "slow", passing=False)).is_transient
 
 
-def test_429_and_every_5xx_are_transient() -> None:
-    assert {status for status in range(100, 700) if is_transient_status(status)} == {429, *range(500, 600)}
+def test_408_425_429_and_every_5xx_are_transient() -> None:
+    assert {status for status in range(100, 700) if is_transient_status(status)} == {408, 425, 429, *range(500, 600)}

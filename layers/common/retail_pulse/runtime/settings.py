@@ -112,6 +112,7 @@ class ProcessSettings(_JobSettings):
     max_image_bytes: int
     max_image_side: int
     max_redirects: int
+    max_requests_per_host: int
     allowed_networks: tuple[Network, ...]
     allowed_ports: tuple[range, ...]
     allowed_hosts: tuple[str, ...]
