@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import clients
 from local.emulator.emulator import STACK_NAME
+from local.stack.shell_file import NoStackError, find_secret
 from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.storage.api_keys_table import ApiKeysTable
@@ -66,8 +67,10 @@ def _days(text: str) -> int:
 
 
 def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
-    # The embedded stack has its own credentials; those of AWS must not reach it.
-    client: Any = partial(clients.client, endpoint_url=options.url) if options.url else boto3.client
+    client: Any = boto3.client
+    if options.url:
+        # The embedded stack has its own credentials; those of AWS must not reach it.
+        client = partial(clients.client, endpoint_url=options.url, secret=find_secret(options.url))
     stack = options.stack or (STACK_NAME if options.url else _DEFAULT_STACK)
     (found,) = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     names = [each["OutputValue"] for each in found.get("Outputs", []) if each["OutputKey"] == "TableName"]
@@ -105,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(*_connect(options), options)
-    except (RetailPulseError, ClientError, BotoCoreError) as error:
+    except (RetailPulseError, NoStackError, ClientError, BotoCoreError) as error:
         print(f"nothing was done: {error}", file=sys.stderr)
         return 1
     return 0

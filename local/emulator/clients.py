@@ -8,7 +8,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from local.emulator.emulator import AWS_KEY, REGION
+from local.emulator.emulator import PLACEHOLDER, REGION
 
 # The host may name a profile that does not exist, and its AWS files may contain anything: both are ignored.
 _IGNORE_HOST = {
@@ -18,8 +18,8 @@ _IGNORE_HOST = {
 }
 
 
-def client(service: str, endpoint_url: str, **settings: Any) -> Any:
-    """Return a boto3 client of a local stack; `settings` are added to those of botocore's `Config`.
+def client(service: str, endpoint_url: str, secret: str = PLACEHOLDER, **settings: Any) -> Any:
+    """Return a boto3 client of a local stack, which has the secret; `settings` are added to botocore's `Config`.
 
     The host's settings (profiles, regions, proxies) are ignored, so the client's requests stay on this machine.
     """
@@ -28,8 +28,8 @@ def client(service: str, endpoint_url: str, **settings: Any) -> Any:
         service,  # type: ignore[call-overload]  # the stubs want a literal
         endpoint_url=endpoint_url,
         region_name=REGION,
-        aws_access_key_id=AWS_KEY,
-        aws_secret_access_key=AWS_KEY,
+        aws_access_key_id=secret,
+        aws_secret_access_key=secret,
         config=Config(**chosen),
     )
 

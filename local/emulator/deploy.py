@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class Deployment:
     outputs: dict[str, str]
 
 
-def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Deployment:
+def deploy(endpoint_url: str, secret: str, root: Path, parameters: Mapping[str, str]) -> Deployment:
     """Deploy ``infra/template.yaml`` of a project's folder, as an update where an earlier deployment exists.
 
     Raises
@@ -47,7 +48,8 @@ def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Depl
         The emulator rejected the template.
     """
     template = Template(root / "infra" / "template.yaml", parameters)
-    s3 = client("s3", endpoint_url)
+    connect = partial(client, endpoint_url=endpoint_url, secret=secret)
+    s3 = connect("s3")
     s3.create_bucket(Bucket=_BUCKET)
 
     def put(bundle: Bundle) -> dict[str, str]:
@@ -55,16 +57,16 @@ def deploy(endpoint_url: str, root: Path, parameters: Mapping[str, str]) -> Depl
         return {"Bucket": _BUCKET, "Key": bundle.key}
 
     pack(template, put)
-    cloudformation: CloudFormationClient = client("cloudformation", endpoint_url)
+    cloudformation: CloudFormationClient = connect("cloudformation")
     _deploy_stack(cloudformation, template)
     resources = {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
         for resource in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
     }
-    _expire_items(client("dynamodb", endpoint_url), template, resources)
+    _expire_items(connect("dynamodb"), template, resources)
     api_id = resources[template.http_api()]
-    functions: LambdaClient = client("lambda", endpoint_url)
-    make_http_api(client("apigatewayv2", endpoint_url), functions, template, resources, api_id)
+    functions: LambdaClient = connect("lambda")
+    make_http_api(connect("apigatewayv2"), functions, template, resources, api_id)
     _start_event_sources(functions)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return Deployment(api_id, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})

@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import Any, cast
 
 from local.emulator import permissions
+from local.emulator.callers import Callers
 from local.emulator.gateway import App
 
 STACK_NAME = "retail-pulse-local"
 REGION = "us-east-1"
-# Access key and secret key, which AWS SDKs require: the root credentials of the local account.
-AWS_KEY = "local"
+# For what calls no stack, because AWS SDKs want credentials; a stack draws its own, see callers.py.
+PLACEHOLDER = "none"
+
+
+def credentials(secret: str) -> dict[str, str]:
+    """Return the variables of the local account's root credentials: a stack's secret, for both keys."""
+    return {"AWS_ACCESS_KEY_ID": secret, "AWS_SECRET_ACCESS_KEY": secret}
+
+
 # The settings of AWS SDKs for the local account. The host's AWS files could name other endpoints and profiles.
 AWS_VARIABLES = {
-    "AWS_ACCESS_KEY_ID": AWS_KEY,
-    "AWS_SECRET_ACCESS_KEY": AWS_KEY,
+    **credentials(PLACEHOLDER),
     "AWS_DEFAULT_REGION": REGION,
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -32,8 +39,8 @@ AWS_VARIABLES = {
 _FROM_HOST = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH")
 
 
-def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[str, str]:
-    """Return the environment of a process that runs the emulator and will serve a URL.
+def environment(private: Path, state: Path | None, endpoint_url: str, secret: str) -> dict[str, str]:
+    """Return the environment of a process that runs the emulator and will serve a URL to whoever has the secret.
 
     The emulator writes to the folder `private`, and its state to the folder `state`, if any, to keep it over restarts.
     """
@@ -43,6 +50,7 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
         **{name: os.environ[name] for name in _FROM_HOST if name in os.environ},
         # With the root's credentials; the functions get those of their roles.
         **AWS_VARIABLES,
+        **credentials(secret),
         "PYTHONUNBUFFERED": "1",
         "BIND_HOST": "127.0.0.1",
         # Only used in queue URLs, which are keys of the kept state: with the real port, a stack that starts on another
@@ -68,9 +76,10 @@ def environment(private: Path, state: Path | None, endpoint_url: str) -> dict[st
     }
 
 
-def application() -> App:
-    """Import the emulator and return its ASGI application."""
+def application(callers: Callers) -> App:
+    """Import the emulator and return its ASGI application; let its functions call it."""
     from ministack import app
+    from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
 
     # One line per service, of ninety services, would hide the lines that matter.
@@ -89,6 +98,9 @@ def application() -> App:
         emit(func, request_id, text, *args, **kwargs)
 
     lambda_svc._emit_lambda_logs = emit_and_log
+    # Both modules, because the second one has imported the name.
+    derive = callers.role_credentials(lambda_runtime.execution_credentials)
+    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = derive
     permissions.correct()
     return cast("App", app.app)
 

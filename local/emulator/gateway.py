@@ -11,6 +11,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Returns whether the headers of a request have credentials that the stack has given out.
+Admits = Callable[[list[tuple[bytes, bytes]]], bool]
 
 # Lambda's limit per request and per response, for the body as encoded in the event's JSON. The emulator has no limit.
 LAMBDA_BYTES = 6 * 1024 * 1024
@@ -21,6 +23,8 @@ _DISCARD_BYTES = 256 * 1024 * 1024
 TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
 # ministack's switches, its reset, and the functions' code, all without authorization. The functions do not need them.
 _EMULATOR_PATHS = ("/_ministack", "/_localstack", "/_aws")
+_UNKNOWN_KEY = "UnrecognizedClientException"
+_UNKNOWN_KEY_TEXT = "The security token included in the request is invalid."
 # Without this limit, 200 concurrent requests make the emulator start hundreds of worker processes (16 GB measured).
 _CONCURRENCY = 4
 
@@ -28,13 +32,14 @@ _CONCURRENCY = 4
 class Gateway:
     """An ASGI application in front of the emulator's.
 
-    A request signed by an AWS SDK goes to the emulator unchanged. Every other request goes to the API's route table,
-    which answers an unknown route with 404. So a web page cannot reach the emulator itself, and no client can reach
-    the emulator's additions to AWS.
+    A request signed by an AWS SDK goes to the emulator unchanged, if it has credentials of this stack. Every request
+    without a signature goes to the API's route table, which answers an unknown route with 404. So neither a web page
+    nor another user of this machine can reach the emulator itself, and no client can reach its additions to AWS.
     """
 
-    def __init__(self, emulator: App) -> None:
+    def __init__(self, emulator: App, admits: Admits) -> None:
         self._emulator = emulator
+        self._admits = admits
         self._prefix: str | None = None
         self._slots = asyncio.Semaphore(_CONCURRENCY)
 
@@ -50,6 +55,9 @@ class Gateway:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._emulator(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Neither the API nor any of its clients uses one; closed before it is accepted, it is answered with 403.
+            await send({"type": "websocket.close"})
         elif scope["type"] == "http":
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             if not _is_loopback(headers.get("host", "")):
@@ -60,6 +68,8 @@ class Gateway:
                 await self._serve_api(scope, headers, receive, send)
             elif _is_from_page(headers) or scope["path"].startswith(_EMULATOR_PATHS):
                 await _answer(send, 403, "Forbidden")
+            elif not self._admits(scope["headers"]):
+                await _refuse(send, headers)
             else:
                 await self._emulator(scope, receive, send)
 
@@ -143,8 +153,25 @@ def _has_failed(answer: list[Message]) -> bool:
     return _event_bytes(body, "text/") > LAMBDA_BYTES
 
 
+async def _refuse(send: Send, headers: dict[str, str]) -> None:
+    """Answer as AWS does for unknown credentials, so that an SDK raises an error that says so."""
+    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if is_form or "/s3/aws4_request" in headers.get("authorization", ""):
+        error = f"<Error><Code>{_UNKNOWN_KEY}</Code><Message>{_UNKNOWN_KEY_TEXT}</Message></Error>"
+        await _send(send, 403, f"<ErrorResponse>{error}</ErrorResponse>", (b"content-type", b"text/xml"))
+    else:
+        text = json.dumps({"__type": _UNKNOWN_KEY, "message": _UNKNOWN_KEY_TEXT})
+        kinds = (b"content-type", b"application/json"), (b"x-amzn-errortype", _UNKNOWN_KEY.encode())
+        await _send(send, 403, text, *kinds)
+
+
 async def _answer(send: Send, status: int, text: str) -> None:
-    body = json.dumps({"message": text}, separators=(",", ":")).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    body = json.dumps({"message": text}, separators=(",", ":"))
+    await _send(send, status, body, (b"content-type", b"application/json"))
+
+
+async def _send(send: Send, status: int, text: str, *kinds: tuple[bytes, bytes]) -> None:
+    body = text.encode()
+    headers = [*kinds, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -15,6 +15,7 @@ from local.sam import build, needs
 from local.sam.stage import SamLocalStage, StageError
 from local.stack.process import StackError
 from local.stack.serve import PortError, free_port, submit_command
+from local.stack.shell_file import find
 
 # Expected failures: of this machine, SAM, Docker and the embedded stack.
 _ERRORS = (
@@ -68,7 +69,7 @@ def _announce(stage: SamLocalStage) -> None:
     key = stage.stack.api_key
     print(f"URL   {stage.url}")
     print(f"Key   {key}")
-    print(f"AWS   {stage.stack.endpoint_url}  (table {stage.stack.table_name}, queue {stage.stack.queue_url})")
+    print(f"AWS   . {find(stage.stack.endpoint_url)}  (table {stage.stack.table_name}, queue {stage.stack.queue_url})")
     print(f"Try   {submit_command(stage.url, key)}")
     print("ready", flush=True)
 

@@ -2,13 +2,13 @@
 
 import os
 
-from local.emulator.emulator import AWS_VARIABLES
+from local.emulator.emulator import AWS_VARIABLES, PLACEHOLDER, credentials
 
 # For this interpreter only: `sam` and the makefiles of the layers use others.
 _INTERPRETER = {"PYTHONPATH", "VIRTUAL_ENV"}
 
 
-def environment(endpoint_url: str | None = None) -> dict[str, str]:
+def environment(endpoint_url: str | None = None, secret: str = PLACEHOLDER) -> dict[str, str]:
     """Return this process's environment with the AWS settings of the local account instead of the host's.
 
     A profile, a session token or an endpoint of the host would reach the SAM CLI and, through it, the functions.
@@ -17,9 +17,11 @@ def environment(endpoint_url: str | None = None) -> dict[str, str]:
     ----------
     endpoint_url
         The AWS endpoint; None for a command that does not call AWS.
+    secret
+        The secret of the stack at that endpoint. SAM passes it on to the containers.
     """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name not in _INTERPRETER
     }
     endpoint = {"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
-    return kept | AWS_VARIABLES | endpoint | {"SAM_CLI_TELEMETRY": "0"}
+    return kept | AWS_VARIABLES | credentials(secret) | endpoint | {"SAM_CLI_TELEMETRY": "0"}

@@ -155,7 +155,7 @@ class SamLocalStage:
     def _environment(self) -> dict[str, str]:
         # SAM keeps locks of its image builds in the temporary folder. A killed build leaves its lock there, and the
         # next one would wait five minutes for it.
-        return environment(self.stack.endpoint_url) | {"TMPDIR": str(self._folder)}
+        return environment(self.stack.endpoint_url, self.stack.secret) | {"TMPDIR": str(self._folder)}
 
     def _start(self, kind: str, port: int) -> str:
         """Start one of SAM's servers; return its URL."""

@@ -38,6 +38,7 @@ class StackInfo(_Message):
 
     url: str  # base URL of the API such as http://127.0.0.1:40123, without a trailing slash
     endpoint_url: str  # the same server, as the endpoint_url of AWS SDKs
+    secret: str  # access key ID and secret access key for AWS SDKs, drawn at each start
     api_key: str  # a fixed key of the client "local" with every scope
     stack_name: str
     table_name: str

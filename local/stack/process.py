@@ -56,6 +56,7 @@ class StackProcess:
 
     url: str
     endpoint_url: str
+    secret: str
     api_key: str
     table_name: str
     queue_url: str
@@ -136,7 +137,7 @@ class StackProcess:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this stack, such as ``client("dynamodb")``."""
-        return client(service, self.endpoint_url)
+        return client(service, self.endpoint_url, self.secret)
 
     @property
     def has_ended(self) -> bool:

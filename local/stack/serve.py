@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import fcntl
+import os
 import shlex
 import socket
 import sys
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import IO
 
 from local.checkout import ARCHITECTURE, PYTHON_PATH, ROOT
+from local.emulator.callers import new_secret
 from local.emulator.emulator import environment
 from local.lambda_host.environment import LOCAL_IMAGES
+from local.stack import shell_file
 from local.stack.messages import Order, StackInfo
+from local.stack.private import UMASK, NotPrivateError, make_private
 from local.stack.supervisor import StackEndedError, Supervisor
 
 _LOG_TAIL_LINES = 25
+_LOCK = "lock"
 # All other parameters keep the template's defaults. Two workers of 100 threads are what two cores can keep busy.
 _LOCAL_PARAMETERS = {**LOCAL_IMAGES, "Architecture": ARCHITECTURE, "ProcessConcurrency": "2"}
 _EXAMPLE_BODY = (
@@ -66,6 +71,8 @@ def submit_command(url: str, key: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 after a requested end, 1 when the stack cannot be served."""
     options = _parser().parse_args(arguments)
+    # Inherited by the stack and its workers: state, log and info file have secrets, keys' hashes and URLs.
+    os.umask(UMASK)
     try:
         _serve(options)
     except CannotServeError as error:
@@ -101,21 +108,22 @@ def _serve(options: argparse.Namespace) -> None:
         # The stack inherits the lock: the state stays locked until the stack has ended, even if this process dies.
         inherited = [listener.fileno()]
         inherited += [stack.enter_context(_lock(options.state_dir)).fileno()] if options.state_dir else []
-        private = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="retail-pulse-", ignore_cleanup_errors=True))
-        )
+        prefix = shell_file.folder_prefix(port)
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)))
         (private / "tmp").mkdir()
         state = options.state_dir.resolve() if options.state_dir else None
         log = (state or private) / "stack.log"
         order = Order(str(options.root.resolve()), str(private), str(log), port, listener.fileno(), parameters)
         # The stack's own code is always this project's, even when another project is deployed.
-        variables = environment(private, state, f"http://127.0.0.1:{port}") | {"PYTHONPATH": PYTHON_PATH}
+        url, secret = f"http://127.0.0.1:{port}", new_secret()
+        variables = environment(private, state, url, secret) | {"PYTHONPATH": PYTHON_PATH}
+        settings = shell_file.write(private, url, secret)
         supervisor = stack.enter_context(
             Supervisor(order, variables, inherited, stop_on_input_end=options.until_stdin_closes)
         )
         # Only the stack listens from here on: once it ends, connections must be refused.
         listener.close()
-        _follow(supervisor, log, options.info_file)
+        _follow(supervisor, log, options.info_file, settings)
 
 
 def _parameters(assignments: Sequence[str]) -> dict[str, str]:
@@ -130,8 +138,10 @@ def _parameters(assignments: Sequence[str]) -> dict[str, str]:
 
 def _lock(state_dir: Path) -> IO[str]:
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        lock = (state_dir / "lock").open("w")
+        make_private(state_dir, mark=_LOCK)
+        lock = (state_dir / _LOCK).open("w")
+    except NotPrivateError as error:
+        raise CannotServeError(f"state directory {state_dir}: {error}") from None
     except OSError as error:
         raise CannotServeError(f"state directory {state_dir}: {error.strerror}") from None
     try:
@@ -142,7 +152,7 @@ def _lock(state_dir: Path) -> IO[str]:
     return lock
 
 
-def _follow(supervisor: Supervisor, log: Path, info_file: Path | None) -> None:
+def _follow(supervisor: Supervisor, log: Path, info_file: Path | None, settings: Path) -> None:
     """Announce the stack once it is up, and return when it is asked to end."""
     try:
         report = supervisor.report()
@@ -153,7 +163,7 @@ def _follow(supervisor: Supervisor, log: Path, info_file: Path | None) -> None:
             raise CannotServeError(f"{report.error}{tail}")
         if info_file:
             report.info.write(info_file)
-        _announce(report.info)
+        _announce(report.info, settings)
         supervisor.wait()
     except StackEndedError:
         raise CannotServeError(f"the stack ended unexpectedly; the end of its log:\n{log_tail(log)}") from None
@@ -162,10 +172,11 @@ def _follow(supervisor: Supervisor, log: Path, info_file: Path | None) -> None:
             info_file.unlink(missing_ok=True)
 
 
-def _announce(info: StackInfo) -> None:
+def _announce(info: StackInfo, settings: Path) -> None:
     print(f"URL   {info.url}  (its description: {info.url}/docs)")
     print(f"Key   {info.api_key}")
     print(f"Log   {info.log}")
+    print(f"AWS   . {settings}  (then the AWS CLI and SDKs of that shell reach table and queue)")
     print(f"Try   {submit_command(info.url, info.api_key)}")
     print("ready", flush=True)
 

@@ -24,6 +24,7 @@ import hypercorn.asyncio
 from hypercorn.config import Config
 
 from local.emulator import emulator
+from local.emulator.callers import Callers
 from local.emulator.clients import client
 from local.emulator.deploy import DeployError, Deployment, deploy
 from local.emulator.gateway import Gateway
@@ -46,7 +47,8 @@ async def _serve(order: Order, parent: int) -> None:
     """Serve until standard input closes."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    gateway = Gateway(emulator.application())
+    callers = Callers(_secret())
+    gateway = Gateway(emulator.application(callers), callers.admits)
     is_up = False
 
     def stop_when_input_closes() -> None:
@@ -81,9 +83,9 @@ def _start(order: Order, parent: int, open_gateway: Callable[[str], object]) -> 
     # Requests wait in the socket's backlog until the server accepts them, so the deployment need not wait for it.
     url = f"http://127.0.0.1:{order.port}"
     try:
-        deployment = deploy(url, Path(order.root), order.parameters)
+        deployment = deploy(url, _secret(), Path(order.root), order.parameters)
         info = _info(order, parent, url, deployment)
-        ApiKeysTable(client("dynamodb", url), info.table_name).issue(_API_KEY, _CLIENT)
+        ApiKeysTable(client("dynamodb", url, info.secret), info.table_name).issue(_API_KEY, _CLIENT)
         open_gateway(deployment.api_id)
         _check_health(url)
     except (DeployError, TemplateError, FileNotFoundError) as error:
@@ -101,6 +103,7 @@ def _info(order: Order, parent: int, url: str, deployment: Deployment) -> StackI
     return StackInfo(
         url=url,
         endpoint_url=url,
+        secret=_secret(),
         api_key=_API_KEY,
         stack_name=emulator.STACK_NAME,
         table_name=outputs["TableName"],
@@ -111,6 +114,11 @@ def _info(order: Order, parent: int, url: str, deployment: Deployment) -> StackI
         region=emulator.REGION,
         log=order.log,
     )
+
+
+def _secret() -> str:
+    # Not in the order: all users of the machine see the arguments of a process, and only its own user its variables.
+    return os.environ["AWS_ACCESS_KEY_ID"]
 
 
 def _check_health(url: str) -> None:

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from local.emulator.emulator import AWS_VARIABLES
+from local.emulator.emulator import AWS_VARIABLES, credentials
 from local.images.server import ImageServer
 from local.lambda_host.environment import environment
 from local.lambda_host.table import create_queue, create_table
@@ -205,6 +205,7 @@ class _Run:
         self._started += 1
         variables = {
             **AWS_VARIABLES,
+            **credentials(self.campaign.stack.secret),
             "AWS_ENDPOINT_URL": self.campaign.stack.endpoint_url,
             **environment(role, _PARAMETERS, JobsTable=self.table, ChunkQueue=self.queue_url),
             # No parameter: the template derives it from the timeout of the process function.

@@ -8,6 +8,7 @@ import pytest
 
 from local.emulator.gateway import LAMBDA_BYTES, Gateway, Message, Receive, Scope, Send
 
+AUTHORIZED = {"authorization": "AWS4-HMAC-SHA256 Credential=key/20261128/us-east-1/dynamodb/aws4_request"}
 GET_ITEM = {"x_amz_target": "DynamoDB_20120810.GetItem"}
 
 
@@ -34,8 +35,12 @@ class Emulator:
         await send({"type": "http.response.body", "body": self._body})
 
 
+def gateway_to(emulator: Emulator, *, admits: bool = True) -> Gateway:
+    return Gateway(emulator, lambda _: admits)
+
+
 def opened(emulator: Emulator) -> Gateway:
-    gateway = Gateway(emulator)
+    gateway = gateway_to(emulator)
     gateway.open("abc")
     return gateway
 
@@ -78,8 +83,55 @@ def test_a_request_goes_to_the_routes_of_the_api() -> None:
 def test_a_signed_request_goes_to_the_emulator_unchanged(headers: dict[str, str]) -> None:
     emulator = Emulator()
 
-    assert asyncio.run(call(Gateway(emulator), "/", **headers)) == (200, b"ok")
+    assert asyncio.run(call(gateway_to(emulator), "/", **headers)) == (200, b"ok")
     assert emulator.scopes[0]["path"] == "/"
+
+
+@pytest.mark.parametrize("headers", [GET_ITEM, AUTHORIZED, GET_ITEM | AUTHORIZED])
+@pytest.mark.parametrize("path", ["/", "/health", "/_ministack/health", "/2015-03-31/functions/", "/api/health"])
+def test_a_request_signed_with_other_credentials_does_not_reach_the_emulator(
+    path: str, headers: dict[str, str]
+) -> None:
+    emulator = Emulator()
+
+    status, _ = asyncio.run(call(gateway_to(emulator, admits=False), path, **headers))
+
+    assert status == 403
+    assert not emulator.scopes
+
+
+def test_the_gateway_looks_at_the_headers_as_they_were_sent() -> None:
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    def admits(headers: list[tuple[bytes, bytes]]) -> bool:
+        seen.append(headers)
+        return False
+
+    asyncio.run(call(Gateway(Emulator(), admits), "/", **AUTHORIZED))
+
+    assert seen == [[(b"host", b"localhost"), (b"authorization", AUTHORIZED["authorization"].encode())]]
+
+
+def test_an_unsigned_request_needs_no_credentials_of_the_stack() -> None:
+    emulator = Emulator()
+    gateway = gateway_to(emulator, admits=False)
+    gateway.open("abc")
+    assert asyncio.run(call(gateway)) == (200, b"ok")
+
+
+def test_a_websocket_is_closed_before_it_is_accepted() -> None:
+    emulator, sent = Emulator(), []
+
+    async def connect() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(opened(emulator)({"type": "websocket", "path": "/", "headers": []}, connect, send))
+
+    assert sent == [{"type": "websocket.close"}]
+    assert not emulator.scopes
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
@@ -125,12 +177,12 @@ class TestRefusals:
 
     def check(self, *request: str, **headers: str) -> None:
         emulator = Emulator()
-        assert asyncio.run(call(Gateway(emulator), *request, **headers))[0] == 403
+        assert asyncio.run(call(gateway_to(emulator), *request, **headers))[0] == 403
         assert not emulator.scopes
 
 
 def test_the_api_is_unavailable_before_the_deployment_and_after_the_end() -> None:
-    gateway = Gateway(Emulator())
+    gateway = gateway_to(Emulator())
 
     def status() -> int:
         return asyncio.run(call(gateway))[0]
@@ -158,7 +210,7 @@ def test_signed_requests_do_not_wait_for_those_four() -> None:
     emulator = Emulator()
 
     async def run() -> None:
-        gateway = Gateway(emulator)
+        gateway = gateway_to(emulator)
         await asyncio.gather(*(call(gateway, **GET_ITEM) for _ in range(20)))
 
     asyncio.run(run())

@@ -44,9 +44,9 @@ def check_needs() -> None:
         pytest.exit("sam deploy needs a build: run `make build`", returncode=1)
 
 
-def sam(*arguments: str, folder: Path, endpoint_url: str) -> None:
+def sam(*arguments: str, folder: Path, stack: StackProcess) -> None:
     command = ["sam", *arguments]
-    variables = environment(endpoint_url)
+    variables = environment(stack.endpoint_url, stack.secret)
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -85,7 +85,7 @@ def deploy(emulator: StackProcess, template: Path, folder: Path, stage: str, sta
         *("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage, "--stack-name", stack),
         *("--template-file", str(template), "--no-confirm-changeset"),
         folder=folder,
-        endpoint_url=emulator.endpoint_url,
+        stack=emulator,
     )
 
 

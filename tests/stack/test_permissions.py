@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from local.checkout import ROOT
 from local.client import ApiClient, submission
@@ -42,14 +40,6 @@ def partition_key(_: str, index: str | None) -> str:
 )
 def test_leading_keys_are_the_partition_keys_of_a_request(request_body: dict[str, Any], keys: set[str]) -> None:
     assert leading_keys(request_body, partition_key) == keys
-
-
-def test_other_credentials_than_the_stacks_are_refused(stack: StackProcess) -> None:
-    session = boto3.Session("stranger", "stranger", region_name=stack.region)
-    stranger = session.client("dynamodb", endpoint_url=stack.endpoint_url)
-
-    with pytest.raises(ClientError, match="UnrecognizedClientException"):
-        stranger.list_tables()
 
 
 def test_a_permission_missing_in_the_template_is_missing_on_the_stack_too(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_two_stacks_run_side_by_side(
         url = images.add("/a.jpg", picture)
         jobs = [client.submit((STORE, [url])), other.submit((STORE, [url]))]
 
+        assert stack.secret != second.secret
         assert client.wait(jobs[0], END_SECONDS)["status"] == other.wait(jobs[1], END_SECONDS)["status"] == "completed"
         # Neither knows the other's job.
         assert client.get("/api/status", jobid=jobs[1]).status_code == 400
@@ -118,6 +119,12 @@ def test_a_port_in_use_is_reported_in_one_line(stack: StackProcess) -> None:
 )
 def test_wrong_arguments_are_reported_in_one_line(arguments: list[str], text: str) -> None:
     assert text in refusal(*arguments)
+
+
+def test_a_state_directory_that_every_user_can_write_to_is_refused_in_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    text = refusal("--port", "0", "--state-dir", str(tmp_path))
+    assert f"state directory {tmp_path}: every user can write to it" in text
 
 
 def test_a_stack_that_cannot_start_reports_the_reason() -> None:
