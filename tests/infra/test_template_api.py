@@ -4,6 +4,7 @@ Mistakes in both fail only on AWS, so that the tests check the result of the SAM
 """
 
 import copy
+import json
 import re
 from typing import NamedTuple
 
@@ -123,3 +124,10 @@ class TestTheStage:
         assert {"routeKey", "status", "requestId"} <= logged
         assert "$request" not in stage["AccessLogSettings"]["Format"]
         assert not {name for name in logged if "identity" in name or "querystring" in name.lower()}
+
+    def test_logs_nothing_that_a_client_writes_so_that_no_quote_ends_a_field(self, stage: sam.Body) -> None:
+        """Check every variable: by AWS, by the template, by authorize; a method is a token, without quotes."""
+        logged = set(re.findall(r"\$context\.([\w.]+)", stage["AccessLogSettings"]["Format"]))
+        by_aws = {"requestId", "requestTime", "status", "responseLength", "responseLatency", "integrationErrorMessage"}
+        assert logged == by_aws | {"httpMethod", "routeKey", "authorizer.client", "authorizer.key_id"}
+        assert json.loads(stage["AccessLogSettings"]["Format"]).keys() >= {"route", "status", "client", "key"}
