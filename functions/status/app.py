@@ -88,7 +88,8 @@ def openapi() -> Response[str]:
 @api.app.get("/docs")
 def docs() -> Response[str]:
     """Return a page that shows the description and sends requests to the API."""
-    return Response(HTTPStatus.OK, "text/html", description.page(), _CACHE)
+    headers = _CACHE | {"Content-Security-Policy": description.page_policy()}
+    return Response(HTTPStatus.OK, "text/html", description.page(), headers)
 
 
 @logger.inject_lambda_context

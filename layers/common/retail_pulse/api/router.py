@@ -45,6 +45,8 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
 # The only route whose errors have the contract's shape; the status handler makes its own, which are empty.
 SUBMIT_PATH = "/api/submit"
 STORAGE_UNAVAILABLE = "storage is temporarily unavailable; try again later"
+# What a client reads is for that client: nothing may keep it, unless a route says otherwise.
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # Maximum length of a path in an error.
 _PATH_CHARACTERS_SHOWN = 200
 
@@ -107,7 +109,8 @@ class Api:
         # The resolver's patterns match a path with a line feed at the end, and a lone surrogate cannot be logged.
         # `printable` turns both into a path that no route matches.
         event = {**event, "rawPath": printable(path)}
-        return self.app.resolve(event, context)
+        answer = self.app.resolve(event, context)
+        return answer | {"headers": _HEADERS | answer["headers"]}
 
     def client(self, scope: KeyScope) -> str:
         """Return the calling client, as the authorizer found it.

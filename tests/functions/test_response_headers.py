@@ -1,0 +1,84 @@
+"""What responses tell browsers and caches, and what the page of the description may do."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event, event
+from tests.functions.service import Service
+
+
+class _Inline(HTMLParser):
+    """Collects what a Content-Security-Policy has to allow in a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: dict[str, list[str]] = {"script": [], "style": []}
+        self.attributes: set[str] = set()
+        self._inside: str | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes |= {name for name, _ in attrs}
+        self._inside = tag if tag in self.texts else None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.texts[self._inside].append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = None
+
+
+def test_the_page_runs_only_its_own_scripts_and_no_other_page_may_frame_it(service: Service) -> None:
+    page = service.load("status").handler(event("status") | {"rawPath": "/docs"}, Context())
+    policy = dict(part.strip().split(" ", 1) for part in page["headers"]["Content-Security-Policy"].split(";"))
+
+    # As a browser computes it, from the text between the tags; it would replace CR before.
+    assert "\r" not in page["body"]
+    inline = _Inline(page["body"])
+    hashes = {
+        tag: " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts)
+        for tag, texts in inline.texts.items()
+    }
+    assert (policy.pop("script-src"), policy.pop("style-src")) == (hashes["script"], hashes["style"])
+    assert [len(texts) for texts in inline.texts.values()] == [2, 1]
+    # Scripts and styles of other hosts and in attributes are not allowed, so there must be none.
+    assert inline.attributes <= {"charset", "content", "http-equiv", "id"}
+    assert policy == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+def test_the_page_forgets_a_key_when_it_is_left(service: Service) -> None:
+    page = service.load("status").handler(event("status") | {"rawPath": "/docs"}, Context())
+    assert re.findall(r"\bpersistAuthorization: (\w+)", page["body"]) == ["false"]
+
+
+@pytest.mark.parametrize(
+    ("function", "method", "path"),
+    [
+        ("status", "GET", "/api/status"), ("status", "GET", "/api/jobs/1"), ("status", "GET", "/api/jobs/1/results"),
+        ("status", "GET", "/api/health"), ("status", "GET", "/api/nothing"), ("status", "GET", "/openapi.json"),
+        ("status", "GET", "/docs"), ("submit", "POST", "/api/submit"), ("submit", "POST", "/api/jobs/1/retry"),
+        ("submit", "POST", "/api/nothing"),
+    ],
+)  # fmt: skip
+def test_no_response_is_kept_by_a_cache_or_taken_for_another_type(
+    service: Service, function: str, method: str, path: str
+) -> None:
+    headers = service.load(function).handler(api_event(method, path), Context())["headers"]
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    # Only these two are the same for every client.
+    public = path in {"/docs", "/openapi.json"}
+    assert headers["Cache-Control"] == ("public, max-age=3600" if public else "no-store")
