@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # checkov has its own environment: it needs other releases of packages that the rest uses.
 GUARD := .guard
+# The SAM CLI too. `path` has only its command, so that the environment's python3.13 is not the one of `sam build`.
+SAM := .sam
 PORT ?= 8080
 SAM_PORT ?= 3000
 RUNS ?= 5
@@ -18,7 +20,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +40,16 @@ demo: setup  ## Run jobs of real image files through the whole embedded stack
 
 serve: setup  ## Run the embedded stack on http://127.0.0.1:8080 [PORT=...] [STATE_DIR=...]
 	@$(BIN)/python -m local.stack.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
+
+sam-cli: $(SAM)/.installed  ## Install the locked SAM CLI; its command is then .sam/path/sam
+
+$(SAM)/.installed: requirements-sam.lock
+	@echo "Installing the SAM CLI into $(SAM) (once, about a minute)"
+	@rm -rf $(SAM)
+	@$(PYTHON) -m venv $(SAM)
+	@$(SAM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-sam.lock
+	@mkdir $(SAM)/path && ln -s ../bin/sam $(SAM)/path/sam
+	@touch $@
 
 sam-local: setup  ## Serve the built functions with `sam local start-api`, in Docker [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
@@ -100,7 +112,7 @@ fmt: setup  ## Format the code and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The groups of pyproject.toml that share requirements.lock; `guard` has a lock of its own.
+# The groups of pyproject.toml that share requirements.lock; `guard` and `sam` have locks of their own.
 LOCKED_GROUPS := functions local dev bench
 LOCKS := $(VENV)/locks
 # uv keeps the pins and hashes that its output file already has, so new releases and newly uploaded wheels change nothing.
@@ -118,9 +130,10 @@ endef
 
 lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their newest releases]
 	@rm -rf $(LOCKS) && mkdir $(LOCKS)
-	$(if $(UPGRADE),,@cp requirements.lock requirements-guard.lock $(LOCKS))
+	$(if $(UPGRADE),,@cp requirements.lock requirements-guard.lock requirements-sam.lock $(LOCKS))
 	@$(call COMPILE,requirements.lock) $(UNIVERSAL) $(LOCKED_GROUPS:%=--group %)
 	@$(call COMPILE,requirements-guard.lock) $(UNIVERSAL) --group guard
+	@$(call COMPILE,requirements-sam.lock) $(UNIVERSAL) --group sam
 	@cp $(LOCKS)/requirements.lock $(LOCKS)/arm64 && cp $(LOCKS)/requirements.lock $(LOCKS)/x86_64
 	@# Lambda runs Amazon Linux 2023, whose glibc accepts every wheel up to manylinux_2_34.
 	@$(call COMPILE,arm64) $(LAYER) --python-platform aarch64-manylinux_2_28
@@ -128,10 +141,11 @@ lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their
 	@cmp $(LOCKS)/arm64 $(LOCKS)/x86_64 || { echo "arm64 and x86_64 need different packages"; exit 1; }
 	$(call WRITE_LOCK,requirements.lock,requirements.lock)
 	$(call WRITE_LOCK,requirements-guard.lock,requirements-guard.lock)
+	$(call WRITE_LOCK,requirements-sam.lock,requirements-sam.lock)
 	$(call WRITE_LOCK,arm64,layers/dependencies/requirements.txt)
 
 lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
-	@git diff --exit-code -- requirements.lock requirements-guard.lock layers/dependencies/requirements.txt
+	@git diff --exit-code -- requirements.lock requirements-guard.lock requirements-sam.lock layers/dependencies/requirements.txt
 
 openapi: setup  ## Write docs/openapi.json from docs/openapi.paths.yaml and the models
 	$(BIN)/python -m tools.openapi
@@ -152,4 +166,4 @@ addresses: setup  ## Try every recorded address on the fetcher and write docs/ad
 	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove the environments, caches and builds
-	rm -rf $(VENV) $(GUARD) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GUARD) $(SAM) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -66,12 +66,36 @@ def test_a_deployment_waits_for_all_of_ci_on_the_same_commit() -> None:
     assert "workflow_call" in CI[True]  # type: ignore[index]
 
 
-def test_workflows_use_the_sam_cli_that_was_tried() -> None:
-    tried = re.findall(r"tried with ([\d.]+)", text("docs/sam-local.md"))
-    workflows = "".join(text(f".github/workflows/{name}") for name in WORKFLOWS)
-    set_up = re.findall(r"setup-sam@.*\n.*\bversion: ([\d.]+)", workflows)
-    assert len(set_up) == 3
-    assert set(set_up) == set(tried)
+def test_the_locked_sam_cli_is_the_one_that_was_tried_and_is_installed_by_its_hashes() -> None:
+    tried = re.findall(r"tried with ([\d.]+\d)", text("docs/sam-local.md"))
+    assert re.findall(r"^aws-sam-cli==(\S+)", text("requirements-sam.lock"), re.MULTILINE) == tried
+    assert re.search(r"pip install .*--require-hashes -r requirements-sam\.lock", text("Makefile"))
+
+
+def test_each_job_that_runs_sam_has_installed_the_locked_one_before() -> None:
+    by_make = {name for name, recipe in RECIPES.items() if re.search(r"\bsam (build|validate)\b", recipe)}
+    needs = by_make | {"test-sam-cli", "test-sam-local"}
+    assert {"validate", "build"} <= needs
+    order = {}
+    for name, workflow in WORKFLOWS.items():
+        for job, content in workflow["jobs"].items():
+            runs = [step["run"].split() for step in content.get("steps", []) if "run" in step]
+            kinds = [
+                "install" if run[1] == "sam-cli" else "use"
+                for run in runs
+                if run[0] == "sam" or run[1] in needs | {"sam-cli"}
+            ]
+            if kinds:
+                order[name, job] = (kinds[0], set(kinds[1:]))
+    assert order == dict.fromkeys(
+        [("ci.yml", "template"), ("ci.yml", "sam"), ("deploy.yml", "deploy")], ("install", {"use"})
+    )
+
+
+@every_workflow
+def test_no_action_installs_a_program_that_no_hash_pins(workflow: dict[str, Any]) -> None:
+    known = {"actions/checkout", "actions/setup-python", "aws-actions/configure-aws-credentials"}
+    assert {action.partition("@")[0] for action in values("uses", workflow)} <= known
 
 
 @every_workflow
