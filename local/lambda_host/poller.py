@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,15 +38,13 @@ class QueuePoller:
         Raises
         ------
         InvocationError
-            The function failed; the messages are delivered again after their visibility timeout.
+            The function failed. As on AWS, failed messages stay hidden until their visibility timeout has passed.
         """
         messages = self.receive()
         if not messages:
             return 0
         response = self.invoke(sqs_event(messages, self.queue_url))
-        if not isinstance(response, dict) or "batchItemFailures" not in response:
-            raise InvocationError(f"the function of the queue returned {json.dumps(response)[:500]}")
-        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+        failed = failed_ids(response, {message["MessageId"] for message in messages})
         self.delete([message for message in messages if message["MessageId"] not in failed])
         return len(messages)
 
@@ -66,6 +64,27 @@ class QueuePoller:
         entries = [{"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]} for number, each in enumerate(messages)]
         if entries:
             self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
+
+
+def failed_ids(response: Any, ids: Collection[str]) -> set[str]:
+    """Return the IDs of the messages that a function reports as failed, of those it was invoked with.
+
+    As Lambda reads it, a response that reports nothing is a success of all messages. See "Success and failure
+    conditions" on https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+
+    Raises
+    ------
+    InvocationError
+        The function failed, or its report is malformed or names other messages; both are a failure of all messages.
+    """
+    try:
+        report = {} if response is None else response
+        failed = {failure["itemIdentifier"] for failure in report.get("batchItemFailures") or ()}
+        if failed.issubset(ids) and "errorMessage" not in report:
+            return failed
+    except (AttributeError, KeyError, TypeError):
+        pass
+    raise InvocationError(f"the function of the queue returned {json.dumps(response)[:500]}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What AWS does around a handler: variables, events and context."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from local.emulator.template import TemplateError
 from local.lambda_host.context import Context
 from local.lambda_host.environment import FUNCTIONS, environment
 from local.lambda_host.events import api_event, event
+from local.lambda_host.poller import InvocationError, failed_ids
 from retail_pulse.runtime import settings
 
 
@@ -54,3 +56,30 @@ def test_what_a_request_does_not_have_is_absent_from_its_event(name: str) -> Non
 def test_the_time_of_an_invocation_never_falls_below_zero() -> None:
     assert 0 < Context(seconds=60).get_remaining_time_in_millis() <= 60_000
     assert Context(seconds=-1).get_remaining_time_in_millis() == 0
+
+
+@pytest.mark.parametrize("response", [None, {}, {"batchItemFailures": None}, {"batchItemFailures": []}, {"other": 1}])
+def test_a_response_without_failures_is_a_success_of_all_messages(response: Any) -> None:
+    assert failed_ids(response, {"a", "b"}) == set()
+
+
+def test_reported_messages_have_failed() -> None:
+    assert failed_ids({"batchItemFailures": [{"itemIdentifier": "a"}]}, {"a", "b"}) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "text",
+        ["a"],
+        {"errorMessage": "Boom", "errorType": "Boom"},
+        {"batchItemFailures": "a"},
+        {"batchItemFailures": ["a"]},
+        {"batchItemFailures": [{"messageId": "a"}]},
+        *({"batchItemFailures": [{"itemIdentifier": wrong}]} for wrong in ("", None, "c", ["a"])),
+        {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "c"}]},
+    ],
+)
+def test_a_malformed_report_is_a_failure_of_all_messages(response: Any) -> None:
+    with pytest.raises(InvocationError):
+        failed_ids(response, {"a", "b"})
