@@ -1,4 +1,4 @@
-"""Who may call the emulator: whoever has the secret of this start, and the functions, as their roles.
+"""Who may call the emulator: whoever has the secret of this start, and roles: those of the functions, or assumed ones.
 
 ministack takes a request for the account's root, without a look at its signature, when its access key ID is the
 configured one, `test`, or any twelve digits. It derives the credentials of a function from the function's ARN, and some
@@ -15,6 +15,7 @@ from typing import Any
 # ministack looks for the ID in the same place of the header; only a whole match is one that both read alike.
 _CREDENTIAL = re.compile(rb"AWS4-HMAC-SHA256 Credential=([0-9A-Za-z]+)/")
 
+Register = Callable[[str, dict[str, Any]], None]
 Derive = Callable[[dict[str, Any]], dict[str, str]]
 
 
@@ -37,13 +38,20 @@ class Callers:
         found = _CREDENTIAL.match(sent[0]) if len(sent) == 1 else None
         return found is not None and any(hmac.compare_digest(found[1], each) for each in list(self._ids))
 
+    def sessions(self, register: Register) -> Register:
+        """Return the emulator's function that registers the credentials of a role; they may call from then on."""
+
+        def registered(key: str, session: dict[str, Any]) -> None:
+            register(key, session)
+            self._ids.add(key.encode())
+
+        return registered
+
     def role_credentials(self, derive: Derive) -> Derive:
         """Return the emulator's function for the credentials of a function, with a result that cannot be guessed."""
 
         def derived(config: Mapping[str, Any]) -> dict[str, str]:
             # A qualifier of the ARN only changes what is derived from it.
-            variables = derive({**config, "FunctionArn": f"{config['FunctionArn']}:{self._secret}"})
-            self._ids.add(variables["AWS_ACCESS_KEY_ID"].encode())
-            return variables
+            return derive({**config, "FunctionArn": f"{config['FunctionArn']}:{self._secret}"})
 
         return derived

@@ -80,7 +80,7 @@ def application(callers: Callers) -> App:
     """Import the emulator and return its ASGI application; let its functions call it."""
     from ministack import app
     from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc
+    from ministack.services import lambda_svc, sts
 
     # One line per service, of ninety services, would hide the lines that matter.
     for name in ("ministack", "persistence", "s3"):
@@ -98,6 +98,7 @@ def application(callers: Callers) -> App:
         emit(func, request_id, text, *args, **kwargs)
 
     lambda_svc._emit_lambda_logs = emit_and_log
+    sts.register_session = callers.sessions(sts.register_session)
     # Both modules, because the second one has imported the name.
     derive = callers.role_credentials(lambda_runtime.execution_credentials)
     lambda_runtime.execution_credentials = lambda_svc.execution_credentials = derive

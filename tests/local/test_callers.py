@@ -16,6 +16,18 @@ def signed(key: str) -> bytes:
     )
 
 
+def started(secret: str = SECRET) -> tuple[Callers, str]:
+    """Return callers of a stack whose function has run, and the ID of the function's credentials."""
+    callers = Callers(secret)
+    register = callers.sessions(lambda key, session: None)
+
+    def derive_and_register(config: dict[str, str]) -> dict[str, str]:
+        register(derive(config)["AWS_ACCESS_KEY_ID"], {})
+        return derive(config)
+
+    return callers, callers.role_credentials(derive_and_register)(FUNCTION)["AWS_ACCESS_KEY_ID"]
+
+
 def derive(config: dict[str, str]) -> dict[str, str]:
     """Return the ID that ministack derives from a function's configuration."""
     text = f"{config['FunctionArn']}:{config['Role']}"
@@ -42,18 +54,16 @@ def test_whoever_has_the_secret_is_admitted() -> None:
     ],
 )
 def test_nobody_else_is_admitted(values: list[bytes]) -> None:
-    callers = Callers(SECRET)
-    callers.role_credentials(derive)(FUNCTION)
+    callers, _ = started()
     assert not callers.admits([(b"authorization", value) for value in values])
 
 
 def test_a_function_is_admitted_with_credentials_that_cannot_be_derived() -> None:
-    callers = Callers(SECRET)
-    key = callers.role_credentials(derive)(FUNCTION)["AWS_ACCESS_KEY_ID"]
+    callers, key = started()
 
     assert callers.admits([(b"authorization", signed(key))])
     assert key != derive(FUNCTION)["AWS_ACCESS_KEY_ID"]
-    assert not Callers(new_secret()).admits([(b"authorization", signed(key))])
+    assert not started(new_secret())[0].admits([(b"authorization", signed(key))])
 
 
 def test_each_start_has_another_secret() -> None:
