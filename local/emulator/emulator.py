@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from local.emulator import permissions
+from local.emulator import fair_queue, permissions
 from local.emulator.callers import Callers
 from local.emulator.gateway import App
 
@@ -80,7 +80,7 @@ def application(callers: Callers) -> App:
     """Import the emulator and return its ASGI application; let its functions call it."""
     from ministack import app
     from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc, sts
+    from ministack.services import lambda_svc, sqs, sts
 
     # One line per service, of ninety services, would hide the lines that matter.
     for name in ("ministack", "persistence", "s3"):
@@ -102,6 +102,7 @@ def application(callers: Callers) -> App:
     # Both modules, because the second one has imported the name.
     derive = callers.role_credentials(lambda_runtime.execution_credentials)
     lambda_runtime.execution_credentials = lambda_svc.execution_credentials = derive
+    sqs._collect_msgs = fair_queue.collecting(sqs._collect_msgs, time.time)
     permissions.correct()
     return cast("App", app.app)
 
