@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shlex
 import signal
 import subprocess
 import sys
@@ -69,7 +70,8 @@ def _announce(stage: SamLocalStage) -> None:
     key = stage.stack.api_key
     print(f"URL   {stage.url}")
     print(f"Key   {key}")
-    print(f"AWS   . {find(stage.stack.endpoint_url)}  (table {stage.stack.table_name}, queue {stage.stack.queue_url})")
+    settings = shlex.quote(str(find(stage.stack.endpoint_url)))
+    print(f"AWS   . {settings}  (table {stage.stack.table_name}, queue {stage.stack.queue_url})")
     print(f"Try   {submit_command(stage.url, key)}")
     print("ready", flush=True)
 

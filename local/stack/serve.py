@@ -176,7 +176,7 @@ def _announce(info: StackInfo, settings: Path) -> None:
     print(f"URL   {info.url}  (its description: {info.url}/docs)")
     print(f"Key   {info.api_key}")
     print(f"Log   {info.log}")
-    print(f"AWS   . {settings}  (then the AWS CLI and SDKs of that shell reach table and queue)")
+    print(f"AWS   . {shlex.quote(str(settings))}  (then the AWS CLI and SDKs of that shell reach table and queue)")
     print(f"Try   {submit_command(info.url, info.api_key)}")
     print("ready", flush=True)
 
