@@ -16,7 +16,10 @@ from typing import Any, NoReturn
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.domain.hosts import Slot
+from retail_pulse.domain.image_requests import ImageRequest
 from retail_pulse.domain.outcomes import Measured
+from retail_pulse.use_cases.image_pool import Measure
 from tests.faults.steps import step_of
 
 # By kind: the probability of the fault at each request that it can hit.
@@ -197,6 +200,14 @@ class FaultySQS:
         self._injector.refuse("SQS")
         return self._client.get_queue_attributes(**request)
 
+    def change_message_visibility_batch(self, **request: Any) -> Any:
+        """Change how long messages stay hidden, or refuse to."""
+        self._injector.comes_to("hide", "before")
+        self._injector.refuse("SQS")
+        answer = self._client.change_message_visibility_batch(**request)
+        self._injector.comes_to("hide", "after")
+        return answer
+
     def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> Any:  # boto3's names
         """Send what the faults leave of a batch; the response reports only the failed entries."""
         injector = self._injector
@@ -229,15 +240,15 @@ class FaultySQS:
         return {"Failed": [{"Id": entry["Id"]} for entry in failed]}
 
 
-def deadly(measure: Callable[[str], Measured], injector: Injector) -> Callable[[str], Measured]:
+def deadly(measure: Measure, injector: Injector) -> Measure:
     """Wrap measuring: a worker can die before or after it, and a poison image kills every worker that measures it."""
 
-    def measured(url: str) -> Measured:
+    def measured(request: ImageRequest, slot: Slot) -> Measured:
         injector.comes_to("measure", "before")
-        if POISON in url:
+        if POISON in request.url:
             injector.die(POISON_IMAGE, "before")
         try:
-            return measure(url)
+            return measure(request, slot)
         except MeasuringError as error:
             if error.code is FailureCode.PROCESSING_ERROR:
                 raise AssertionError("measuring broke") from error

@@ -7,7 +7,7 @@ from typing import Any
 STEPS: Mapping[str, tuple[str, ...]] = {
     "submit": ("claim key", "put chunks", "put job", "read job", "send", "mark due", "reopen job"),
     "process": (
-        "read chunks", "reopen chunk", "measure", "save", "requeue", "claim exclusively", "send", "put rows",
+        "hide", "read chunks", "reopen chunk", "measure", "save", "requeue", "claim exclusively", "send", "put rows",
         "add", "close", "acknowledge",
     ),
     "reprocess": ("find due", "read job", "claim job", "close", "reopen job", "send", "mark due"),
@@ -20,7 +20,7 @@ _UPDATES = (
     ("ended_at = :ended_at", "close"),
     ("starts = :starts", "claim exclusively"),
     ("turn = :next", "requeue"),
-    ("#attempts = :none", "reopen chunk"),
+    ("#attempts = :earlier", "reopen chunk"),
     ("#wait = :wait", "claim job"),
     ("#wait = :zero", "mark due"),
     ("#out.", "save"),
