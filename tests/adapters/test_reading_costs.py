@@ -9,7 +9,7 @@ from retail_pulse.domain.chunks import cut
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from retail_pulse.use_cases.reading import Position, Reading
+from retail_pulse.use_cases.reading import MAX_STATUS_CHUNKS, Position, Reading
 from tests.adapters.test_jobs_table import BAD, EXPIRES, JOB, NOW
 
 if TYPE_CHECKING:
@@ -26,10 +26,12 @@ class Reads:
     def __init__(self, client: "DynamoDBClient") -> None:
         self.jobs: list[str] = []
         self.chunks: list[str] = []
+        self.requests = 0
         client.meta.events.register("provide-client-params.dynamodb.*", self._count)
 
     def _count(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         assert model.name in {"GetItem", "BatchGetItem", "PutItem", "BatchWriteItem", "UpdateItem"}
+        self.requests += 1
         keys = [params["Key"]] if model.name == "GetItem" else []
         if model.name == "BatchGetItem":
             keys = [key for table in params["RequestItems"].values() for key in table["Keys"]]
@@ -48,8 +50,10 @@ def reading(jobs_table: JobsTable) -> Reading:
     return Reading(jobs_table, lambda _: None, lambda _: 0, lambda _: 0, max_bytes=1, now=lambda: NOW)
 
 
-def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[int] = frozenset()) -> Job:
-    """Store a job of equal chunks, but only its three middle chunks and the failed ones."""
+def stored(
+    table: JobsTable, images: int, status: JobStatus, failed: frozenset[int] = frozenset(), bad: int = CHUNK_IMAGES
+) -> Job:
+    """Store a job of equal chunks, but only its three middle chunks and the failed ones, which have some bad images."""
     chunks = images // CHUNK_IMAGES
     is_open = status is JobStatus.ONGOING
     job = replace(
@@ -59,9 +63,9 @@ def stored(table: JobsTable, images: int, status: JobStatus, failed: frozenset[i
     table.put_job(job)
     (chunk,) = cut([Visit("A", "t", [f"http://a.example/{number}" for number in range(CHUNK_IMAGES)])], 50, 10**6)
     kept = {*range(_middle(job), min(chunks, _middle(job) + 3)), *failed}
-    table.put_chunks(job.nonce, [replace(chunk, number=number) for number in sorted(kept)], EXPIRES)
-    for number in failed:
-        table.save_chunk(job.key_of(number), 1, dict.fromkeys(range(CHUNK_IMAGES), BAD))
+    outcomes = dict.fromkeys(range(bad), BAD)
+    chunks_kept = [replace(chunk, number=each, outcomes=outcomes if each in failed else {}) for each in sorted(kept)]
+    table.put_chunks(job.nonce, chunks_kept, EXPIRES)
     return job
 
 
@@ -105,3 +109,18 @@ def test_a_failed_status_reads_only_the_chunks_with_failures(
     assert store.error.endswith("(and 149 more images)")
     assert len(reads.jobs) == 1
     assert sorted(reads.chunks) == sorted(f"CHUNK#{job.nonce}#{number:05}" for number in failed)
+
+
+def test_the_status_of_a_large_failed_job_reads_its_first_chunks_with_failures_by_one_request(
+    jobs_table: JobsTable, reading: Reading, reads: Reads
+) -> None:
+    failed = frozenset(range(1, 240, 2))
+    job = stored(jobs_table, 12_000, JobStatus.FAILED, failed, bad=1)
+    reads.requests = 0
+    (store,) = reading.failed_stores(reading.job("me", 12_000))
+
+    # The job, and a hundred of its chunks in the order of the body.
+    assert reads.requests == 2
+    assert reads.chunks == [f"CHUNK#{job.nonce}#{number:05}" for number in sorted(failed)[:MAX_STATUS_CHUNKS]]
+    assert len(reads.chunks) == 100
+    assert store.error.endswith("(and 99 more images)")

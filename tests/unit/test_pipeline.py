@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.emulator.gateway import LAMBDA_BYTES
-from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size, results_answer, status_answer
+from retail_pulse.api.answers import failed_store_size, result_size, results_answer, status_answer
 from retail_pulse.api.router import json_answer
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError, StorageUnavailableError
@@ -19,7 +19,7 @@ from retail_pulse.domain.jobs import Job, JobStatus, Reopening
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.reading import Position, ResultPage
+from retail_pulse.use_cases.reading import MAX_STATUS_CHUNKS, Position, ResultPage
 from retail_pulse.use_cases.submission import MAX_CHUNKS
 from tests.support.fakes import Killed, pool_of
 from tests.support.world import START, World
@@ -233,15 +233,11 @@ def test_an_invalid_cursor_is_refused(cursor: str) -> None:
 # ------------------------------------------------------------------ the size of answers
 
 
-# The size test's share of the real limit: the rule is per character, so that a tenth of the stores shows the same.
-SHARE = 10
-
-
 def failed_job(world: World, visits: list[Visit], message: str) -> Job:
     """Submit a job in which every image fails with a message."""
     job = world.submit(*visits)
     world.table.stored = {
-        key: replace(chunk, outcomes=dict.fromkeys(range(3), Failure(FailureCode.TIMEOUT, message, True)))
+        key: replace(chunk, outcomes=dict.fromkeys(range(chunk.size), Failure(FailureCode.TIMEOUT, message, True)))
         for key, chunk in world.table.stored.items()
     }
     return replace(job, status=JobStatus.FAILED, failed=frozenset(range(job.chunks)), done=frozenset())
@@ -252,14 +248,6 @@ def lambda_bytes(content: Any) -> int:
     body = json_answer(content).body or ""
     headers = {"Content-Type": "application/problem+json; charset=utf-8", "Cache-Control": "private, max-age=86400"}
     return len(json.dumps({"statusCode": 200, "headers": headers, "body": body, "isBase64Encoded": False}))
-
-
-def test_past_six_megabytes_the_errors_are_codes_only(world: World) -> None:
-    failed = failed_job(world, [Visit(f"{number:05d}" + "x" * 59, "t", ["u"]) for number in range(40_000)], "m" * 100)
-    stores = world.reading.failed_stores(failed)
-    assert len(stores) == 40_000
-    assert {store.error for store in stores} == {"timeout"}
-    assert lambda_bytes(status_answer(failed, stores)) <= LAMBDA_BYTES
 
 
 # What is longer within an answer than in the body of the job: quotes, and what JSON escapes.
@@ -276,22 +264,26 @@ def test_sizes_are_what_the_answer_has(world: World, character: str) -> None:
     assert lambda_bytes(results_answer(ResultPage(rows, None))["results"]) == empty + sum(map(result_size, rows))
 
 
+class FullChunks(World):
+    """A world with chunks of the largest size."""
+
+    chunk_images = 50
+
+
 @pytest.mark.parametrize("character", AWKWARD)
-@pytest.mark.parametrize("visits", [3_000, 14_200, 26_000])
-def test_a_failed_status_fits_into_the_answer_of_lambda(world: World, character: str, visits: int) -> None:
-    world.reading = replace(world.reading, max_bytes=MAX_LIST_BYTES // SHARE)
-    visits //= SHARE
-    name = character * (58 // len(character.encode()))
-    failed = failed_job(
-        world, [Visit(f"{number:04x}{name}", "t", [f"u{character * 200}"]) for number in range(visits)], character * 300
-    )
-    stores = world.reading.failed_stores(failed)
-    assert lambda_bytes(status_answer(failed, stores)) <= LAMBDA_BYTES // SHARE
-    # In the order of the body, and none left out before the last.
-    assert [store.store_id for store in stores] == [f"{number:04x}{name}" for number in range(len(stores))]
-    if len(stores) < visits:
-        assert {store.error for store in stores} == {"timeout"}
-        assert lambda_bytes(status_answer(failed, stores)) > LAMBDA_BYTES // SHARE * 0.8
+@pytest.mark.parametrize("stores", [500, MAX_STATUS_CHUNKS * 50, MAX_STATUS_CHUNKS * 50 + 1])
+def test_a_failed_status_fits_into_the_answer_of_lambda(character: str, stores: int) -> None:
+    world = FullChunks()
+    name = character * (60 // len(character.encode()))
+    visits = [Visit(f"{number:04x}{name}", "t", [f"u{character * 200}"]) for number in range(stores)]
+    failed = failed_job(world, visits, character * 300)
+    found = world.reading.failed_stores(failed)
+    assert lambda_bytes(status_answer(failed, found)) <= LAMBDA_BYTES
+    # In the order of the body, and all of the chunks that are read.
+    assert [store.store_id for store in found] == [visit.store_id for visit in visits[: MAX_STATUS_CHUNKS * 50]]
+    # The answer has room for the texts of a tenth of them.
+    texts = {"timeout" if stores > 500 else f"timeout: {character * 300}: u{character * 199}"}
+    assert {store.error for store in found} == texts
 
 
 @pytest.mark.parametrize("character", AWKWARD)

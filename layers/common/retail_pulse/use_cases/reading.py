@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate
 from typing import Protocol
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Image
@@ -16,6 +15,8 @@ from retail_pulse.domain.stores import Store
 from retail_pulse.domain.text import decimal
 
 _URL_CHARACTERS_SHOWN = 200
+# The status of a failed job reads no more chunks: a client polls it, and DynamoDB reads so many with one request.
+MAX_STATUS_CHUNKS = 100
 
 
 class ReadingStore(Protocol):
@@ -98,7 +99,7 @@ class Reading:
     result_size, failed_store_size
         Return how many bytes a result, or a failed store, takes in the answer.
     max_bytes
-        Maximum size of all results, or failed stores, of an answer.
+        Maximum size of all results, or of failed stores with their texts, of an answer.
     """
 
     store: ReadingStore
@@ -124,13 +125,14 @@ class Reading:
     def failed_stores(self, job: Job) -> list[FailedStore]:
         """Return which stores of a failed job failed, and why, in the order of the body.
 
-        If that is too long for an answer, only codes are given, and as many stores as fit. While the schedule's run is
-        open, the job is still `failed`: chunks that are not done show their last failures.
+        Only the first 100 chunks are read that may hold failures, so the list may be partial. If it is too long for an
+        answer, only codes are given. While the schedule's run is open, the job is still `failed`: chunks that are not
+        done show their last failures.
         """
         first: dict[str, tuple[Image, Failure]] = {}
         count: Counter[str] = Counter()
         not_done = frozenset(range(job.chunks)) - job.done
-        for chunk in self._chunks(job, sorted(job.failed | not_done)):
+        for chunk in self._chunks(job, sorted(job.failed | not_done)[:MAX_STATUS_CHUNKS]):
             for image in chunk.images():
                 outcome = chunk.outcomes.get(image.index)
                 if isinstance(outcome, Failure):
@@ -141,9 +143,7 @@ class Reading:
         ]
         if sum(map(self.failed_store_size, stores)) <= self.max_bytes:
             return stores
-        codes = [FailedStore(store, failure.code.value) for store, (_, failure) in first.items()]
-        sizes = accumulate(map(self.failed_store_size, codes))
-        return [store for store, size in zip(codes, sizes, strict=True) if size <= self.max_bytes]
+        return [FailedStore(store, failure.code.value) for store, (_, failure) in first.items()]
 
     def progress(self, client: str, job_id: int) -> JobProgress:
         """Count a job's images and visits.
