@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
+from local.lambda_host.table import TABLE
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening
 from retail_pulse.domain.retries import Attempts
 from retail_pulse.domain.visits import Visit
+from retail_pulse.storage import items
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.adapters import test_jobs_table
 from tests.adapters.test_jobs_table import GOOD, KEY, NOW, TRANSIENT
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 DUE = int(NOW.timestamp())
 EXPIRES = DUE + 90 * 86_400
@@ -130,6 +136,29 @@ def test_a_job_that_its_client_opens_again_has_no_end(table: JobsTable, job: Job
     assert ended is not None
     everything = Reopening(frozenset(range(3)), Scope.ALL, JobStatus.ONGOING, 0, DUE, 900)
     assert table.reopen_job(ended, everything) == replace(JOB, run=2)
+
+
+def test_a_clients_retries_are_counted_in_the_job_and_a_run_of_the_schedule_keeps_them(table: JobsTable) -> None:
+    table.put_job(replace(JOB, open=False, failed=frozenset({0}), done=frozenset({0, 1, 2})))
+    chunks = frozenset({0})
+    for run, retries, retried_at in ((1, 1, NOW), (2, None, None), (3, 2, NOW + timedelta(seconds=60))):
+        read = table.job("me", 123)
+        assert read is not None
+        of_client = Reopening(chunks, Scope.ALL, JobStatus.ONGOING, 0, DUE, 900, retries, retried_at)
+        opened = table.reopen_job(read, of_client)
+        assert opened is not None
+        expected = (retries or 1, retried_at or NOW)
+        assert (opened.run, opened.retries, opened.retried_at) == (run + 1, *expected)
+        assert table.reopen_job(read, of_client) is None
+        table.close_job(opened, JobStatus.FAILED, NOW, None)
+
+
+def test_a_job_without_the_attributes_of_retries_has_none(dynamodb: "DynamoDBClient", jobs_table: JobsTable) -> None:
+    item = dict(items.job_item(JOB))
+    assert "retried_at" not in item
+    del item["retries"]
+    dynamodb.put_item(TableName=TABLE, Item=item)
+    assert jobs_table.job("me", 123) == JOB
 
 
 # ------------------------------------------------------------------ claims

@@ -51,6 +51,7 @@ from tests.adapters.test_retrying_writes import (  # noqa: F401
     job,
     test_a_chunk_belongs_to_one_worker_until_its_lease_ends,
     test_a_claim_moves_to_another_job_once,
+    test_a_clients_retries_are_counted_in_the_job_and_a_run_of_the_schedule_keeps_them,
     test_a_job_that_its_client_opens_again_has_no_end,
     test_a_key_belongs_to_the_first_claim_until_it_expires,
     test_a_run_begins_without_the_attempts_and_turns_of_the_last_one,

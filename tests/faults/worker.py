@@ -18,6 +18,7 @@ from local.lambda_host.context import Context
 from local.lambda_host.events import Event, api_event, event
 from local.lambda_host.load import load
 from local.lambda_host.poller import Message, QueuePoller
+from retail_pulse.domain.jobs import ClientRetryPolicy
 from retail_pulse.storage import clients
 from retail_pulse.storage.queue import decode
 from tests.faults.injection import Death, FaultyDynamoDB, FaultySQS, Injector, Journal, deadly
@@ -30,6 +31,8 @@ _SWEEP_SECONDS = 0.3
 # Between two sweeps of a job, in place of an hour.
 _MAX_WAIT_SECONDS = 8
 _SKEWS = (-3.0, -1.5, 1.5, 3.0)
+# A run is shorter than the minute between two retries.
+_AT_ANY_TIME = ClientRetryPolicy(min_seconds=0, max_retries=10**6)
 # Files in the folder of a run.
 JOURNAL, STOP = "journal", "stop"
 
@@ -107,7 +110,7 @@ def _with_faults(table: Any, queue: Any, injector: Injector) -> None:
 def _submit(orders: Orders, injector: Injector, function: Any, now: Callable[[], datetime]) -> None:
     _with_faults(function.table, function.queue, injector)
     function.submission = replace(function.submission, now=now)
-    function.retrying = replace(function.retrying, now=now)
+    function.retrying = replace(function.retrying, now=now, policy=_AT_ANY_TIME)
     for call in orders.calls:
         if orders.stopped:
             return

@@ -42,6 +42,19 @@ def test_only_the_owner_of_a_failed_job_can_retry_it(
     assert client.post(f"/api/jobs/{job}/retry").status_code == 409
 
 
+def test_a_job_that_fails_again_cannot_be_retried_within_a_minute(client: ApiClient, images: ImageServer) -> None:
+    job = client.submit((STORE, [images.script("/gone.jpg", failing(404), failing(404))]))
+    assert client.wait(job, END_SECONDS)["status"] == "failed"
+    assert client.post(f"/api/jobs/{job}/retry").status_code == 202
+    assert client.wait(job, END_SECONDS)["status"] == "failed"
+    answer = client.post(f"/api/jobs/{job}/retry")
+    # A machine that took longer than a minute may retry it.
+    assert answer.status_code == 202 or (answer.status_code, 0 < int(answer.headers["Retry-After"]) <= 60) == (
+        429,
+        True,
+    )
+
+
 def test_a_submission_sent_twice_is_one_job(client: ApiClient, images: ImageServer, picture: bytes) -> None:
     url = images.add("/once.jpg", picture)
     named = {"Idempotency-Key": "order-1"}

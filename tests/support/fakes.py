@@ -159,6 +159,8 @@ class FakeTable:
             now, run=job.run + 1, scope=reopening.scope, open=True, status=reopening.status,
             automatic=reopening.automatic, due=reopening.due, wait=reopening.wait,
             ended_at=None if reopening.status is JobStatus.ONGOING else now.ended_at,
+            retries=now.retries if reopening.retries is None else reopening.retries,
+            retried_at=now.retried_at if reopening.retries is None else reopening.retried_at,
             done_at_sweep=len(job.done - again), done=now.done - again, failed=now.failed - again,
             transient=now.transient - again,
         ), lambda now: not now.open)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TypeVar
 from retail_pulse.api.answers import MAX_LIST_BYTES, failed_store_size, result_size
 from retail_pulse.domain.chunks import Pointer
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.domain.jobs import Job, SweepPolicy
+from retail_pulse.domain.jobs import ClientRetryPolicy, Job, SweepPolicy
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.stores import Store
@@ -35,6 +35,8 @@ ONE = Visit("A", "now", ["a"])
 # Measures an image by its URL and the seconds since the start, or raises `MeasuringError`.
 Measure = Callable[[str, float], Measured]
 Target = TypeVar("Target")
+# A client of these tests retries a job whenever a run has ended.
+AT_ANY_TIME = ClientRetryPolicy(min_seconds=0, max_retries=10**6)
 # Every wait is a wait in the queue: no test sleeps.
 RETRIES = RetryPolicy(12, 1800, first_wait_seconds=1, max_wait_seconds=900, inline_wait_seconds=0)
 
@@ -99,7 +101,7 @@ class World:
         measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, draw, max_unsaved_seconds)
         self.processing = Processing(table, queue, measurer, sweeps, self.now, draw, start_seconds)
         self.reprocessing = Reprocessing(table, queue, sweeps, self.now)
-        self.retrying = Retrying(table, queue, sweeps, self.now)
+        self.retrying = Retrying(table, queue, sweeps, self.now, AT_ANY_TIME)
         self.reading = Reading(table, STORES.get, result_size, failed_store_size, MAX_LIST_BYTES, self.now)
         self._ids = count()
 

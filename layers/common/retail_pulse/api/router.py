@@ -20,6 +20,8 @@ from retail_pulse.domain.errors import (
     JobNotFoundError,
     NothingToRetryError,
     RetailPulseError,
+    RetriesUsedUpError,
+    RetryLaterError,
     StorageUnavailableError,
     UnsupportedEncodingError,
 )
@@ -38,6 +40,8 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
     JobNotFoundError: HTTPStatus.NOT_FOUND,
     JobIsOpenError: HTTPStatus.CONFLICT,
     NothingToRetryError: HTTPStatus.CONFLICT,
+    RetriesUsedUpError: HTTPStatus.CONFLICT,
+    RetryLaterError: HTTPStatus.TOO_MANY_REQUESTS,
     IdempotencyMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -51,10 +55,15 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _PATH_CHARACTERS_SHOWN = 200
 
 
-def json_answer(body: Any, status: int = HTTPStatus.OK, content_type: str = "application/json") -> Response[str]:
+def json_answer(
+    body: Any,
+    status: int = HTTPStatus.OK,
+    content_type: str = "application/json",
+    headers: dict[str, str | list[str]] | None = None,
+) -> Response[str]:
     """Return a response with compact JSON in UTF-8."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(status_code=int(status), content_type=content_type, body=text)
+    return Response(status_code=int(status), content_type=content_type, body=text, headers=headers)
 
 
 class Api:
@@ -73,12 +82,13 @@ class Api:
         self.app.exception_handler(RetailPulseError)(self._known)
         self.app.exception_handler(Exception)(self._unexpected)
 
-    def _error(self, status: HTTPStatus, text: str) -> Response[str]:
+    def _error(self, status: HTTPStatus, text: str, retry_after: int | None = None) -> Response[str]:
         """Return an error in the shape of the route: of submit's contract, or of RFC 9457."""
+        headers: dict[str, str | list[str]] = {} if retry_after is None else {"Retry-After": str(retry_after)}
         if self.app.current_event.path == SUBMIT_PATH:
-            return json_answer({"error": text}, status)
+            return json_answer({"error": text}, status, headers=headers)
         body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
-        return json_answer(body, status, "application/problem+json")
+        return json_answer(body, status, "application/problem+json", headers)
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
         event = self.app.current_event
@@ -95,7 +105,7 @@ class Api:
             request = self.app.current_event["requestContext"]["requestId"]
             _log.warning("storage unavailable", extra={"request": request, "reason": str(error)})
             return self._error(status, STORAGE_UNAVAILABLE)
-        return self._error(status, str(error))
+        return self._error(status, str(error), error.seconds if isinstance(error, RetryLaterError) else None)
 
     def _unexpected(self, _: Exception) -> Response[str]:
         self._on_error("unexpected error")

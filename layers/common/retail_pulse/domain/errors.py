@@ -10,6 +10,9 @@ Errors of one subject are defined next to it::
     ├── IdempotencyMismatchError
     ├── JobIsOpenError
     ├── NothingToRetryError
+    ├── RetriesUsedUpError
+    ├── RetryLaterError
+    │   └── RetriedTooSoonError
     ├── ForbiddenError
     ├── JobIdTakenError
     ├── StorageUnavailableError
@@ -57,6 +60,22 @@ class JobIsOpenError(RetailPulseError):
 
 class NothingToRetryError(RetailPulseError):
     """The job has no failed image."""
+
+
+class RetriesUsedUpError(RetailPulseError):
+    """The client has retried the job as often as it may."""
+
+
+class RetryLaterError(RetailPulseError):
+    """The client has to wait; ``seconds`` says how long."""
+
+    def __init__(self, text: str, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(text)
+
+
+class RetriedTooSoonError(RetryLaterError):
+    """The client has just retried the job."""
 
 
 class ForbiddenError(RetailPulseError):

@@ -1,11 +1,13 @@
 """Jobs: their ids, their status, and when they end, are swept and are reopened."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer, Scope
+from retail_pulse.domain.errors import RetriedTooSoonError, RetriesUsedUpError
 from retail_pulse.domain.outcomes import Failure
 
 # Ids count milliseconds from here, followed by 12 random bits: below 2^53 (exact in every JSON reader) until 2094.
@@ -69,6 +71,8 @@ class Job:
         When the job ceases to exist, in seconds of the epoch.
     idempotency_key
         The client's name for the submission; None when it has no name.
+    retries, retried_at
+        How often the client has retried the job, and when it last did.
     """
 
     client: str
@@ -92,6 +96,8 @@ class Job:
     wait: int = 0
     done_at_sweep: int = 0
     idempotency_key: str | None = None
+    retries: int = 0
+    retried_at: datetime | None = None
 
     @property
     def all_done(self) -> bool:
@@ -172,6 +178,8 @@ class Reopening:
         How many runs the schedule has opened since the client did, this one included.
     due, wait
         When the job is swept, in seconds of the epoch, and the seconds until then.
+    retries, retried_at
+        How often the client has retried the job, this time included, and when; None for a run of the schedule.
     """
 
     chunks: frozenset[int]
@@ -180,6 +188,8 @@ class Reopening:
     automatic: int
     due: int
     wait: int
+    retries: int | None = None
+    retried_at: datetime | None = None
 
 
 class Need(StrEnum):
@@ -235,10 +245,50 @@ class SweepPolicy:
     def client_run(self, job: Job, now: datetime) -> Reopening:
         """Return the run that retries all of a job's failed images, at its client's request."""
         due = int(now.timestamp()) + self.stall_seconds
-        return Reopening(job.failed, Scope.ALL, JobStatus.ONGOING, 0, due, self.stall_seconds)
+        return Reopening(
+            job.failed, Scope.ALL, JobStatus.ONGOING, 0, due, self.stall_seconds, job.retries + 1, retried_at=now
+        )
 
     def due_after_end(self, job: Job, ended_at: datetime) -> int | None:
         """Return when an ended job is due to be reopened, each time after a longer wait; None for never."""
         if not self.may_reopen(job):
             return None
         return int(ended_at.timestamp()) + min(self.max_seconds, self.stall_seconds << job.automatic)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRetryPolicy:
+    """How often a client may retry a job.
+
+    Parameters
+    ----------
+    min_seconds
+        Minimum time from one retry to the next.
+    max_retries
+        Maximum number of retries of a job.
+    """
+
+    min_seconds: int = 60
+    max_retries: int = 10
+
+    def check(self, job: Job, now: datetime) -> None:
+        """Check that the client may retry a job now.
+
+        Raises
+        ------
+        RetriesUsedUpError
+            The client has retried the job as often as it may.
+        RetriedTooSoonError
+            The last retry was too recent.
+        """
+        if job.retries >= self.max_retries:
+            raise RetriesUsedUpError(
+                f"job {job.job_id} was retried {job.retries} times; the limit is {self.max_retries}"
+            )
+        if job.retried_at is None:
+            return
+        wait = math.ceil(self.min_seconds - (now - job.retried_at).total_seconds())
+        if wait > 0:
+            raise RetriedTooSoonError(
+                f"job {job.job_id} may be retried every {self.min_seconds} s; retry it again in {wait} s", wait
+            )

@@ -86,7 +86,8 @@ def job_item(job: Job) -> Item:
 def job_from(item: Item) -> Job:
     """Read a job from its item."""
     values = {field: read(item[attribute]) for field, attribute in _JOB_ATTRIBUTES.items() if attribute in item}
-    kinds = {"status": JobStatus, "scope": Scope, "created_at": time_from, "ended_at": time_from}
+    times = dict.fromkeys(("created_at", "ended_at", "retried_at"), time_from)
+    kinds = {"status": JobStatus, "scope": Scope, **times}
     return Job(**values | {field: kind(values[field]) for field, kind in kinds.items() if field in values})
 
 

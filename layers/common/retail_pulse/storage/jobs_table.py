@@ -242,13 +242,14 @@ class JobsTable:
     def reopen_job(self, job: Job, reopening: Reopening) -> Job | None:
         """Open an ended job again for some of its chunks (step 12).
 
-        Condition: the job has ended and is at the run that was read.
+        Condition: the job has ended and is at the run that was read. So its client's retries are as read, too.
         """
         return self._update_job(
             (job.client, job.job_id),
             "SET #mark = :mark, #run = :next, #scope = :scope, #open = :true, #status = :status, "
-            "automatic = :automatic, due = :due, due_shard = :shard, #wait = :wait, done_at_sweep = :done "
-            "DELETE done_chunks :chunks, failed_chunks :chunks, transient_chunks :chunks"
+            "automatic = :automatic, due = :due, due_shard = :shard, #wait = :wait, done_at_sweep = :done"
+            + (", retries = :retries, retried_at = :retried_at" if reopening.retries is not None else "")
+            + " DELETE done_chunks :chunks, failed_chunks :chunks, transient_chunks :chunks"
             + (" REMOVE ended_at" if reopening.status is JobStatus.ONGOING else ""),
             expression_values(
                 **asdict(reopening),
