@@ -150,8 +150,8 @@ lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
 openapi: setup  ## Write docs/openapi.json from docs/openapi.paths.yaml and the models
 	$(BIN)/python -m tools.openapi
 
-key: setup  ## Create an API key and print it once: CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [STACK=name|URL=...]
-	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(EXPIRES_DAYS),--expires-days "$(EXPIRES_DAYS)") $(WHERE)
+key: setup  ## Create an API key and print it once: CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [DAILY_IMAGES=1000] [STACK=name|URL=...]
+	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(EXPIRES_DAYS),--expires-days "$(EXPIRES_DAYS)") $(if $(DAILY_IMAGES),--daily-images "$(DAILY_IMAGES)") $(WHERE)
 
 keys: setup  ## List API keys, without the keys themselves [CLIENT=name] [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys list $(if $(CLIENT),--client "$(CLIENT)") $(WHERE)

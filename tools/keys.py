@@ -5,7 +5,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from local.emulator.emulator import STACK_NAME
 from local.stack.shell_file import NoStackError, find_secret
 from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
+from retail_pulse.domain.text import decimal
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_STACK = "retail-pulse-dev"
 _MAX_DAYS = 3650
+_MAX_DAILY_IMAGES = 10**9
 
 
 def _create(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
@@ -32,18 +34,19 @@ def _create(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Names
     scopes = KeyScope.parse(options.scopes)
     key = new_key()
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    made = ApiKeysTable(dynamodb, table_name).issue(key, client, scopes, expires_at)
-    print(f"API key {made.key_id} ({', '.join(sorted(scopes))}; expires {_time(expires_at)}), shown this once:\n{key}")
+    made = ApiKeysTable(dynamodb, table_name).issue(key, client, scopes, expires_at, options.daily_images)
+    rules = f"{', '.join(sorted(scopes))}; images per day {_images(made.daily_images)}; expires {_time(expires_at)}"
+    print(f"API key {made.key_id} ({rules}), shown this once:\n{key}")
 
 
 def _list(dynamodb: "DynamoDBClient", table_name: str, options: argparse.Namespace) -> None:
     client = None if options.client is None else check_client(options.client)
     now = datetime.now(UTC)
-    rows = [("ID", "CLIENT", "SCOPES", "CREATED", "EXPIRES", "REVOKED", "STATE")]
+    rows = [("ID", "CLIENT", "SCOPES", "IMAGES/DAY", "CREATED", "EXPIRES", "REVOKED", "STATE")]
     for key in ApiKeysTable(dynamodb, table_name).all(client):
         times = (_time(key.created_at), _time(key.expires_at), _time(key.revoked_at))
         state = key.refusal(now) or "live"
-        rows.append((key.key_id, key.client, ",".join(sorted(key.scopes)), *times, state))
+        rows.append((key.key_id, key.client, ",".join(sorted(key.scopes)), _images(key.daily_images), *times, state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -59,11 +62,20 @@ def _time(time: datetime | None) -> str:
     return "never" if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _days(text: str) -> int:
-    days = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
-    if not 1 <= days <= _MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MAX_DAYS}")
-    return days
+def _images(daily: int | None) -> str:
+    return "unlimited" if daily is None else str(daily)
+
+
+def _up_to(maximum: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from 1 to a maximum."""
+
+    def read(text: str) -> int:
+        number = decimal(text, max_digits=len(str(maximum))) or 0
+        if not 1 <= number <= maximum:
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {maximum}")
+        return number
+
+    return read
 
 
 def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
@@ -90,7 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--client", required=True, help="name of the client: a-z, 0-9 and -")
     scopes = ",".join(sorted(DEFAULT_SCOPES))
     create.add_argument("--scopes", default=scopes, help="comma-separated: submit, read, admin")
-    create.add_argument("--expires-days", type=_days, help="days until it expires; never by default")
+    create.add_argument("--expires-days", type=_up_to(_MAX_DAYS), help="days until it expires; never by default")
+    create.add_argument(
+        "--daily-images", type=_up_to(_MAX_DAILY_IMAGES), help="images its client may submit per day; any by default"
+    )
     create.set_defaults(command=_create)
 
     listing = commands.add_parser("list", parents=[where], help="list key IDs, never the keys themselves")

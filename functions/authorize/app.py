@@ -33,4 +33,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     logger.info("authorized", extra={**about, "client": key.client, "key_id": key.key_id})
     # Handlers enforce the scopes: API Gateway caches one response for all routes.
     context = {"client": key.client, "key_id": key.key_id, "scopes": " ".join(sorted(key.scopes))}
+    if key.daily_images is not None:
+        context["daily_images"] = str(key.daily_images)
     return {"isAuthorized": True, "context": context}

@@ -1,4 +1,4 @@
-"""GET: returns the status and results of jobs, and the API's description."""
+"""GET: returns the status and results of jobs, a client's usage, and the API's description."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +15,7 @@ from retail_pulse.api.answers import (
     result_size,
     results_answer,
     status_answer,
+    usage_answer,
 )
 from retail_pulse.api.router import Api, json_answer
 from retail_pulse.domain.api_keys import KeyScope
@@ -25,7 +26,9 @@ from retail_pulse.runtime.telemetry import make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.store_master import StoreMaster
+from retail_pulse.storage.usage_table import UsageTable
 from retail_pulse.use_cases.reading import Position, Reading
+from retail_pulse.use_cases.usage import Usage
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
@@ -34,14 +37,16 @@ _CACHE = {"Cache-Control": "public, max-age=3600"}
 
 logger = make_logger()
 settings = StatusSettings.from_environment()
+dynamodb = clients.dynamodb()
+usage = Usage(UsageTable(dynamodb, settings.table_name))
 reading = Reading(
-    store=JobsTable(clients.dynamodb(), settings.table_name),
+    store=JobsTable(dynamodb, settings.table_name),
     find_store=StoreMaster.load().get,
     result_size=result_size,
     failed_store_size=failed_store_size,
     max_bytes=MAX_LIST_BYTES,
 )
-api = Api(on_error=logger.exception)
+api = Api(on_error=logger.exception, on_client=usage.count_request)
 
 
 @api.app.get("/api/status")
@@ -71,6 +76,13 @@ def results(job_id: str) -> Response[str]:
     start = Position(0, 0) if cursor is None else Position.parse(cursor)
     limit = api.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
     return json_answer(results_answer(reading.results(client, job_id_from(job_id), start, limit)))
+
+
+@api.app.get("/api/usage")
+def read_usage() -> Response[str]:
+    """Return the client's usage today and of the 30 days before."""
+    client = api.client(KeyScope.READ)
+    return json_answer(usage_answer(usage.report(client, api.daily_limit())))
 
 
 @api.app.get("/api/health")

@@ -19,26 +19,31 @@ from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
+from retail_pulse.storage.usage_table import UsageTable
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
+from retail_pulse.use_cases.usage import Usage
 
 logger = make_logger()
 metrics = Metrics()
 settings = SubmitSettings.from_environment()
 # A client waits 30 s at most: a request for one item has three attempts, and all chunks together have a time limit.
-table = JobsTable(clients.dynamodb(attempts=3), settings.table_name)
+dynamodb = clients.dynamodb(attempts=3)
+table = JobsTable(dynamodb, settings.table_name)
+usage = Usage(UsageTable(dynamodb, settings.table_name))
 queue = PointerQueue(clients.sqs(), settings.queue_url)
 limits = SubmissionLimits(settings.max_body_bytes, settings.max_job_visits, settings.max_job_images)
 submission = Submission(
     store=table,
     queue=queue,
+    usage=usage,
     chunk_images=settings.chunk_images,
     chunk_bytes=settings.chunk_bytes,
     retention=timedelta(days=settings.job_retention_days),
     stall=timedelta(seconds=settings.stall_seconds),
 )
 retrying = Retrying(table, queue, SweepPolicy(settings.stall_seconds, settings.automatic_runs))
-api = Api(on_error=logger.exception)
+api = Api(on_error=logger.exception, on_client=usage.count_request)
 tune_gc()
 
 
@@ -48,11 +53,12 @@ def submit() -> Response[str]:
     client = api.client(KeyScope.SUBMIT)
     body = api.body()
     name = api.header("idempotency-key")
+    daily_limit = api.daily_limit()
     if name is None:
-        job = submission.submit(client, parse_submission(body, limits))
+        job = submission.submit(client, parse_submission(body, limits), daily_limit)
     else:
         idempotency = IdempotencyKey.of(name, body)
-        job = submission.submit_once(client, parse_submission(body, limits), idempotency)
+        job = submission.submit_once(client, parse_submission(body, limits), idempotency, daily_limit)
     logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)

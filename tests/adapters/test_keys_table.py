@@ -35,6 +35,17 @@ def test_a_key_is_kept_as_its_hash(table: ApiKeysTable, dynamodb: "DynamoDBClien
     assert "secret-key" not in str(dynamodb.scan(TableName=TABLE)["Items"])
 
 
+def test_a_key_may_have_a_daily_limit_and_older_ones_have_none(table: ApiKeysTable, dynamodb: "DynamoDBClient") -> None:
+    table.issue("limited", "me", daily_images=1000)
+    limited = table.find(hash_key("limited"))
+    assert limited is not None
+    assert limited.daily_images == 1000
+    table.put(KEY)
+    (item,) = (item for item in dynamodb.scan(TableName=TABLE)["Items"] if item["pk"]["S"] == f"KEY#{KEY.hash}")
+    assert "daily_images" not in item
+    assert KEY.daily_images is None
+
+
 def test_keys_are_listed_by_client(table: ApiKeysTable) -> None:
     second, longer = replace(KEY, key_id="me.2", hash="2"), replace(KEY, key_id="me-too.1", hash="3", client="me-too")
     for key in (OTHER, second, longer, KEY):

@@ -23,9 +23,11 @@ from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.idempotency import Claim
 from retail_pulse.domain.jobs import ChunkVerdict, JobStatus, Reopening
 from retail_pulse.domain.retries import Attempts
+from retail_pulse.domain.usage import DailyLimitError
 from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
+from retail_pulse.storage.usage_table import UsageTable
 
 # The adapters' tests that need no index also run here, against the stand-in: `table` below replaces their fixture.
 from tests.adapters.test_jobs_table import (  # noqa: F401
@@ -151,9 +153,10 @@ def every_step(client: Any) -> list[Any]:
     reopened = table.job("me", 123)
     assert reopened is not None
     table.claim_job(reopened, EXPIRES + 1, 1800)
+    count_usage(UsageTable(any_client, TABLE))
     table.mark_due(reopened, EXPIRES)
     table.job("me", 999)
-    for wrong in ("SET #out.i00 = :one", "SET nothing.i00 = :one", "ADD done_chunks :one"):
+    for wrong in ("SET #out.i00 = :one", "SET nothing.i00 = :one", "ADD done_chunks :one", "DELETE images :one"):
         with pytest.raises(ClientError):
             any_client.update_item(
                 TableName=TABLE,
@@ -163,6 +166,13 @@ def every_step(client: Any) -> list[Any]:
                 **({"ExpressionAttributeNames": {"#out": "out"}} if "#" in wrong else {}),
             )
     return recorder.answers
+
+
+def count_usage(table: UsageTable) -> None:
+    table.add_usage("me", NOW, 3, 1, limit=5)
+    with pytest.raises(DailyLimitError):
+        table.add_usage("me", NOW, 3, 1, limit=5)
+    table.add_usage("me", NOW, -3, 0)
 
 
 def test_every_step_is_answered_as_moto_answers_it(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +304,7 @@ def test_an_item_or_a_batch_that_is_too_large_is_refused(dynamodb: Any) -> None:
 @pytest.mark.parametrize(("apply", "name", "text"), [
     *((updated, "UpdateExpression", text) for text in (
         "", "SET a", "SET a = b +", "SET a = :b ADD", "DROP a", "SET a[0] = :b", "SET #a = :b", "SET a = :b + :b",
-        "ADD a :b",
+        "DELETE a :b",
     )),
     *((condition_holds, "ConditionExpression", text) for text in (
         "", "a =", "a = :b AND", "a <> :b", "a BETWEEN :b AND :b", "#a = :b", "size(a) = :b",

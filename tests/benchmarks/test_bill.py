@@ -95,7 +95,7 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
     assert calls == {
         ("BatchWriteItem", "CHUNK"): (1, 2), ("BatchGetItem", "CHUNK"): (1, 2), ("UpdateItem", "CHUNK"): (2, 2),
         ("PutItem", "JOB"): (1, 1), ("UpdateItem", "JOB"): (2, 2), ("GetItem", "JOB"): (1, 1),
-        ("BatchWriteItem", "CLIENT"): (1, 15),
+        ("BatchWriteItem", "CLIENT"): (1, 15), ("UpdateItem", "USAGE"): (1, 1),
     }  # fmt: skip
     queue_calls = {name: each.calls for name, each in counts.sqs.items()}
     assert queue_calls == dict.fromkeys(("SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"), 1)

@@ -1,6 +1,6 @@
 """The invariants of the whole table once nothing moves any more, whatever went wrong on the way."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.storage import items
+from retail_pulse.storage import items, usage_items
 from tests.support.fakes import FakeTable
 
 # After this many deaths of workers that held a chunk, an image of it may be given up.
@@ -30,6 +30,8 @@ class Contents:
     chunks: dict[ChunkKey, Chunk] = field(default_factory=dict)
     rows: dict[ItemKey, Mapping[str, Any]] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
+    # Images that were counted, by client.
+    counted: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
     @classmethod
@@ -51,7 +53,10 @@ class Contents:
         """Read the table in memory; its rows become the items that DynamoDB would hold."""
         rows = {_key_of(item): item for item in (items.visit_row_item(row, 1) for row in table.rows.values())}
         claims = {claim.idempotency_key: claim.job_id for claim in table.claims.values()}
-        return cls(table.jobs, table.stored, rows, claims)
+        counted = Counter[str]()
+        for (client, _), used in table.used.items():
+            counted[client] += used.images
+        return cls(table.jobs, table.stored, rows, claims, counted)
 
     def _add(self, item: Mapping[str, Any]) -> None:
         kind = item["pk"]["S"].partition("#")[0]
@@ -65,6 +70,8 @@ class Contents:
         elif kind == "IDEMPOTENCY":
             claim = items.claim_from(item)
             self.claims[claim.idempotency_key] = claim.job_id
+        elif kind == "USAGE":
+            self.counted[item["pk"]["S"].partition("#")[2]] += usage_items.usage_from(item).images
         else:
             raise ValueError(f"unknown kind {kind}")
 
@@ -134,6 +141,7 @@ def check(
         ]
     found += _check_rows(contents, expected_rows)
     found += _check_claims(contents)
+    found += _check_counts(contents)
     return found
 
 
@@ -226,6 +234,16 @@ def _check_claims(contents: Contents) -> Iterable[str]:
     for key, ids in jobs.items():
         if ids != [contents.claims.get(key)]:
             yield f"idempotency key {key} created jobs {ids}, but its claim names {contents.claims.get(key)}"
+
+
+def _check_counts(contents: Contents) -> Iterable[str]:
+    """Check that no image was accepted without a count; a death after the count leaves it too high."""
+    accepted = Counter[str]()
+    for job in contents.jobs.values():
+        accepted[job.client] += job.images
+    for client, images in accepted.items():
+        if contents.counted[client] < images:
+            yield f"client {client} has jobs of {images} images, but {contents.counted[client]} are counted"
 
 
 class History:

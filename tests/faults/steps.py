@@ -5,7 +5,7 @@ from typing import Any
 
 # By role: the requests that the function of that name sends to AWS, and what it does between them.
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "submit": ("claim key", "put chunks", "put job", "read job", "send", "mark due", "reopen job"),
+    "submit": ("claim key", "count usage", "put chunks", "put job", "read job", "send", "mark due", "reopen job"),
     "process": (
         "hide", "read chunks", "reopen chunk", "measure", "save", "requeue", "claim exclusively", "send", "put rows",
         "add", "close", "acknowledge",
@@ -16,6 +16,7 @@ MOMENTS = ("before", "after")
 
 _UPDATES = (
     ("ADD done_chunks", "add"),
+    ("ADD images", "count usage"),
     ("DELETE done_chunks", "reopen job"),
     ("ended_at = :ended_at", "close"),
     ("starts = :starts", "claim exclusively"),

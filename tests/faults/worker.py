@@ -109,6 +109,8 @@ def _with_faults(table: Any, queue: Any, injector: Injector) -> None:
 
 def _submit(orders: Orders, injector: Injector, function: Any, now: Callable[[], datetime]) -> None:
     _with_faults(function.table, function.queue, injector)
+    function.usage._store._table._client = FaultyDynamoDB(function.usage._store._table._client, injector)
+    function.usage._now = now
     function.submission = replace(function.submission, now=now)
     function.retrying = replace(function.retrying, now=now, policy=_AT_ANY_TIME)
     for call in orders.calls:

@@ -101,6 +101,7 @@ def test_neither_a_key_nor_its_hash_reaches_the_log(service: Service, caplog: py
         ("status", "/api/status", "submit", "read"),
         ("status", "/api/jobs/1", "submit", "read"),
         ("status", "/api/jobs/1/results", "submit", "read"),
+        ("status", "/api/usage", "submit", "read"),
     ],
 )
 def test_a_key_without_the_scope_gets_403_and_an_audit_line(

@@ -32,7 +32,10 @@ BY_JOB: dict[str, dict[str, str]] = {
     "POST /api/jobs/{job_id}/retry": {},
 }
 # Routes without a job's ID, each with its own test below.
-OTHERS = {"POST /api/submit": "test_an_idempotency_key_belongs_to_its_client"}
+OTHERS = {
+    "POST /api/submit": "test_an_idempotency_key_belongs_to_its_client",
+    "GET /api/usage": "test_a_client_reads_only_its_own_usage",
+}
 
 
 class Jobs:
@@ -111,6 +114,16 @@ def test_an_idempotency_key_belongs_to_its_client(service: Service, jobs: Jobs) 
     # AND the other client still gets its own job for that key
     assert service.post(body=FIRST, by=OWNER, idempotency_key=NAME) == (201, {"job_id": int(jobs.job)})
     assert service.post(body=OTHER, by=OWNER, idempotency_key=NAME)[0] == 422
+
+
+@pytest.mark.usefixtures("jobs")
+def test_a_client_reads_only_its_own_usage(service: Service) -> None:
+    service.submit("http://127.0.0.1:9/mine.jpg", by=STRANGER)
+    for by, images in ((STRANGER, 1), (OWNER, 2)):
+        code, found = service.get("/api/usage", by=by, client="owner")
+        assert (code, found["client"]) == (200, by["client"])
+        # A test at midnight has them on two days.
+        assert sum(day["images"] for day in (found["today"], *found["days"])) == images
 
 
 def test_no_idempotency_key_can_imitate_another_clients(service: Service, jobs: Jobs) -> None:

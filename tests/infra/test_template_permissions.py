@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import pytest
 
 from retail_pulse.domain.chunks import ChunkKey
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.storage import api_key_items, items
+from retail_pulse.storage import api_key_items, items, usage_items
 from tests.infra import sam
 
 
@@ -33,7 +34,8 @@ EXPECTED = {
     "SubmitFunction": SEND_POINTERS
     | on_items("CHUNK", "BatchWriteItem")
     | on_items("JOB", "GetItem", "PutItem", "UpdateItem")
-    | on_items("IDEMPOTENCY", "PutItem", "UpdateItem"),
+    | on_items("IDEMPOTENCY", "PutItem", "UpdateItem")
+    | on_items("USAGE", "UpdateItem"),
     "ReprocessFunction": SEND_POINTERS
     | {Grant("dynamodb:Query", "JobsTable/index/by_due"), Grant("sqs:GetQueueAttributes", "ChunkQueue")}
     | on_items("JOB", "GetItem", "UpdateItem"),
@@ -42,7 +44,9 @@ EXPECTED = {
     | on_items("CHUNK", "BatchGetItem", "UpdateItem")
     | on_items("JOB", "UpdateItem")
     | on_items("CLIENT", "BatchWriteItem"),
-    "StatusFunction": on_items("JOB", "GetItem") | on_items("CHUNK", "BatchGetItem"),
+    "StatusFunction": on_items("JOB", "GetItem")
+    | on_items("CHUNK", "BatchGetItem")
+    | on_items("USAGE", "Query", "UpdateItem"),
 }
 
 # Managed policies that SAM attaches, with the resource "*": for logs and traces, and to receive and delete messages.
@@ -127,7 +131,7 @@ def test_every_access_to_the_table_is_limited_to_kinds_of_items(roles: dict[str,
 def test_a_request_without_a_key_is_not_allowed(roles: dict[str, sam.Body]) -> None:
     # `ForAllValues` also holds for a request that does not have the key of the condition.
     conditions = [found for each in statements(*roles.values()) if (found := each.get("Condition"))]
-    assert len(conditions) == 10
+    assert len(conditions) == 12
     for condition in conditions:
         assert set(condition) == {KEY_CONDITION, "Null"}
         assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}
@@ -141,5 +145,6 @@ def test_the_kinds_of_items_are_those_of_the_table(roles: dict[str, sam.Body]) -
         api_key_items.api_key_key("hash"),
         items.claim_key("client", "name"),
         items.visit_row_key(VisitRow("client", 1, 0, 1, 1, "S00339218", "yesterday", 420, 1)),
+        usage_items.usage_key("client", date(2026, 11, 23)),
     )
     assert kinds == {f"{key['pk']['S'].partition('#')[0]}#*" for key in keys}

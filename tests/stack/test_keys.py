@@ -12,6 +12,7 @@ from local.stack.process import StackProcess
 from retail_pulse.domain.api_keys import KeyScope, hash_key, new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.support.description import routes
+from tests.support.waiting import wait_until
 from tools import keys
 
 # A job with this URL ends at once and is not retried, so it leaves nothing in the queue for later tests.
@@ -58,17 +59,51 @@ def test_a_key_is_created_listed_used_and_revoked(stack: StackProcess, capsys: p
     # THEN it is refused on every route, and the list says so
     assert {(found.status_code, found.text) for found in answers(stack, third)} == {(403, json.dumps(FORBIDDEN))}
     listed = command("list", "--client", "rotating")
-    states = {row.split()[0]: (row.split()[2], row.split()[-1]) for row in listed.splitlines()[1:]}
+    states = {row.split()[0]: (*row.split()[2:4], row.split()[-1]) for row in listed.splitlines()[1:]}
     assert states == {
-        key_id: ("read,submit", "live"),
-        second_id: ("read", "live"),
-        third_id: ("read,submit", "revoked"),
+        key_id: ("read,submit", "unlimited", "live"),
+        second_id: ("read", "unlimited", "live"),
+        third_id: ("read,submit", "unlimited", "revoked"),
     }
     # AND neither a key nor its hash appears in the list or the log
     log = stack.log.read_text(encoding="utf-8")
     secrets = [secret for each in (key, second, third) for secret in (each, hash_key(each))]
     assert not [secret for secret in secrets if secret in listed or secret in log]
     assert f'"reason":"revoked","client":"rotating","key_id":"{third_id}"' in log.replace('", "', '","')
+
+
+def test_a_daily_limit_is_set_by_the_command_enforced_and_reported(
+    stack: StackProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The limit is that of a day, so the test must not begin just before midnight.
+    wait_until(lambda: f"{datetime.now(UTC):%H:%M}" != "23:59", 90)
+    assert keys.main(["create", "--client", "limited", "--daily-images", "3", "--url", stack.url]) == 0
+    output = capsys.readouterr().out
+    assert "images per day 3" in output
+    assert keys.main(["list", "--client", "limited", "--url", stack.url]) == 0
+    assert [row.split()[3] for row in capsys.readouterr().out.splitlines()] == ["IMAGES/DAY", "3"]
+    two = submission(("S00339218", [NO_URL] * 2))
+
+    with ApiClient(stack.url, output.split()[-1]) as caller:
+        codes = [caller.post("/api/submit", two).status_code]
+        refused = caller.post("/api/submit", two)
+        codes += [refused.status_code, caller.post("/api/submit", submission(("S00339218", [NO_URL]))).status_code]
+        usage = caller.read("/api/usage")
+
+    assert codes == [201, 429, 201]
+    assert re.match(r"visits has 2 images in total; .* is 3 images, 2 are used, and it resets", refused.json()["error"])
+    assert 0 < int(refused.headers["Retry-After"]) <= 86_400
+    assert usage["client"] == "limited"
+    assert (usage["today"]["images"], usage["today"]["limit"], usage["today"]["remaining"]) == (3, 3, 0)
+    assert usage["today"]["requests"] >= 3
+
+
+def test_a_key_that_a_person_chose_is_refused_even_if_the_table_has_it(stack: StackProcess) -> None:
+    ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue("chosen-key", "chosen")
+    assert stack.api_key == "local-dev-key"
+    for key, code in (("chosen-key", 403), (stack.api_key, 400)):
+        with ApiClient(stack.url, key) as caller:
+            assert caller.get("/api/status", jobid=1).status_code == code
 
 
 @pytest.mark.parametrize("kind", ["none", "unknown", "mistyped", "expired", "revoked"])
@@ -144,8 +179,17 @@ def test_a_wrong_command_reports_the_mistake_and_does_nothing(
     assert text in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "x", "3651", "1.5"])
-def test_a_key_expires_after_whole_days(capsys: pytest.CaptureFixture[str], days: str) -> None:
-    with pytest.raises(SystemExit):
-        keys.main(["create", "--client", "a", f"--expires-days={days}"])
-    assert "--expires-days: must be a whole number from 1 to 3650" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "wrong", "maximum"),
+    [
+        ("--expires-days", ["0", "-1", "x", "3651", "1.5"], 3650),
+        ("--daily-images", ["0", "-1", "x", "1000000001", "1.5", "1e3"], 10**9),
+    ],
+)
+def test_days_and_images_of_a_key_are_whole_numbers(
+    capsys: pytest.CaptureFixture[str], option: str, wrong: list[str], maximum: int
+) -> None:
+    for text in wrong:
+        with pytest.raises(SystemExit):
+            keys.main(["create", "--client", "a", f"{option}={text}"])
+        assert f"{option}: must be a whole number from 1 to {maximum}" in capsys.readouterr().err

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer
@@ -17,6 +17,7 @@ from retail_pulse.domain.image_requests import ImageRequest
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, Reopening, numbers
 from retail_pulse.domain.outcomes import AfterFailure, Failure, Measured, Outcome, RetryInline
 from retail_pulse.domain.retries import Attempts
+from retail_pulse.domain.usage import DailyLimitError, DayUsage
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.attempts_line import PooledImage
 from retail_pulse.use_cases.image_pool import ImagePool, Measure
@@ -58,6 +59,7 @@ class FakeTable:
         self.stored: dict[ChunkKey, Chunk] = {}
         self.rows: dict[tuple[int, int, int], VisitRow] = {}
         self.claims: dict[tuple[str, str], Claim] = {}
+        self.used: dict[tuple[str, date], DayUsage] = {}
         self.faults = Faults()
         # Clients whose visit rows the table does not accept.
         self.refused_clients: set[str] = set()
@@ -184,6 +186,18 @@ class FakeTable:
 
     def job(self, client: str, job_id: int) -> Job | None:
         return self.jobs.get((client, job_id))
+
+    def add_usage(self, client: str, at: datetime, images: int, requests: int, limit: int | None = None) -> None:
+        self.faults.before()
+        day = at.date()
+        used = self.used.get((client, day), DayUsage(day))
+        if limit is not None and used.images + images > limit:
+            raise DailyLimitError(images, used.images, limit, at)
+        self.used[client, day] = DayUsage(day, used.images + images, used.requests + requests)
+        self.faults.after()
+
+    def usage(self, client: str, first: date, last: date) -> list[DayUsage]:
+        return [used for (of, day), used in sorted(self.used.items()) if of == client and first <= day <= last]
 
 
 @dataclass(eq=False)

@@ -22,6 +22,7 @@ from retail_pulse.use_cases.reading import Position, Reading
 from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
+from retail_pulse.use_cases.usage import Usage
 from tests.faults.checker import Contents, Truth, check
 from tests.support.fakes import FakeQueue, FakeTable, Killed, PoolWithoutThreads
 
@@ -95,8 +96,9 @@ class World:
         self._measure = measure
         sweeps = SweepPolicy(STALL, automatic_runs)
         table, queue = self.shared(self.table), self.shared(self.queue)
+        self.usage = Usage(table, self.now)
         self.submission = Submission(
-            table, queue, self.chunk_images, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
+            table, queue, self.usage, self.chunk_images, 10**6, timedelta(days=90), timedelta(seconds=STALL), self.now
         )
         measurer = ChunkMeasurer(STORES.__contains__, pool(self.fetch), retries, self.now, draw, max_unsaved_seconds)
         self.processing = Processing(table, queue, measurer, sweeps, self.now, draw, start_seconds)

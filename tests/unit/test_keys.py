@@ -29,7 +29,7 @@ from retail_pulse.domain.api_keys import (
     new_key_id,
 )
 from retail_pulse.domain.visits import VisitRow
-from retail_pulse.storage import items
+from retail_pulse.storage import items, usage_items
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.READ}), NOW)
@@ -164,7 +164,10 @@ CHOSEN = st.text("#1aJOBSTRE", min_size=1, max_size=8)
 def test_two_clients_never_share_a_table_key(clients: list[str], one: str, two: str) -> None:
     def keys(client: str, chosen: str) -> set[str]:
         row = VisitRow(client, 1, 0, 1, 1, chosen, "yesterday", 420, 1)
-        made = (items.job_key(client, 1), items.claim_key(client, chosen), items.visit_row_key(row))
+        made = (
+            items.job_key(client, 1), items.claim_key(client, chosen), items.visit_row_key(row),
+            usage_items.usage_key(client, NOW.date()),
+        )  # fmt: skip
         return {key["pk"]["S"] for key in made}
 
     assert not any(keys(clients[0], a) & keys(clients[1], b) for a, b in itertools.product((one, two), repeat=2))

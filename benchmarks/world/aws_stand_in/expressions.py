@@ -49,7 +49,7 @@ def updated(request: Mapping[str, Any], item: Item) -> Item:
             if after is None:
                 raise invalid("The provided expression refers to an attribute that does not exist in the item")
         elif action != "UpdateExpressionRemoveAction":
-            after = _changed_set(level.get(name), values[placeholder], add=action == "UpdateExpressionAddAction")
+            after = _changed(level.get(name), values[placeholder], add=action == "UpdateExpressionAddAction")
         if after is None:
             level.pop(name, None)
         else:
@@ -113,11 +113,13 @@ def _operand(nodes: Sequence[Any], names: Mapping[str, str]) -> tuple[_Path | No
     raise ValueError("this operand is not supported")
 
 
-def _changed_set(old: Value | None, operand: Value, *, add: bool) -> Value | None:
-    """Return a set with members added or deleted, None when nothing is left of it."""
+def _changed(old: Value | None, operand: Value, *, add: bool) -> Value | None:
+    """Return a sum of numbers, or a set with members added or deleted, None when nothing is left of it."""
     ((kind, members),) = operand.items()
-    if kind not in ("NS", "SS") or kind not in (old or operand):
+    if kind not in (("N", "NS", "SS") if add else ("NS", "SS")) or kind not in (old or operand):
         raise invalid("An operand in the update expression has an incorrect data type")
+    if kind == "N":
+        return {"N": str(Decimal(members) + Decimal(old["N"] if old else 0))}
     before = set(old[kind]) if old else set()
     after = before.union(members) if add else before.difference(members)
     return {kind: sorted(after)} if add or after else None

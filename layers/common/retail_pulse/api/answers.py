@@ -11,7 +11,9 @@ from retail_pulse.domain.jobs import MAX_JOB_ID, Job
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.text import decimal
 from retail_pulse.domain.times import rfc3339
+from retail_pulse.domain.usage import DayUsage
 from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
+from retail_pulse.use_cases.usage import UsageReport
 
 # Lambda accepts 6,291,456 bytes of a function's answer, and the body is a JSON string within it:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -118,3 +120,17 @@ def _result(row: ResultRow) -> dict[str, Any]:
         "bytes": measured.bytes if measured else None,
         "error": {"code": failure.code, "message": failure.message} if failure else None,
     }
+
+
+def usage_answer(report: UsageReport) -> dict[str, Any]:
+    """Write a client's usage."""
+    limits = {"limit": report.limit, "remaining": report.remaining, "resets_at": rfc3339(report.resets_at)}
+    return {
+        "client": report.client,
+        "today": _day(report.today) | limits,
+        "days": [_day(usage) for usage in report.days],
+    }
+
+
+def _day(usage: DayUsage) -> dict[str, Any]:
+    return {"date": usage.day.isoformat(), "images": usage.images, "requests": usage.requests}

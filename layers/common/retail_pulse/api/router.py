@@ -73,11 +73,14 @@ class Api:
     ----------
     on_error
         Called for an unexpected exception, before the generic 500 response is sent.
+    on_client
+        Called with the client of every request to a route that needs a key, before the route does its work.
     """
 
-    def __init__(self, on_error: Callable[[str], None]) -> None:
+    def __init__(self, on_error: Callable[[str], None], on_client: Callable[[str], None]) -> None:
         self.app = APIGatewayHttpResolver()
         self._on_error = on_error
+        self._on_client = on_client
         self.app.not_found(self._no_route)
         self.app.exception_handler(RetailPulseError)(self._known)
         self.app.exception_handler(Exception)(self._unexpected)
@@ -135,11 +138,17 @@ class Api:
         context = self.app.current_event["requestContext"]
         found = context["authorizer"]["lambda"]
         client = check_client(found["client"])
+        self._on_client(client)
         if not allows(found["scopes"].split(), scope):
             about = {"request": context["requestId"], "client": client, "key_id": found["key_id"]}
             _log.warning("refused", extra={**about, "reason": f"lacks the scope {scope}"})
             raise ForbiddenError(f"API key lacks the scope {scope}")
         return client
+
+    def daily_limit(self) -> int | None:
+        """Return how many images the calling key's client may submit per day; None for any number."""
+        images = self.app.current_event["requestContext"]["authorizer"]["lambda"].get("daily_images")
+        return None if images is None else int(images)
 
     def body(self) -> bytes:
         """Return the request's body; empty when it is absent.

@@ -36,7 +36,11 @@ class StoreError(BaseModel):
 
 
 class Status(BaseModel):
-    """A job's status. For a failed job, ``error`` lists the failed stores: as many as fit into a response of 6 MB."""
+    """A job's status.
+
+    For a failed job, ``error`` lists the failed stores, in the order of the body. In a large job the list may be
+    partial: at most 100 chunks are read (5,000 images). ``GET /api/jobs/{job_id}/results`` has every image.
+    """
 
     status: Literal["ongoing", "completed", "failed"]
     job_id: str
@@ -104,6 +108,30 @@ class ResultList(BaseModel):
 
     results: list[Result]
     next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
+
+
+class DayUsage(BaseModel):
+    """What a client has used on a day."""
+
+    date: Annotated[str, Field(description="The day in UTC.", examples=["2026-11-23"])]
+    images: Annotated[int, Field(description="Images of accepted submissions.")]
+    requests: Annotated[int, Field(description="Requests with a valid key; those of the last minute may be missing.")]
+
+
+class TodayUsage(DayUsage):
+    """What a client has used today, and what is left."""
+
+    limit: Annotated[int | None, Field(description="The calling key's daily limit of images; null without one.")]
+    remaining: Annotated[int | None, Field(description="How many images the limit leaves; null without one.")]
+    resets_at: Annotated[str, Field(description="When the day ends.", examples=["2026-11-24T00:00:00.000Z"])]
+
+
+class Usage(BaseModel):
+    """A client's usage."""
+
+    client: str
+    today: TodayUsage
+    days: Annotated[list[DayUsage], Field(description="The 30 days before, newest first, without those of no usage.")]
 
 
 class Health(BaseModel):

@@ -91,6 +91,8 @@ class ApiKey:
         SHA-256 of the key, in hexadecimal.
     expires_at
         When the key expires; None for never.
+    daily_images
+        How many images the key's client may submit per day; None for any number.
     """
 
     key_id: str
@@ -100,6 +102,7 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    daily_images: int | None = None
 
     def refusal(self, now: datetime) -> Refusal | None:
         """Return why the key is refused; None when it is accepted."""

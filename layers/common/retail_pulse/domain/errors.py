@@ -12,7 +12,8 @@ Errors of one subject are defined next to it::
     ├── NothingToRetryError
     ├── RetriesUsedUpError
     ├── RetryLaterError
-    │   └── RetriedTooSoonError
+    │   ├── RetriedTooSoonError
+    │   └── DailyLimitError           domain/usage.py
     ├── ForbiddenError
     ├── JobIdTakenError
     ├── StorageUnavailableError

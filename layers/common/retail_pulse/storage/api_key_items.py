@@ -25,8 +25,8 @@ def key_entry_key(key_id: str) -> Key:
 def api_key_item(key: ApiKey) -> Item:
     """Write an API key as its item; ``expires_at`` is when DynamoDB deletes the item, later than the key's expiry."""
     times = attributes(created_at=key.created_at, valid_until=key.expires_at, revoked_at=key.revoked_at)
-    names = attributes(key_id=key.key_id, client=key.client)
-    return {**api_key_key(key.hash), **names, "scopes": {"SS": sorted(key.scopes)}, **times, **_end_of_key(key)}
+    others = attributes(key_id=key.key_id, client=key.client, daily_images=key.daily_images)
+    return {**api_key_key(key.hash), **others, "scopes": {"SS": sorted(key.scopes)}, **times, **_end_of_key(key)}
 
 
 def api_key_from(item: Item) -> ApiKey:
@@ -39,6 +39,7 @@ def api_key_from(item: Item) -> ApiKey:
         created_at=time_from(item["created_at"]["S"]),
         expires_at=time_from(item["valid_until"]["S"]) if "valid_until" in item else None,
         revoked_at=time_from(item["revoked_at"]["S"]) if "revoked_at" in item else None,
+        daily_images=int(item["daily_images"]["N"]) if "daily_images" in item else None,
     )
 
 

@@ -43,6 +43,7 @@ class ApiKeysTable:
         client: str,
         scopes: frozenset[KeyScope] = frozenset(KeyScope),
         expires_at: datetime | None = None,
+        daily_images: int | None = None,
     ) -> ApiKey:
         """Store an API key and return its record; a key that is stored already, even revoked, stays as it is.
 
@@ -54,7 +55,9 @@ class ApiKeysTable:
         known = self.find(hash_key(key))
         if known is not None:
             return known
-        made = ApiKey(new_key_id(check_client(client)), hash_key(key), client, scopes, datetime.now(UTC), expires_at)
+        key_id = new_key_id(check_client(client))
+        now = datetime.now(UTC)
+        made = ApiKey(key_id, hash_key(key), client, scopes, now, expires_at, daily_images=daily_images)
         self.put(made)
         return made
 

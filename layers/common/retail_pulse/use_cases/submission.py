@@ -1,4 +1,4 @@
-"""Use case: a submission becomes a job (steps 1 to 3 of the write protocol)."""
+"""Use case: a submission becomes a job (steps 1 to 3 of the write protocol), and its images are counted before."""
 
 import random
 import secrets
@@ -16,6 +16,7 @@ from retail_pulse.domain.errors import (
 )
 from retail_pulse.domain.idempotency import LIFETIME, Claim, IdempotencyKey
 from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
+from retail_pulse.domain.usage import CountedImages, DailyLimitError
 from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.steps import PointerSender, SendingStore, send_missing
 
@@ -37,12 +38,22 @@ class JobStore(SendingStore, Protocol):
     def move_claim(self, claim: Claim, job_id: int) -> Claim: ...
 
 
+class ImageCounter(Protocol):
+    """What a submission needs from the count of its client's usage."""
+
+    def count_images(self, client: str, images: int, limit: int | None) -> CountedImages: ...
+    def give_back(self, counted: CountedImages) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Accepts jobs.
 
     Parameters
     ----------
+    usage
+        Counts the images, once per job. A crash, or a table that does not answer when the job is stored, leaves the
+        images counted, since the job may exist.
     chunk_images, chunk_bytes
         Limits of a chunk.
     retention
@@ -55,28 +66,35 @@ class Submission:
     Both ways to submit take at least one visit, each with at least one image, and return the job as stored. From then
     on it ends, even if no message could be sent: reprocess sends what is missing. Both raise `StorageUnavailableError`
     when the table refuses the job, which then does not exist. Both raise `InvalidRequestError` when the visits make
-    more chunks than a job can have, which happens only with very small chunks.
+    more chunks than a job can have, which happens only with very small chunks. Both raise `DailyLimitError` when the
+    images are more than the daily limit leaves, if there is one.
     """
 
     store: JobStore
     queue: PointerSender
+    usage: ImageCounter
     chunk_images: int
     chunk_bytes: int
     retention: timedelta
     stall: timedelta
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def submit(self, client: str, visits: Sequence[Visit]) -> Job:
+    def submit(self, client: str, visits: Sequence[Visit], daily_limit: int | None = None) -> Job:
         """Accept a client's job."""
-        job = self._store_chunks(client, self._new_id(), visits, self._cut(visits))
+        chunks = self._cut(visits)
+        counted = self._count(client, chunks, daily_limit)
+        job = self._store_chunks(counted, self._new_id(), visits, chunks)
         for _ in range(_MAX_IDS_DRAWN):
             if self._accept(job):
                 return job
             # The chunks stay valid: their keys contain the nonce, not the id.
             job = replace(job, job_id=self._new_id())
+        self.usage.give_back(counted)
         raise StorageUnavailableError(_IDS_TAKEN)
 
-    def submit_once(self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey) -> Job:
+    def submit_once(
+        self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey, daily_limit: int | None = None
+    ) -> Job:
         """Accept a job, or return the one that the client has submitted under this key within a day.
 
         Raises
@@ -89,15 +107,26 @@ class Submission:
         existing = self._job_of(claim)
         if existing is not None:
             return existing
-        job = self._store_chunks(client, claim.job_id, visits, chunks)
+        try:
+            counted = self._count(client, chunks, daily_limit)
+        except DailyLimitError:
+            # Another attempt at this submission may be what has used up the limit.
+            existing = self._job_of(claim)
+            if existing is None:
+                raise
+            return existing
+        job = self._store_chunks(counted, claim.job_id, visits, chunks)
         for _ in range(_MAX_IDS_DRAWN):
             job = replace(job, job_id=claim.job_id, idempotency_key=claim.idempotency_key)
             if self._accept(job):
                 return job
             existing = self._job_of(claim)
             if existing is not None:
-                return existing  # another attempt at this submission was first
+                # Another attempt at this submission was first, and has counted the images, too.
+                self.usage.give_back(counted)
+                return existing
             claim = self.store.move_claim(claim, self._new_id())
+        self.usage.give_back(counted)
         raise StorageUnavailableError(_IDS_TAKEN)
 
     def _accept(self, job: Job) -> bool:
@@ -117,15 +146,24 @@ class Submission:
             )
         return chunks
 
-    def _store_chunks(self, client: str, job_id: int, visits: Sequence[Visit], chunks: Sequence[Chunk]) -> Job:
+    def _count(self, client: str, chunks: Sequence[Chunk], daily_limit: int | None) -> CountedImages:
+        return self.usage.count_images(client, sum(chunk.size for chunk in chunks), daily_limit)
+
+    def _store_chunks(
+        self, counted: CountedImages, job_id: int, visits: Sequence[Visit], chunks: Sequence[Chunk]
+    ) -> Job:
         """Store the chunks under a new nonce, and return their job, which is not stored yet."""
         now = self.now()
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         expires_at = int((now + self.retention).timestamp())
         stall_seconds = int(self.stall.total_seconds())
-        self.store.put_chunks(nonce, chunks, expires_at)
+        try:
+            self.store.put_chunks(nonce, chunks, expires_at)
+        except StorageUnavailableError:
+            self.usage.give_back(counted)
+            raise
         return Job(
-            client=client,
+            client=counted.client,
             job_id=job_id,
             nonce=nonce,
             status=JobStatus.ONGOING,
@@ -134,7 +172,7 @@ class Submission:
             scope=Scope.ALL,
             created_at=now,
             visits=len(visits),
-            images=sum(chunk.size for chunk in chunks),
+            images=counted.images,
             chunks=len(chunks),
             due=int(now.timestamp()) + stall_seconds,
             wait=stall_seconds,
