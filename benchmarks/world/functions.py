@@ -23,11 +23,12 @@ from local.lambda_host.events import Event, api_event, authorizer_event
 from local.lambda_host.load import load
 from local.lambda_host.poller import QueuePoller
 from local.lambda_host.table import TABLE, create_queue, create_table
+from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 _STORES = ("S01592176", "S01244300", "S00339218", "S01408764")
 _VISIT_IMAGES = 4
-_KEY = "benchmark-key"
+_KEY = new_key()
 # The time that a poller of Lambda waits for messages.
 _POLL_SECONDS = 20
 _TIMEOUT_SECONDS = 120

@@ -24,7 +24,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     # The request's id links the line to the access log.
     about = {"request": request.request_context.request_id}
     try:
-        key = admit(table, request.headers.get("x-api-key", ""), datetime.now(UTC))
+        key = admit(table, request.headers.get("x-api-key", ""), datetime.now(UTC), settings.local_key)
     except KeyRefusedError as refusal:
         known = refusal.key
         names = {"client": known.client, "key_id": known.key_id} if known else {}

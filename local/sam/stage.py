@@ -139,6 +139,7 @@ class SamLocalStage:
         values = {
             "TABLE_NAME": self.stack.table_name,
             "QUEUE_URL": endpoint_url + urlsplit(self.stack.queue_url).path,
+            "LOCAL_KEY": self.stack.api_key,
             # The image servers of this machine; 127.0.0.1 would be the container itself.
             "ALLOWED_NETWORKS": f"{host_address}/32",
             "ALLOWED_PORTS": "1-65535",

@@ -25,7 +25,12 @@ from local.stack.supervisor import StackEndedError, Supervisor
 _LOG_TAIL_LINES = 25
 _LOCK = "lock"
 # All other parameters keep the template's defaults. Two workers of 100 threads are what two cores can keep busy.
-_LOCAL_PARAMETERS = {**LOCAL_IMAGES, "Architecture": ARCHITECTURE, "ProcessConcurrency": "2"}
+_LOCAL_PARAMETERS = {
+    **LOCAL_IMAGES,
+    "Architecture": ARCHITECTURE,
+    "LocalKey": "local-dev-key",
+    "ProcessConcurrency": "2",
+}
 _EXAMPLE_BODY = (
     '{"count":1,"visits":[{"store_id":"S00339218","image_url":["https://www.gstatic.com/webp/gallery/2.jpg"],'
     '"visit_time":"time of store visit"}]}'

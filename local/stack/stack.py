@@ -33,7 +33,6 @@ from local.stack.messages import Order, Report, StackInfo
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 logger = logging.getLogger("stack")
-_API_KEY = "local-dev-key"
 _CLIENT = "local"
 _HEALTH_SECONDS = 30
 _FILES = 10_240
@@ -85,7 +84,7 @@ def _start(order: Order, parent: int, open_gateway: Callable[[str], object]) -> 
     try:
         deployment = deploy(url, _secret(), Path(order.root), order.parameters)
         info = _info(order, parent, url, deployment)
-        ApiKeysTable(client("dynamodb", url, info.secret), info.table_name).issue(_API_KEY, _CLIENT)
+        ApiKeysTable(client("dynamodb", url, info.secret), info.table_name).issue(info.api_key, _CLIENT)
         open_gateway(deployment.api_id)
         _check_health(url)
     except (DeployError, TemplateError, FileNotFoundError) as error:
@@ -104,7 +103,7 @@ def _info(order: Order, parent: int, url: str, deployment: Deployment) -> StackI
         url=url,
         endpoint_url=url,
         secret=_secret(),
-        api_key=_API_KEY,
+        api_key=order.parameters["LocalKey"],
         stack_name=emulator.STACK_NAME,
         table_name=outputs["TableName"],
         # The host of the emulator's queue URLs is not a real one, see emulator.py.

@@ -25,12 +25,13 @@ from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.lambda_host.environment import FUNCTIONS
 from local.lambda_host.table import TABLE
+from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.functions.service import Service
 from tests.support.description import DESCRIPTION
 from tests.support.gateway import Gateway
 
-KEY, CLIENT = "key-of-the-fuzzer", "fuzzer"
+KEY, CLIENT = new_key(), "fuzzer"
 CASES = int(os.environ.get("FUZZ_CASES", "500"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "1200"))

@@ -15,7 +15,8 @@ from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.functions.service import Service
 
 NOW = datetime.now(UTC)
-MADE = new_key()
+LIVE, LIMITED, REVOKED, EXPIRED = (new_key() for _ in range(4))
+CHOSEN = "local-dev-key"
 REQUEST = event("authorize")["requestContext"]["requestId"]
 
 
@@ -23,10 +24,13 @@ REQUEST = event("authorize")["requestContext"]["requestId"]
 def _keys(service: Service) -> None:
     table = ApiKeysTable(boto3.client("dynamodb"), TABLE)
     scopes = frozenset({KeyScope.READ, KeyScope.SUBMIT})
-    table.put(ApiKey("me.1", hash_key("live"), "me", scopes, NOW))
-    table.put(ApiKey("me.2", hash_key(MADE), "me", frozenset({KeyScope.READ}), NOW, NOW + timedelta(days=1)))
-    table.put(ApiKey("me.3", hash_key("revoked"), "me", scopes, NOW, revoked_at=NOW))
-    table.put(ApiKey("me.4", hash_key("expired"), "me", scopes, NOW, expires_at=NOW))
+    tomorrow = NOW + timedelta(days=1)
+    table.put(ApiKey("me.1", hash_key(LIVE), "me", scopes, NOW))
+    table.put(ApiKey("me.2", hash_key(LIMITED), "me", frozenset({KeyScope.READ}), NOW, tomorrow, daily_images=1000))
+    table.put(ApiKey("me.3", hash_key(REVOKED), "me", scopes, NOW, revoked_at=NOW))
+    table.put(ApiKey("me.4", hash_key(EXPIRED), "me", scopes, NOW, expires_at=NOW))
+    table.put(ApiKey("me.5", hash_key(CHOSEN), "me", scopes, NOW))
+    table.put(ApiKey("me.6", hash_key("chosen"), "me", scopes, NOW))
 
 
 def authorize(service: Service, headers: dict[str, str]) -> Any:
@@ -40,10 +44,10 @@ def authorize(service: Service, headers: dict[str, str]) -> Any:
 @pytest.mark.parametrize(
     ("key", "found"),
     [
-        ("live", {"client": "me", "key_id": "me.1", "scopes": "read submit"}),
-        (MADE, {"client": "me", "key_id": "me.2", "scopes": "read"}),
+        (LIVE, {"client": "me", "key_id": "me.1", "scopes": "read submit"}),
+        (LIMITED, {"client": "me", "key_id": "me.2", "scopes": "read", "daily_images": "1000"}),
     ],
-    ids=["chosen", "made"],
+    ids=["unlimited", "limited"],
 )
 def test_two_live_keys_of_one_client_are_both_accepted(service: Service, key: str, found: dict[str, str]) -> None:
     for header in ("x-api-key", "X-Api-Key"):
@@ -57,17 +61,20 @@ def test_two_live_keys_of_one_client_are_both_accepted(service: Service, key: st
         ("", {"reason": "malformed"}),
         ("\ud800", {"reason": "malformed"}),
         ("x" * 100_000, {"reason": "malformed"}),
-        (MADE[:-1] + ("0" if MADE[-1] != "0" else "1"), {"reason": "malformed"}),
-        (" live", {"reason": "malformed"}),
-        ("live,live", {"reason": "unknown"}),
-        ("unissued", {"reason": "unknown"}),
-        ("LIVE", {"reason": "unknown"}),
-        (hash_key("live"), {"reason": "unknown"}),
-        ("revoked", {"reason": "revoked", "client": "me", "key_id": "me.3"}),
-        ("expired", {"reason": "expired", "client": "me", "key_id": "me.4"}),
+        (LIVE[:-1] + ("0" if LIVE[-1] != "0" else "1"), {"reason": "malformed"}),
+        (f" {LIVE}", {"reason": "malformed"}),
+        (f"{LIVE},{LIVE}", {"reason": "malformed"}),
+        (LIVE.upper(), {"reason": "malformed"}),
+        (hash_key(LIVE), {"reason": "malformed"}),
+        # The table has both, but only the local stack may look one of them up.
+        (CHOSEN, {"reason": "malformed"}),
+        ("chosen", {"reason": "malformed"}),
+        (new_key(), {"reason": "unknown"}),
+        (REVOKED, {"reason": "revoked", "client": "me", "key_id": "me.3"}),
+        (EXPIRED, {"reason": "expired", "client": "me", "key_id": "me.4"}),
     ],
     # A random key must not be part of a test's name: the workers of pytest would not agree on it.
-    ids=range(11),
+    ids=range(13),
 )
 def test_any_other_key_is_refused_and_the_audit_line_says_why(
     service: Service, caplog: pytest.LogCaptureFixture, key: str, audit: dict[str, str]
@@ -76,19 +83,29 @@ def test_any_other_key_is_refused_and_the_audit_line_says_why(
     assert audit_lines(caplog) == [{"request": REQUEST} | audit]
 
 
+@pytest.mark.usefixtures("_keys")
+def test_only_the_local_key_is_looked_up_without_the_form_of_a_key(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_KEY", CHOSEN)
+    assert authorize(service, {"x-api-key": CHOSEN})["context"]["key_id"] == "me.5"
+    assert authorize(service, {"x-api-key": "chosen"}) == {"isAuthorized": False}
+    assert authorize(service, {"x-api-key": ""}) == {"isAuthorized": False}
+    assert authorize(service, {"x-api-key": LIVE})["context"]["key_id"] == "me.1"
+
+
 def test_a_missing_header_is_refused(service: Service) -> None:
     assert authorize(service, {}) == {"isAuthorized": False}
 
 
 @pytest.mark.usefixtures("_keys")
 def test_neither_a_key_nor_its_hash_reaches_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    sent = [MADE, "revoked", "expired", "a-key-that-was-never-issued", "rpk_with-a-typing-error"]
+    sent = [LIVE, REVOKED, EXPIRED, new_key(), "a-key-that-was-never-issued", "rpk_with-a-typing-error"]
     for key in sent:
         authorize(service, {"x-api-key": key})
     logged = str([vars(record) for record in caplog.records])
     assert len(caplog.records) == len(sent)
-    # "revoked" and "expired" are also the reasons in the line.
-    secrets = [key for key in sent if key not in {"revoked", "expired"}] + [hash_key(key) for key in sent]
+    secrets = [*sent, *map(hash_key, sent)]
     assert not [secret for secret in secrets if secret in logged]
 
 

@@ -119,14 +119,28 @@ def test_other_contacts_are_refused_before_a_deployment(url: str) -> None:
     assert not allows(PARAMETERS["ContactUrl"], url)
 
 
+def may_be_deployed(**parameters: str) -> bool:
+    """Return whether the parameters meet the template's rules."""
+    template = sam.Template(parameters=parameters)
+    return all(
+        not template.holds(rule["RuleCondition"]) or template.holds(assertion["Assert"])
+        for rule in template.body["Rules"].values()
+        for assertion in rule["Assertions"]
+    )
+
+
 @pytest.mark.parametrize("stage", ["prod", "dev"])
 @pytest.mark.parametrize("networks", ["", "10.0.0.0/8"])
 def test_production_calls_public_servers_alone(stage: str, networks: str) -> None:
-    template = sam.Template(parameters={"Stage": stage, "AllowedNetworks": networks})
-    (rule,) = template.body["Rules"].values()
-    (assertion,) = rule["Assertions"]
-    may_be_deployed = not template.holds(rule["RuleCondition"]) or template.holds(assertion["Assert"])
-    assert may_be_deployed == (stage != "prod" or not networks)
+    assert may_be_deployed(Stage=stage, AllowedNetworks=networks) == (stage != "prod" or not networks)
+
+
+@pytest.mark.parametrize("stage", ["prod", "dev"])
+@pytest.mark.parametrize("key", ["", "local-dev-key"])
+def test_production_accepts_no_key_that_a_person_chose(stage: str, key: str) -> None:
+    assert may_be_deployed(Stage=stage, LocalKey=key) == (stage != "prod" or not key)
+    assert PARAMETERS["LocalKey"]["Default"] == ""
+    assert allows(PARAMETERS["LocalKey"], key)
 
 
 def test_numbers_in_resources_are_parameters_or_fixed_for_a_reason(template: sam.Body) -> None:

@@ -23,6 +23,7 @@ from local.images.server import ImageServer
 from local.lambda_host.events import api_event, authorizer_event
 from local.sam.environment import environment
 from local.stack.process import StackProcess
+from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.infra.test_samconfig import overrides, parameters
 from tests.support.waiting import wait_until
@@ -30,7 +31,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.sam_cli
 
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
-KEY = "key-that-survives"
+KEY = new_key()
 CLIENT = "acme"
 STORE = "S00339218"
 _JOB_SECONDS = 30.0

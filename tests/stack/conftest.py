@@ -8,9 +8,8 @@ from local.client import ApiClient
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
+from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-
-OTHER_KEY = "key-of-another-client"
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +26,9 @@ def client(stack: StackProcess) -> Iterator[ApiClient]:
 
 @pytest.fixture(scope="session")
 def other_client(stack: StackProcess) -> Iterator[ApiClient]:
-    ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(OTHER_KEY, "other")
-    with ApiClient(stack.url, OTHER_KEY) as caller:
+    key = new_key()
+    ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(key, "other")
+    with ApiClient(stack.url, key) as caller:
         yield caller
 
 

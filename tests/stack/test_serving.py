@@ -16,6 +16,7 @@ from local.checkout import ROOT
 from local.client import ApiClient
 from local.images.server import ImageServer, stalled
 from local.stack.process import StackError, StackProcess
+from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.support.memory import tree
 from tests.support.waiting import END_SECONDS, wait_until
@@ -163,12 +164,13 @@ def test_the_printed_command_can_be_pasted_into_a_shell(stack: StackProcess) -> 
 
 def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, picture: bytes) -> None:
     state = tmp_path / "state"
+    key = new_key()
     url, slow = images.add("/a.jpg", picture), images.script("/slow.jpg", stalled(picture))
 
     # GIVEN a stack with a key of another client, a job that has ended and one that is ongoing
     with StackProcess(state_dir=state) as first:
-        ApiKeysTable(first.client("dynamodb"), first.table_name).issue("other-key", "other")
-        with ApiClient(first.url, "other-key") as client:
+        ApiKeysTable(first.client("dynamodb"), first.table_name).issue(key, "other")
+        with ApiClient(first.url, key) as client:
             ended = client.submit((STORE, [url, url]))
             assert client.wait(ended, END_SECONDS)["status"] == "completed"
             ongoing = client.submit((STORE, [url]), (STORE, [slow]))
@@ -180,7 +182,7 @@ def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, pictur
     images.add("/slow.jpg", picture)
     with StackProcess(state_dir=state, parameters={"DelayMaxSeconds": "0.2"}) as second:
         assert second.url != first.url
-        with ApiClient(second.url, "other-key") as client:
+        with ApiClient(second.url, key) as client:
             # THEN the ended job is still there, the ongoing one continues at once, and new jobs are accepted
             assert client.get("/api/status", jobid=ended).json()["status"] == "completed"
             assert [row["perimeter"] for row in client.results(ended)] == [420, 420]

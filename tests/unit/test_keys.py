@@ -32,7 +32,8 @@ from retail_pulse.domain.visits import VisitRow
 from retail_pulse.storage import items, usage_items
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-KEY = ApiKey("me.0123456789ab", hash_key("a-key"), "me", frozenset({KeyScope.READ}), NOW)
+MADE = new_key()
+KEY = ApiKey("me.0123456789ab", hash_key(MADE), "me", frozenset({KeyScope.READ}), NOW)
 # The expression that docs/security.md gives to secret scanners.
 SCANNED = re.compile(r"\brpk_[0-9A-Za-z]{38}\b")
 
@@ -90,22 +91,39 @@ def test_any_other_text_is_refused_without_an_error(text: str) -> None:
 
 
 def test_a_key_admits_its_client() -> None:
-    assert admit(table_of(KEY), "a-key", NOW) == KEY
+    assert admit(table_of(KEY), MADE, NOW) == KEY
 
 
 def test_a_hash_is_not_a_key() -> None:
-    assert refusal(table_of(KEY), KEY.hash) == (Refusal.UNKNOWN, None)
+    assert refusal(table_of(KEY), KEY.hash) == (Refusal.MALFORMED, None)
+
+
+@pytest.mark.parametrize("text", ["local-dev-key", "local-dev-key2", "x", ""])
+def test_a_key_that_a_person_chose_is_refused_even_if_the_table_has_it(text: str) -> None:
+    store = table_of(replace(KEY, hash=hash_key(text)))
+    assert refusal(store, text) == (Refusal.MALFORMED, None)
+    assert store.find.call_count == 0
+
+
+def test_the_local_key_is_accepted_only_where_it_is_set_and_in_the_table() -> None:
+    chosen = replace(KEY, hash=hash_key("local-dev-key"))
+    assert admit(table_of(chosen), "local-dev-key", NOW, "local-dev-key") == chosen
+    for other in ("local-dev-keys", "local-dev-ke", "LOCAL-DEV-KEY", ""):
+        with pytest.raises(KeyRefusedError, match="malformed"):
+            admit(table_of(replace(KEY, hash=hash_key(other))), other, NOW, "local-dev-key")
+    with pytest.raises(KeyRefusedError, match="unknown"):
+        admit(table_of(KEY), "local-dev-key", NOW, "local-dev-key")
 
 
 def test_a_revoked_key_is_refused_and_named() -> None:
     revoked = replace(KEY, revoked_at=NOW)
-    assert refusal(table_of(revoked), "a-key") == (Refusal.REVOKED, revoked)
+    assert refusal(table_of(revoked), MADE) == (Refusal.REVOKED, revoked)
 
 
 def test_a_key_is_refused_from_its_expiry_on() -> None:
     expiring = replace(KEY, expires_at=NOW)
-    assert admit(table_of(expiring), "a-key", NOW - timedelta(seconds=1)) == expiring
-    assert refusal(table_of(expiring), "a-key", NOW) == (Refusal.EXPIRED, expiring)
+    assert admit(table_of(expiring), MADE, NOW - timedelta(seconds=1)) == expiring
+    assert refusal(table_of(expiring), MADE, NOW) == (Refusal.EXPIRED, expiring)
 
 
 def test_a_key_id_names_its_client_and_reveals_nothing_about_the_key() -> None:

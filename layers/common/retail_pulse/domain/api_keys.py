@@ -21,8 +21,6 @@ _ALPHABET = string.digits + string.ascii_letters
 _RANDOM_CHARACTERS = 32  # 190 bits
 _CHECKSUM_CHARACTERS = 6  # 62 ** 6 is more than 2 ** 32
 _MADE_HERE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS}}}")
-# Keys that a person chose, such as the local stack's.
-_CHOSEN = re.compile(r"[!-~]{1,128}")
 _ID_BYTES = 6
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -128,15 +126,26 @@ class KeyStore(Protocol):
     def find(self, key_hash: str) -> ApiKey | None: ...
 
 
-def admit(store: KeyStore, key: str, now: datetime) -> ApiKey:
-    """Return the record of an accepted key; the key may be any text.
+def admit(store: KeyStore, key: str, now: datetime, local_key: str = "") -> ApiKey:
+    """Return the record of an accepted key.
+
+    Parameters
+    ----------
+    store
+        The table.
+    key
+        Any text.
+    now
+        The time.
+    local_key
+        The only key of another form that may be accepted; empty for none.
 
     Raises
     ------
     KeyRefusedError
         The key is refused. A text that cannot be a key is refused without reading the table.
     """
-    if not is_well_formed(key):
+    if not is_well_formed(key) and (not local_key or key != local_key):
         raise KeyRefusedError(Refusal.MALFORMED, None)
     found = store.find(hash_key(key))
     if found is None:
@@ -164,10 +173,8 @@ def new_key_id(client: str) -> str:
 
 
 def is_well_formed(key: str) -> bool:
-    """Return whether a text can be a key; with the prefix, its checksum must be right."""
-    if key.startswith(PREFIX):
-        return bool(_MADE_HERE.fullmatch(key)) and key.endswith(_checksum(key[:-_CHECKSUM_CHARACTERS]))
-    return bool(_CHOSEN.fullmatch(key))
+    """Return whether a text has the form of a key made here, with the right checksum."""
+    return bool(_MADE_HERE.fullmatch(key)) and key.endswith(_checksum(key[:-_CHECKSUM_CHARACTERS]))
 
 
 def _checksum(text: str) -> str:

@@ -75,8 +75,11 @@ class _JobSettings(_Settings):
     automatic_runs: int
 
 
+@dataclass(frozen=True, slots=True)
 class AuthorizeSettings(_Settings):
     """The authorize function's settings."""
+
+    local_key: str
 
 
 class StatusSettings(_Settings):
