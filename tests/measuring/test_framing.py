@@ -182,7 +182,7 @@ class FakeStream:
         line, self._at = self._data[self._at : end], end
         return line
 
-    def block(self, max_bytes: int) -> bytes:
+    def block(self, max_bytes: int, *, are_coming: bool = True) -> bytes:
         self.steps += 1
         block = self._data[self._at : self._at + max_bytes]
         self._at += len(block)

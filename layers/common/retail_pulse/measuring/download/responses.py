@@ -84,7 +84,7 @@ class Body:
 
     def _until_end(self) -> Iterator[bytes]:
         left = self._max_bytes
-        while block := self._stream.block(left + 1):
+        while block := self._stream.block(left + 1, are_coming=False):
             left -= len(block)
             if left < 0:
                 raise too_large(self._max_bytes)
