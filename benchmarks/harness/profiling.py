@@ -20,7 +20,7 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("storage: items to and from the domain", ("retail_pulse/storage/",)),
     ("download: size and end marks", ("retail_pulse/measuring/formats/",)),
     ("download: reading the body", ("Fetcher._measure_body (",)),
-    ("download: request and response headers (requests, urllib3)", ("requests/", "urllib3/", "http/client.py")),
+    ("download: request and response headers", ("measuring/download/", "requests/", "urllib3/", "http/client.py")),
     ("download: other", ("retail_pulse/measuring/",)),
     ("threads and delays", ("retail_pulse/use_cases/image_pool.py", "concurrent/futures")),
     ("validating the body (pydantic)", ("retail_pulse/api/submit_body.py",)),

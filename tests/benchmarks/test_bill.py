@@ -112,15 +112,15 @@ def test_samples_are_sorted_by_the_purpose_of_the_code() -> None:
     download = f"{worker};Fetcher.measure (/x/retail_pulse/measuring/fetch.py:90)"
     stacks = [
         f"{worker} 3",
-        f"{download};Session.get (/x/requests/sessions.py:600);send (/x/urllib3/connection.py:1) 5",
-        f"{download};Fetcher._measure_body (/x/retail_pulse/measuring/fetch.py:130);read (/x/urllib3/response.py:1) 7",
+        f"{download};ImageAdapter.send (/x/measuring/download/adapter.py:80);connect (/x/urllib3/connection.py:1) 5",
+        f"{download};Fetcher._measure_body (/x/fetch.py:130);block (/x/retail_pulse/measuring/download/sockets.py:1) 7",
         f"{download};Fetcher._measure_body (/x/fetch.py:130);feed (/x/retail_pulse/measuring/formats/size.py:1) 2",
         "handler (/x/app.py:64);put (/x/retail_pulse/storage/jobs_table.py:9);s (/x/botocore/serialize.py:4) 11",
         "main (/x/y.py:1) 1",
     ]
     assert sort(stacks) == {
         "threads and delays": 3,
-        "download: request and response headers (requests, urllib3)": 5,
+        "download: request and response headers": 5,
         "download: reading the body": 7,
         "download: size and end marks": 2,
         "storage: writing the request (botocore)": 11,

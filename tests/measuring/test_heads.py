@@ -23,9 +23,9 @@ def read(sent: bytes, step: int = 1 << 20) -> Head:
         # What is not sent yet is not there when the reader asks for it.
         receive = stream._receive
 
-        def send_and_receive() -> None:
+        def send_and_receive(coming: int = 0) -> None:
             theirs.sendall(pieces.pop(0)) if pieces else theirs.close()
-            receive()
+            receive(coming)
 
         stream._receive = send_and_receive  # type: ignore[method-assign]
         return read_head(stream)

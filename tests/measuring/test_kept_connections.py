@@ -1,4 +1,4 @@
-"""Kept connections: bounded, short-lived, of one client only, and never with an answer that nobody asked for."""
+"""Kept connections: bounded, short-lived, of one client only, and never with an unasked answer."""
 
 import ssl
 import threading
@@ -151,7 +151,7 @@ def test_all_idle_connections_can_be_closed_at_once() -> None:
 
 
 def rest(fetching: Fetcher) -> None:
-    """Let the idle connections of a fetcher rest."""
+    """Move the clock of the idle connections of a fetcher, so that they have rested."""
     idle = fetching._adapter._idle
     now = idle._now
     idle._now = lambda: now() + 1
@@ -232,7 +232,7 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     return context
 
 
-class TestAnAnswerThatNobodyAskedFor:
+class TestAnUnaskedAnswer:
     """A script answers twice, on a server that also has the images of others: the second answer is another image."""
 
     @pytest.fixture(params=["alice", "mallory"])

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 MAX_IDLE = 256
 # Servers close idle connections after 5 to 75 s.
 _IDLE_SECONDS = 60.0
-# Answers that nobody asked for were seen 0.15 to 0.3 s after the one before. Within this time they show themselves.
+# Unasked answers were seen 0.15 to 0.3 s after the one before. Within this time they show themselves.
 _REST_SECONDS = 0.5
 
 

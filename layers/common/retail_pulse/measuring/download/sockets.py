@@ -51,8 +51,9 @@ class Stream:
         self._tls = connected if isinstance(connected, ssl.SSLSocket) else None
         self._max_seconds = max_seconds
         self._block_bytes = _RECORD_BYTES if self._tls else _BLOCK_BYTES
-        self._poll = select.poll()
-        self._poll.register(connected, select.POLLIN)
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(connected, select.POLLIN)
+        self._writable.register(connected, select.POLLOUT)
         # What was received last; the bytes before `_at` have been read.
         self._data = b""
         self._at = 0
@@ -66,7 +67,7 @@ class Stream:
     def is_quiet(self) -> bool:
         """Whether nothing has arrived that was not read; the end of the connection counts too."""
         # TLS may hold decrypted bytes, of which the socket shows nothing.
-        return not (self.has_unread or (self._tls and self._tls.pending()) or self._poll.poll(0))
+        return not (self.has_unread or (self._tls and self._tls.pending()) or self._readable.poll(0))
 
     def send(self, data: bytes) -> None:
         """Send all of the data."""
@@ -75,7 +76,7 @@ class Stream:
             try:
                 data = data[self._socket.send(data) :]
             except _WOULD_BLOCK as error:
-                self._wait(select.POLLIN if isinstance(error, ssl.SSLWantReadError) else select.POLLOUT)
+                self._wait(self._readable if isinstance(error, ssl.SSLWantReadError) else self._writable)
 
     def wait_for_answer(self) -> None:
         """Wait for the first bytes of an answer.
@@ -85,7 +86,7 @@ class Stream:
         RemoteDisconnected
             The server has closed the connection in place of an answer.
         """
-        self._wait(select.POLLIN)
+        self._wait(self._readable)
         self._receive()
         if not self._data:
             raise RemoteDisconnected("no answer")
@@ -142,7 +143,7 @@ class Stream:
                 self._data = self._socket.recv(self._block_bytes)
             except _WOULD_BLOCK as error:
                 if not self._wait_for_many(coming):
-                    self._wait(select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else select.POLLIN)
+                    self._wait(self._writable if isinstance(error, ssl.SSLWantWriteError) else self._readable)
             else:
                 return
 
@@ -154,12 +155,11 @@ class Stream:
             return False
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, many)
         try:
-            return bool(self._poll.poll(_MOMENT_MILLISECONDS))
+            return bool(self._readable.poll(_MOMENT_MILLISECONDS))
         finally:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
-    def _wait(self, event: int) -> None:
-        self._poll.modify(self._socket, event)
+    def _wait(self, poll: select.poll) -> None:
         seconds = seconds_left(self._max_seconds) or 0.0
-        if not self._poll.poll(1000 * seconds):
+        if not poll.poll(1000 * seconds):
             raise TimeoutError("nothing was received or sent in time")
