@@ -53,6 +53,20 @@ def _tiff_chain(head: bytes, tags: list[tuple[int, int, int, int]], count: int) 
     return bytes(content)
 
 
+def offsets_without_counts(directories: int) -> bytes:
+    """Return a TIFF in which three tags of offsets share the same values, and their tags of lengths have no values."""
+    tags = [*_SIDES, *((tag, 4, 8_192, 8) for tag in (273, 324, 513)), *((tag, 4, 0, 0) for tag in (279, 325, 514))]
+    values = struct.pack("<2sHI", b"II", 42, 8 + 4 * 8_192) + bytes(4 * 8_192)
+    return _tiff_chain(values, tags, directories)[:-4] + bytes(4)
+
+
+def _sharing_strips(directories: int, strips: int) -> bytes:
+    """Return a TIFF of directories whose lists of strips are all the same."""
+    values = struct.pack("<2sHI", b"II", 42, 8 + 4 * strips) + bytes(4 * strips)
+    tags = [*_SIDES, (273, 4, strips, 8), (279, 4, strips, 8)]
+    return _tiff_chain(values, tags, directories)[:-4] + bytes(4)
+
+
 def _webp(riff: int, kind: bytes, length: int) -> bytes:
     return b"RIFF" + struct.pack("<I4s4sI", riff, b"WEBP", kind, length)
 
@@ -102,12 +116,9 @@ def _tiffs(size: int) -> Iterator[tuple[str, bytes]]:
     tags = [(256 + number, 7, size - 10, 8) for number in range(65_000)]
     yield "TIFF of tags with all of the file", _tiff(*tags) + bytes(max(0, size - 780_014))
     yield "TIFF of directories", _tiff_chain(struct.pack("<2sHI", b"II", 42, 8), _SIDES, (size - 9) // 30)
-    # In each directory, three tags of offsets share the same values, and their tags of lengths have no values.
-    count = min(8_192, size // 8)
-    tags = [*_SIDES, *((tag, 4, count, 8) for tag in (273, 324, 513)), *((tag, 4, 0, 0) for tag in (279, 325, 514))]
-    values = struct.pack("<2sHI", b"II", 42, 8 + 4 * count) + bytes(4 * count)
-    chain = _tiff_chain(values, tags, min(10_000, (size - len(values)) // len(tiff_directory(tags))))
-    yield "TIFF of offsets without counts", chain[:-4] + bytes(4)
+    yield "TIFF of offsets without counts", offsets_without_counts(min(10_000, size // 110))
+    yield "TIFF of directories that share strips", _sharing_strips(9_999, 2)
+    yield "TIFF of lists that share strips", _sharing_strips(120, 8_192)
     yield "TIFF of 2**32 strips", _tiff(*_SIDES, (273, 4, 2**32 - 1, 8), (279, 4, 9, 8))
     yield "BigTIFF of 2**64 tags", struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 2**64 - 1) + bytes(90)
 
@@ -125,3 +136,25 @@ def _heifs(size: int) -> Iterator[tuple[str, bytes]]:
     place = items.index(b"iloc") + 8
     items[place : place + 4] = b"\0\0\xff\xff"
     yield "HEIC with 65,535 items", bytes(items)
+    yield "AVIF with 262,000 extents", _avif(extents=262_000)
+    yield "AVIF with properties of 60,000 items", _avif(items=60_000)
+
+
+def _avif(*, extents: int = 1, items: int = 1) -> bytes:
+    """Return the boxes of an AVIF: any number of extents of one byte, and of items that have properties."""
+
+    def full(kind: bytes, content: bytes) -> bytes:
+        return box(kind, bytes(4) + content)
+
+    located = [struct.pack(">HHH", item, 0, count) + bytes(count) for item, count in enumerate(_parts(extents), 1)]
+    iloc = full(b"iloc", b"\1\0" + struct.pack(">H", len(located)) + b"".join(located))
+    ipco = box(b"ipco", full(b"ispe", struct.pack(">II", 60, 40)))
+    others = struct.pack(">HB", 2, 0) * (items - 1)
+    ipma = full(b"ipma", struct.pack(">I", items) + others + struct.pack(">HBB", 1, 1, 1))
+    meta = full(b"meta", full(b"pitm", b"\0\1") + box(b"iprp", ipco + ipma) + iloc)
+    return box(b"ftyp", b"avif\0\0\0\0mif1avif") + meta + box(b"mdat", b"\0")
+
+
+def _parts(count: int) -> list[int]:
+    """Split a number into numbers of 16 bits."""
+    return [min(65_535, count - start) for start in range(0, count, 65_535)]

@@ -3,13 +3,14 @@
 import re
 import struct
 
-from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Walker
+from retail_pulse.measuring.steps import StepBudget
 
-# Writers fill sub-blocks to 255 bytes, except the last one of each image or text. The file's length bounds the number
-# of longer sub-blocks; of shorter ones, 25 million fit into 50 MB.
-_SHORT_SUB_BLOCK = 32
-_MAX_SHORT_SUB_BLOCKS = 1_000_000
+# Writers fill sub-blocks to 255 bytes, except the last one of each image or text. 25 million of one byte fit into
+# 50 MB. So many of them take as long as a step of the budget.
+_SUB_BLOCKS_PER_STEP = 8
+# They are counted in portions, so that an image of a few sub-blocks costs no more.
+_PORTION = 512
 _INTRODUCER = re.compile(rb"[!,;]")
 
 
@@ -18,11 +19,11 @@ class GifReader(Walker):
 
     reach = 1
 
-    def __init__(self, head: bytes) -> None:
-        super().__init__(13 + _color_table(head[10]))
+    def __init__(self, head: bytes, budget: StepBudget) -> None:
+        super().__init__(13 + _color_table(head[10]), budget)
         self.size = struct.unpack_from("<HH", head, 6)
         self._next_step = self._block
-        self._short = 0
+        self._uncounted = 0
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
         self._next_step(data, at)
@@ -50,20 +51,19 @@ class GifReader(Walker):
     def _sub_blocks(self, data: bytes | bytearray, at: int) -> None:
         # In one step: millions of sub-blocks of one byte fit into a file.
         begin, end = self._next - at, len(data)
-        short = self._short
+        count = self._uncounted
         while at < end:
             length = data[at]
             at += 1 + length
-            if length < _SHORT_SUB_BLOCK:
-                short += 1
-                if length == 0:
-                    self._next_step = self._block
-                    break
+            count += 1
+            if not length:
+                self._next_step = self._block
+                break
         self._next = begin + at
-        self._short = short
-        if short > _MAX_SHORT_SUB_BLOCKS:
-            message = f"the GIF has more than {_MAX_SHORT_SUB_BLOCKS:,} short sub-blocks"
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, message)
+        self._uncounted = count
+        if count >= _PORTION:
+            self._budget.spend(count // _SUB_BLOCKS_PER_STEP)
+            self._uncounted = count % _SUB_BLOCKS_PER_STEP
 
     def is_complete(self, _length: int) -> bool:
         """Return whether the trailer was reached."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Size, Walker
+from retail_pulse.measuring.steps import StepBudget
 
 # The box of a phone's image in 48 tiles has 5 KB.
 _MAX_META_BYTES = 256 * 1024
@@ -18,8 +19,8 @@ class IsoReader(Walker):
     not applied: they do not change the perimeter.
     """
 
-    def __init__(self) -> None:
-        super().__init__(0)
+    def __init__(self, budget: StepBudget) -> None:
+        super().__init__(0, budget)
         self.reach = 16
         self._open_end = False
         self._items_end = 0
@@ -35,7 +36,7 @@ class IsoReader(Walker):
             if at + length > len(data):
                 self.reach = length  # repeat this step once the box has arrived
                 return
-            self.size, self._items_end = _read_meta(bytes(data[at + header + 4 : at + length]))
+            self.size, self._items_end = _read_meta(bytes(data[at + header + 4 : at + length]), self._budget)
             self.reach = 16
         if length == 0:
             self._open_end = self._ended = True
@@ -55,7 +56,7 @@ class IsoReader(Walker):
         return self._next == length
 
 
-def _read_meta(meta: bytes) -> tuple[Size, int]:
+def _read_meta(meta: bytes, budget: StepBudget) -> tuple[Size, int]:
     """Return the size of the primary item, and the offset in the file where the last item ends.
 
     Raises
@@ -64,22 +65,23 @@ def _read_meta(meta: bytes) -> tuple[Size, int]:
         The size is missing, or a box is invalid.
     """
     try:
-        boxes = {kind: content for kind, content in _boxes(meta) if kind in (b"pitm", b"iprp", b"iloc")}
-        properties = dict(_boxes(boxes[b"iprp"]))
-        listed = list(_boxes(properties[b"ipco"]))
+        boxes = {kind: content for kind, content in _boxes(meta, budget) if kind in (b"pitm", b"iprp", b"iloc")}
+        properties = dict(_boxes(boxes[b"iprp"], budget))
+        listed = list(_boxes(properties[b"ipco"], budget))
         primary = int.from_bytes(boxes[b"pitm"][4 : 6 if boxes[b"pitm"][0] == 0 else 8])
-        for index in _associated(properties[b"ipma"], primary):
+        for index in _associated(properties[b"ipma"], primary, budget):
             if 1 <= index <= len(listed) and listed[index - 1][0] == b"ispe":
                 width, height = struct.unpack_from(">4xII", listed[index - 1][1])
-                return (width, height), max(_item_ends(boxes[b"iloc"]), default=0)
+                return (width, height), max(_item_ends(boxes[b"iloc"], budget), default=0)
     except (KeyError, IndexError, struct.error, ValueError) as error:
         raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the boxes that hold the size are invalid") from error
     raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the primary item has no size")
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _boxes(data: bytes, budget: StepBudget) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     while at < len(data):
+        budget.spend(1)
         length, kind = struct.unpack_from(">I4s", data, at)
         header = 8
         if length == 1:
@@ -92,11 +94,12 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += length
 
 
-def _associated(ipma: bytes, item: int) -> Iterator[int]:
+def _associated(ipma: bytes, item: int, budget: StepBudget) -> Iterator[int]:
     """Yield the indices of an item's properties, from 1."""
     version, wide, entries = ipma[0], ipma[3] & 1, int.from_bytes(ipma[4:8])
     at, id_bytes, index_bytes = 8, 4 if version else 2, 2 if wide else 1
     for _ in range(entries):
+        budget.spend(1)
         found, count = int.from_bytes(ipma[at : at + id_bytes]), ipma[at + id_bytes]
         at += id_bytes + 1
         if found == item:
@@ -106,7 +109,7 @@ def _associated(ipma: bytes, item: int) -> Iterator[int]:
         at += count * index_bytes
 
 
-def _item_ends(iloc: bytes) -> Iterator[int]:
+def _item_ends(iloc: bytes, budget: StepBudget) -> Iterator[int]:
     """Yield the offsets in the file where the extents of items end (ISO/IEC 14496-12, section 8.11.3)."""
     version = iloc[0]
     offset_bytes, length_bytes, base_bytes = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4
@@ -128,6 +131,7 @@ def _item_ends(iloc: bytes) -> Iterator[int]:
         base, extents = number(base_bytes), number(2)
         if not offset_bytes + length_bytes + index_bytes:
             continue  # there may be any number of extents without bytes
+        budget.spend(1 + extents)
         for _ in range(extents):
             number(index_bytes)
             offset, length = number(offset_bytes), number(length_bytes)

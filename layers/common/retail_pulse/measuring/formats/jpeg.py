@@ -4,6 +4,7 @@ import re
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Walker
+from retail_pulse.measuring.steps import StepBudget
 
 # Markers by their second byte (ITU-T T.81, table B.1).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -22,8 +23,8 @@ class JpegReader(Walker):
     # Up to the width in a frame header. A scan header is longer.
     reach = 9
 
-    def __init__(self) -> None:
-        super().__init__(2)
+    def __init__(self, budget: StepBudget) -> None:
+        super().__init__(2, budget)
         self._skip = 0
         self._splits_marker = self._has_end = False
 

@@ -4,6 +4,7 @@ import struct
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Walker
+from retail_pulse.measuring.steps import StepBudget
 
 
 class PngReader(Walker):
@@ -11,8 +12,8 @@ class PngReader(Walker):
 
     reach = 8
 
-    def __init__(self, head: bytes) -> None:
-        super().__init__(8)
+    def __init__(self, head: bytes, budget: StepBudget) -> None:
+        super().__init__(8, budget)
         # Apple's variant has a chunk of four bytes before the header.
         offset = 24 if head[12:16] == b"CgBI" else 8
         kind, width, height = struct.unpack_from(">4x4sII", head, offset)

@@ -17,6 +17,7 @@ from retail_pulse.measuring.formats.png import PngReader
 from retail_pulse.measuring.formats.tiff import TiffReader
 from retail_pulse.measuring.formats.walker import FormatReader
 from retail_pulse.measuring.formats.webp import webp_reader
+from retail_pulse.measuring.steps import StepBudget
 
 # Enough for every signature.
 _SIGNATURE_BYTES = 32
@@ -73,14 +74,18 @@ class SizeReader:
     ----------
     max_side
         Maximum width and height in pixels.
+    budget
+        What the steps are counted on, told of the bytes that were sent. By default, these are the bytes of the file.
 
     Notes
     -----
     Memory does not grow with the file. Use ``with``, which deletes the temporary file of a TIFF.
     """
 
-    def __init__(self, max_side: int) -> None:
+    def __init__(self, max_side: int, budget: StepBudget | None = None) -> None:
         self._max_side = max_side
+        self._budget = budget or StepBudget()
+        self._is_sent_as_it_is = budget is None
         self._head = bytearray()
         self._length = 0
         self._format = ""
@@ -100,8 +105,12 @@ class SizeReader:
         ------
         MeasuringError
             The file is not an image of a supported format: the rest need not be downloaded.
+        TimeoutError
+            The thread's deadline has passed.
         """
         self._length += len(block)
+        if self._is_sent_as_it_is:
+            self._budget.received(len(block))
         if self._reader is not None:
             self._reader.feed(block)
             return
@@ -120,6 +129,8 @@ class SizeReader:
         ------
         MeasuringError
             The file is not an image, is incomplete, or has more pixels than allowed.
+        TimeoutError
+            The thread's deadline has passed.
         """
         if self._reader is None:
             self._start(bytes(self._head))
@@ -141,7 +152,7 @@ class SizeReader:
         """Choose the reader. There is none while the file ends within its header."""
         self._format = format_of(data[:_SIGNATURE_BYTES])
         try:
-            self._reader = _READERS[self._format](data[:_HEAD_BYTES])
+            self._reader = _READERS[self._format](data[:_HEAD_BYTES], self._budget)
         except (struct.error, IndexError):
             return
         self._head.clear()
@@ -149,13 +160,13 @@ class SizeReader:
 
 
 # Each gets the first 64 bytes, or all of a shorter file. It raises `struct.error` or `IndexError` if its header is cut.
-_READERS: dict[str, Callable[[bytes], FormatReader]] = {
-    "JPEG": lambda _: JpegReader(),
+_READERS: dict[str, Callable[[bytes, StepBudget], FormatReader]] = {
+    "JPEG": lambda _, budget: JpegReader(budget),
     "PNG": PngReader,
     "GIF": GifReader,
-    "BMP": bmp_reader,
-    "TIFF": lambda _: TiffReader(),
-    "WEBP": webp_reader,
-    "AVIF": lambda _: IsoReader(),
-    "HEIC": lambda _: IsoReader(),
+    "BMP": lambda head, _: bmp_reader(head),
+    "TIFF": lambda _, budget: TiffReader(budget),
+    "WEBP": lambda head, _: webp_reader(head),
+    "AVIF": lambda _, budget: IsoReader(budget),
+    "HEIC": lambda _, budget: IsoReader(budget),
 }

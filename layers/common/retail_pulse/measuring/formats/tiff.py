@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.deadline import seconds_left
 from retail_pulse.measuring.formats.walker import Size
+from retail_pulse.measuring.steps import StepBudget
 
 # Per file, in memory; the rest is on disk.
 _MEMORY_BYTES = 128 * 1024
@@ -26,6 +26,11 @@ _MAX_TAGS = 100_000
 _MAX_STRIPS = 1_000_000
 _MAX_DIRECTORIES = 10_000
 _BLOCK_VALUES = 8_192
+# What parts take, in steps of the budget: a directory, a read of values, and how many tags or values are one step.
+_DIRECTORY_STEPS = 10
+_READ_STEPS = 8
+_TAGS_PER_STEP = 4
+_VALUES_PER_STEP = 24
 
 _WIDTH, _HEIGHT = 256, 257
 # Offsets and lengths of the image data: of strips, of tiles, and of a JPEG as in TIFF 6.0.
@@ -63,7 +68,8 @@ class TiffReader:
     See TIFF 6.0, sections 2, 8 and 15. Close the reader: the file is kept in a temporary one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: StepBudget) -> None:
+        self._steps = budget
         self.size: Size | None = None
         self._reserved = 0
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115  # see close
@@ -100,7 +106,7 @@ class TiffReader:
             The thread's deadline has passed.
         """
         self._file.seek(0)
-        directories = _Directories(self._file, _Layout(self._file.read(4)), length)
+        directories = _Directories(self._file, _Layout(self._file.read(4)), length, self._steps)
         try:
             self.size = directories.read()
         except _EndsEarlyError:
@@ -138,8 +144,11 @@ class _Tag:
 class _Directories:
     """Reads the chain of directories, and finds the end of everything that they refer to."""
 
-    def __init__(self, file: tempfile.SpooledTemporaryFile[bytes], layout: _Layout, length: int) -> None:
+    def __init__(
+        self, file: tempfile.SpooledTemporaryFile[bytes], layout: _Layout, length: int, steps: StepBudget
+    ) -> None:
         self._file = file
+        self._steps = steps
         self._layout = layout
         self._length = length
         self._tags = 0
@@ -153,7 +162,6 @@ class _Directories:
         offset = self._number_at(self._layout.offset.size, self._layout.offset)
         seen: set[int] = set()
         while offset and offset not in seen:
-            seconds_left()
             seen.add(offset)
             if len(seen) > _MAX_DIRECTORIES:
                 raise _too_many("directories", _MAX_DIRECTORIES)
@@ -172,6 +180,7 @@ class _Directories:
         self._tags += count
         if self._tags > _MAX_TAGS:
             raise _too_many("tags", _MAX_TAGS)
+        self._steps.spend(_DIRECTORY_STEPS + count // _TAGS_PER_STEP)
         offset += layout.count.size
         table = self._read(offset, count * layout.tag.size)
         tags = {}
@@ -209,8 +218,8 @@ class _Directories:
         is_inline = tag.count * size <= layout.offset.size
         (offset,) = layout.offset.unpack(tag.value)
         for first in range(0, count, _BLOCK_VALUES):
-            seconds_left()
             values = min(_BLOCK_VALUES, count - first)
+            self._steps.spend(1 if is_inline else _READ_STEPS + values // _VALUES_PER_STEP)
             block = tag.value if is_inline else self._read(offset + first * size, values * size)
             yield struct.unpack_from(f"{layout.order}{values}{letter}", block)
 

@@ -3,10 +3,10 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.steps import StepBudget
 
-# Real files have up to a few thousand segments, chunks or frames. Millions of the smallest ones fit into a file.
-MAX_STEPS = 100_000
+# Steps are counted in portions: each portion looks at the deadline.
+_PORTION = 64
 
 Size = tuple[int, int]
 
@@ -52,17 +52,20 @@ class Walker(FormatReader):
     ----------
     position
         The first position of interest.
+    budget
+        What the steps are counted on.
     """
 
     # How many bytes the next step reads.
     reach: int
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, budget: StepBudget) -> None:
         self.size: Size | None = None
         self._next = position
         self._offset = 0
         self._rest = bytearray()
         self._ended = False
+        self._budget = budget
         self._steps = 0
 
     def feed(self, block: bytes) -> None:
@@ -72,6 +75,8 @@ class Walker(FormatReader):
         ------
         MeasuringError
             The file violates its format, or takes more steps than any real file.
+        TimeoutError
+            The thread's deadline has passed.
         """
         begin, self._offset = self._offset, self._offset + len(block)
         if self._ended or self._next >= self._offset:
@@ -86,8 +91,8 @@ class Walker(FormatReader):
             data = block
         while not self._ended and (at := self._next - begin) + self.reach <= len(data):
             self._steps += 1
-            if self._steps > MAX_STEPS:
-                raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the file has more than {MAX_STEPS:,} parts")
+            if self._steps % _PORTION == 0:
+                self._budget.spend(_PORTION)
             self._step(data, at)
         # Less than a step's reach is kept for the next block.
         if self._ended or self._next >= self._offset:
