@@ -17,12 +17,16 @@ WIDTH, HEIGHT = 61, 43
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A complete file, and where its image ends: cut after that, the file is still complete."""
+    """A complete file, and where what its image needs ends: cut there, the file is still complete.
+
+    An animated GIF is also complete at the end of any earlier block after its first picture.
+    """
 
     name: str
     format: str
     content: bytes
     whole_bytes: int
+    block_ends: frozenset[int] = frozenset()
 
 
 def corpus() -> Iterator[CorpusFile]:
@@ -30,15 +34,16 @@ def corpus() -> Iterator[CorpusFile]:
     for name, file in _files().items():
         image, trailer = file if isinstance(file, tuple) else (file, b"")
         kind = name.split()[0].strip(",").upper().removeprefix("BIG")
-        yield CorpusFile(name, kind, image + trailer, len(image))
+        ends = frozenset(_block_ends(image)) if kind == "GIF" else frozenset()
+        yield CorpusFile(name, kind, image + trailer, len(image), ends)
 
 
 def cuts(file: CorpusFile, count: int) -> list[int]:
-    """Return about so many lengths to cut a file at: at each of its first and last bytes, and some between."""
+    """Return about so many lengths to cut an image at: at each of its first and last bytes, and some between."""
     whole = file.whole_bytes
     edge = min(whole, count // 3)
     between = range(0, whole, max(1, whole // max(1, count // 3)))
-    return sorted({*range(edge), *range(whole - edge, whole), *between})
+    return sorted({*range(edge), *range(whole - edge, whole), *between} - file.block_ends)
 
 
 def saved(kind: str, mode: str = "RGB", *, frames: int = 1, **options: Any) -> bytes:
@@ -134,6 +139,23 @@ def heif(width: int, height: int, *, version: int = 0) -> bytes:
 
     at = len(kind) + len(meta(0)) + 8
     return kind + meta(at) + box(b"mdat", random.Random(2).randbytes(100))
+
+
+def _block_ends(content: bytes) -> Iterator[int]:
+    """Yield where the blocks of a GIF of Pillow end, from its first picture on."""
+    at, has_picture = 13 + _table_bytes(content[10]), False
+    while content[at : at + 1] in (b"!", b","):
+        has_picture = has_picture or content[at : at + 1] == b","
+        at += 2 if content[at : at + 1] == b"!" else 11 + _table_bytes(content[at + 9])
+        while content[at]:
+            at += 1 + content[at]
+        at += 1
+        if has_picture:
+            yield at
+
+
+def _table_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _bmp(header: int, *, height: int = HEIGHT, compression: int = 0) -> bytes:

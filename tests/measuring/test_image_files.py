@@ -53,5 +53,10 @@ def test_a_file_cut_after_its_image_is_complete(file: CorpusFile) -> None:
     assert read(file.content[: file.whole_bytes]).width == WIDTH
 
 
+@pytest.mark.parametrize("file", [file for file in FILES if file.block_ends], ids=lambda file: file.name)
+def test_a_gif_cut_at_a_blocks_end_after_its_first_picture_is_complete(file: CorpusFile) -> None:
+    assert {read(file.content[:end]).perimeter for end in file.block_ends} == {2 * (WIDTH + HEIGHT)}
+
+
 def test_the_primary_image_counts_even_if_other_properties_precede_its_size() -> None:
     assert read(heif(4_032, 3_024)).perimeter == 2 * (4_032 + 3_024)

@@ -11,6 +11,7 @@ from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from tests.measuring.cases import Case
 from tests.measuring.corpus import WIDTH, saved
 from tests.measuring.network import SimulatedNetwork
+from tests.measuring.quirks import gif, gif_picture
 
 FETCHER = Fetcher(FetchLimits(5, 5, 60, 1_000_000, WIDTH, 5), CallPolicy(), Hosts(100))
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -33,7 +34,7 @@ MESSAGES = {
     "too_large, body": (OK + b"\r\n" + saved("PNG") + bytes(1_000_000), TOO_LARGE),
     "too_large, inflated": (answer(gzip.compress(saved("JPEG") + bytes(2_000_000)), GZIP), TOO_LARGE),
     "too_large, pixels":
-        (answer(b"GIF89a\xe8\3\5\0\0\0\0;" + bytes(90)), "the image has 1,000 x 5 pixels; the limit is 61 per side"),
+        (answer(gif((1_000, 5), gif_picture(0, 0, 1, 1))), "the image has 1,000 x 5 pixels; the limit is 61 per side"),
     "too_large, headers":
         (OK + b"X: " + b"x" * 65_000 + b"\r\nX: " + b"x" * 999, "the response headers are larger than 65,536 bytes"),
     "truncated, headers": (OK + b"X: x\r\n" * 101, "ok.test closed the connection early"),
@@ -41,7 +42,9 @@ MESSAGES = {
     "truncated": (answer(saved("JPEG")[:1234]), "the JPEG is incomplete: it ends after 1,234 bytes"),
     "not_an_image": (answer(b"<!doctype html>"), "not a recognized image format"),
     "not_an_image, empty": (answer(b""), "the file is empty"),
-    "not_an_image, size": (answer(b"GIF89a\0\0\5\0\0\0\0;"), "the GIF has an invalid size: 0 x 5 pixels"),
+    "not_an_image, size":
+        (answer(gif((0, 5), gif_picture(0, 0, 0, 1)) + b";"), "the GIF has an invalid size: 0 x 5 pixels"),
+    "not_an_image, no picture": (answer(gif((5, 5)) + b";"), "the GIF does not contain an image with a size"),
 }  # fmt: skip
 
 

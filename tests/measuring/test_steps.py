@@ -15,6 +15,8 @@ from retail_pulse.measuring.formats.size import SizeReader
 from retail_pulse.measuring.steps import BYTES_PER_STEP, FREE_STEPS, StepBudget
 from tests.measuring.bombs import MB, bombs
 from tests.measuring.corpus import corpus, jpeg_segment, png_chunk, saved, tiff_directory
+from tests.measuring.quirks import gif as animation
+from tests.measuring.quirks import gif_picture
 
 BLOCK = 128 * 1024
 BOMBS = dict(bombs(5 * MB // 2))
@@ -148,7 +150,7 @@ def test_real_files_have_as_many_parts_as_they_need(content: bytes, size: str) -
 
 
 def test_a_gif_of_full_sub_blocks_may_have_any_number_of_them() -> None:
-    head, part = b"GIF89a\5\0\5\0\0\0\0!\xfe", (b"\xff" + b"x" * 255) * 20_000
+    head, part = animation((5, 5), gif_picture(0, 0, 5, 5)) + b"!\xfe", (b"\xff" + b"x" * 255) * 20_000
     with SizeReader(10_000) as reader:
         reader.feed(head)
         for _ in range(20):

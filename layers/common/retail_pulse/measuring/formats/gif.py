@@ -1,4 +1,4 @@
-"""GIF: the size of the logical screen, the end from the trailer."""
+"""GIF: the larger of the logical screen and the first picture; the end from the trailer, or a block's end after it."""
 
 import re
 import struct
@@ -11,18 +11,27 @@ from retail_pulse.measuring.steps import StepBudget
 _SUB_BLOCKS_PER_STEP = 8
 # They are counted in portions, so that an image of a few sub-blocks costs no more.
 _PORTION = 512
+_EXTENSION, _IMAGE = b"!,"
 _INTRODUCER = re.compile(rb"[!,;]")
+_NOT_PADDING = re.compile(rb"[^\0]")
+# Position and size of an image, then its flags.
+_DESCRIPTOR = struct.Struct("<HHHHB")
 
 
 class GifReader(Walker):
-    """Reads a GIF, which is complete if its blocks end with the trailer (GIF89a specification, section 27)."""
+    """Reads a GIF, which is complete if it ends with the trailer, or with any block after a complete picture.
+
+    See the GIF89a specification, sections 18, 20 and 27. Some writers omit the trailer. A first picture that is larger
+    than the logical screen extends it, as in Chromium and Pillow; later ones do not.
+    """
 
     reach = 1
 
     def __init__(self, head: bytes, budget: StepBudget) -> None:
         super().__init__(13 + _color_table(head[10]), budget)
-        self.size = struct.unpack_from("<HH", head, 6)
+        self._screen = struct.unpack_from("<HH", head, 6)
         self._next_step = self._block
+        self._has_picture = False
         self._uncounted = 0
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
@@ -30,23 +39,28 @@ class GifReader(Walker):
 
     def _block(self, data: bytes | bytearray, at: int) -> None:
         # Some writers pad between blocks.
-        found = _INTRODUCER.search(data, at)
+        found = (_NOT_PADDING if self._has_picture else _INTRODUCER).search(data, at)
         self._next += (found.start() if found else len(data)) - at
         if found is None:
             return
-        introducer = found[0]
-        if introducer == b"!":  # an extension: its label, then sub-blocks
+        introducer = data[found.start()]
+        if introducer == _EXTENSION:  # its label, then sub-blocks
             self._next += 2
             self._next_step = self._sub_blocks
-        elif introducer == b",":  # an image: eight bytes of position and size, then its flags
-            self._next += 9
-            self._next_step = self._image_flags
+        elif introducer == _IMAGE:
+            self._next += 1
+            self._next_step, self.reach = self._descriptor, _DESCRIPTOR.size
         else:
+            # The trailer. After a picture, browsers end at any other byte, too.
             self._ended = True
 
-    def _image_flags(self, data: bytes | bytearray, at: int) -> None:
-        self._next += 2 + _color_table(data[at])  # after the table the code size, then sub-blocks
-        self._next_step = self._sub_blocks
+    def _descriptor(self, data: bytes | bytearray, at: int) -> None:
+        left, top, width, height, flags = _DESCRIPTOR.unpack_from(data, at)
+        if self.size is None:
+            self.size = max(self._screen[0], left + width), max(self._screen[1], top + height)
+        # After the color table the code size, then sub-blocks.
+        self._next += _DESCRIPTOR.size + _color_table(flags) + 1
+        self._next_step, self.reach = self._sub_blocks, 1
 
     def _sub_blocks(self, data: bytes | bytearray, at: int) -> None:
         # In one step: millions of sub-blocks of one byte fit into a file.
@@ -58,6 +72,7 @@ class GifReader(Walker):
             count += 1
             if not length:
                 self._next_step = self._block
+                self._has_picture = self.size is not None
                 break
         self._next = begin + at
         self._uncounted = count
@@ -66,8 +81,8 @@ class GifReader(Walker):
             self._uncounted = count % _SUB_BLOCKS_PER_STEP
 
     def is_complete(self, _length: int) -> bool:
-        """Return whether the trailer was reached."""
-        return self._ended
+        """Return whether the trailer was reached, or a block's end after a complete picture."""
+        return self._ended or (self._has_picture and self._next_step == self._block)
 
 
 def _color_table(flags: int) -> int:
