@@ -67,6 +67,20 @@ def _sharing_strips(directories: int, strips: int) -> bytes:
     return _tiff_chain(values, tags, directories)[:-4] + bytes(4)
 
 
+def _sharing_subs(directories: int) -> bytes:
+    """Return a TIFF of directories whose lists of 8,192 sub-directories are all the same: places in the header."""
+    values = struct.pack("<2sHI", b"II", 42, 8 + 4 * 8_192) + bytes(4 * 8_192)
+    return _tiff_chain(values, [*_SIDES, (330, 4, 8_192, 8)], directories)[:-4] + bytes(4)
+
+
+def _listing_subs(count: int) -> bytes:
+    """Return a TIFF of so many sub-directories."""
+    table = tiff_directory(_SIDES)
+    first = _tiff(*_SIDES, (330, 4, count, 8 + len(tiff_directory([*_SIDES, (330, 4, 1, 0)]))))
+    offsets = [len(first) + 4 * count + len(table) * number for number in range(count)]
+    return first + struct.pack(f"<{count}I", *offsets) + table * count
+
+
 def _webp(riff: int, kind: bytes, length: int) -> bytes:
     return b"RIFF" + struct.pack("<I4s4sI", riff, b"WEBP", kind, length)
 
@@ -119,6 +133,8 @@ def _tiffs(size: int) -> Iterator[tuple[str, bytes]]:
     yield "TIFF of offsets without counts", offsets_without_counts(min(10_000, size // 110))
     yield "TIFF of directories that share strips", _sharing_strips(9_999, 2)
     yield "TIFF of lists that share strips", _sharing_strips(120, 8_192)
+    yield "TIFF of directories that share sub-directories", _sharing_subs(9_000)
+    yield "TIFF of a list of sub-directories", _listing_subs(size // 34)
     yield "TIFF of 2**32 strips", _tiff(*_SIDES, (273, 4, 2**32 - 1, 8), (279, 4, 9, 8))
     yield "BigTIFF of 2**64 tags", struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 2**64 - 1) + bytes(90)
 

@@ -93,7 +93,7 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
 def test_concurrent_tiffs_share_a_budget_and_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
     content = tiff()
     monkeypatch.setattr(tiff_module, "_MAX_BUFFERED_BYTES", len(content) + 10)
-    first, second = TiffReader(StepBudget()), TiffReader(StepBudget())
+    first, second = TiffReader(b"", StepBudget()), TiffReader(b"", StepBudget())
     first.feed(content)
     with pytest.raises(MeasuringError, match="there is no space to buffer another TIFF") as caught:
         second.feed(content)

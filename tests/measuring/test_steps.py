@@ -23,7 +23,8 @@ BOMBS = dict(bombs(5 * MB // 2))
 ENDLESS = [
     "PNG of empty chunks", "JPEG of empty segments", "JPEG of segments of length 0", "GIF of empty extensions",
     "GIF of sub-blocks of one byte", "TIFF of directories that share strips", "TIFF of lists that share strips",
-    "TIFF of offsets without counts", "HEIC of empty boxes", "AVIF with 262,000 extents",
+    "TIFF of offsets without counts", "TIFF of directories that share sub-directories",
+    "TIFF of a list of sub-directories", "HEIC of empty boxes", "AVIF with 262,000 extents",
     "AVIF with properties of 60,000 items",
 ]  # fmt: skip
 TOO_MANY_STEPS = r"not_an_image: the file takes more than [\d,]+ steps to read"

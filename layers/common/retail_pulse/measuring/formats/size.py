@@ -40,6 +40,14 @@ _UNSUPPORTED = {
     "JPEG XL": (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"),
     "QOI": (b"qoif",),
     "SVG": (b"<svg",),
+    # Raw photos; those that are TIFFs are refused by their reader, unless it finds their size.
+    "CR3": (b"\x00\x00\x00\x18ftypcrx ",),
+    "CRW": (b"II\x1a\x00\x00\x00HEAPCCDR",),
+    "MRW": (b"\x00MRM",),
+    "ORF": (b"IIRO", b"IIRS", b"MMOR"),
+    "RAF": (b"FUJIFILMCCD-RAW",),
+    "RW2": (b"IIU\x00",),
+    "X3F": (b"FOVb",),
 }
 
 
@@ -165,7 +173,7 @@ _READERS: dict[str, Callable[[bytes, StepBudget], FormatReader]] = {
     "PNG": PngReader,
     "GIF": GifReader,
     "BMP": lambda head, _: bmp_reader(head),
-    "TIFF": lambda _, budget: TiffReader(budget),
+    "TIFF": TiffReader,
     "WEBP": lambda head, _: webp_reader(head),
     "AVIF": lambda _, budget: IsoReader(budget),
     "HEIC": lambda _, budget: IsoReader(budget),
