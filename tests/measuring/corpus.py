@@ -191,6 +191,13 @@ def _files() -> dict[str, bytes | tuple[bytes, bytes]]:
     tables, second = jpeg.index(b"\xff\xdb"), mpo.index(b"\xff\xd9\xff\xd8") + 2
     lists = tiff(lists_first=True)
     last = avif.index(b"mdat") - 4
+    bitmaps = {
+        "BMP": saved("BMP"),
+        "BMP, OS/2 1": _bmp(12),
+        "BMP, OS/2 2": _bmp(64),
+        "BMP, version 5": _bmp(124),
+        "BMP, top row first": _bmp(40, height=-HEIGHT),
+    }
     return {
         "JPEG": jpeg,
         "JPEG, grey": saved("JPEG", "L"),
@@ -209,11 +216,8 @@ def _files() -> dict[str, bytes | tuple[bytes, bytes]]:
         "PNG, animated": saved("PNG", frames=4),
         "GIF": saved("GIF", "P"),
         "GIF of 60 frames": saved("GIF", "P", frames=60, duration=20),
-        "BMP": saved("BMP"),
-        "BMP, OS/2 1": _bmp(12),
-        "BMP, OS/2 2": _bmp(64),
-        "BMP, version 5": _bmp(124),
-        "BMP, top row first": _bmp(40, height=-HEIGHT),
+        # The last byte is padding: a row has 183 bytes.
+        **{name: (bmp[:-1], bmp[-1:]) for name, bmp in bitmaps.items()},
         "BMP, run lengths": _bmp(40, compression=1),
         "TIFF of Pillow": saved("TIFF"),
         "TIFF, directory first": made(Format.TIFF, directory_first=True),

@@ -45,6 +45,8 @@ MESSAGES = {
     "not_an_image, size":
         (answer(gif((0, 5), gif_picture(0, 0, 0, 1)) + b";"), "the GIF has an invalid size: 0 x 5 pixels"),
     "not_an_image, no picture": (answer(gif((5, 5)) + b";"), "the GIF does not contain an image with a size"),
+    "not_an_image, no pixels":
+        (answer(saved("PNG")[:33] + saved("PNG")[-12:]), "the PNG has no IDAT chunk before its end"),
     "unsupported_format, raw photo": (answer(b"IIRO\x08\0\0\0" + bytes(90)), "ORF is not supported"),
 }  # fmt: skip
 

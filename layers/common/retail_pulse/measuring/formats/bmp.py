@@ -23,6 +23,8 @@ def bmp_reader(head: bytes) -> DeclaredLength:
     height = abs(height)
     # 3 means bit masks in Windows headers, Huffman coding in OS/2 2.
     if compression in (0, 6) or (compression == 3 and header != 64):
-        # Uncompressed: the rows are more reliable than the declared length, which some writers leave at 0.
-        return DeclaredLength((width, height), pixels + (width * bits + 31) // 32 * 4 * height)
+        # Uncompressed: the rows are more reliable than the declared length, which some writers leave at 0. Each is
+        # padded to four bytes, but the last one need not be.
+        padded, last = (width * bits + 31) // 32 * 4, (width * bits + 7) // 8
+        return DeclaredLength((width, height), pixels + padded * (height - 1) + last)
     return DeclaredLength((width, height), max(file_bytes, pixels + image_bytes))

@@ -8,7 +8,10 @@ from retail_pulse.measuring.steps import StepBudget
 
 
 class PngReader(Walker):
-    """Reads a PNG, which is complete if its chunks end with IEND and its checksum (PNG specification, section 5)."""
+    """Reads a PNG, which is complete if its chunks end with IEND and its checksum (PNG specification, section 5).
+
+    Bytes after it belong to nobody. An animation has IDAT, too: the picture for readers that know no animations.
+    """
 
     reach = 8
 
@@ -20,12 +23,16 @@ class PngReader(Walker):
         if kind != b"IHDR":
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the PNG does not start with an IHDR chunk")
         self.size = width, height
+        self._has_data = False
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
         length, kind = struct.unpack_from(">I4s", data, at)
         # Length, type and checksum have four bytes each.
         self._next += 12 + length
+        self._has_data = self._has_data or kind == b"IDAT"
         self._ended = kind == b"IEND"
+        if self._ended and not self._has_data:
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the PNG has no IDAT chunk before its end")
 
     def is_complete(self, length: int) -> bool:
         """Return whether the last chunk was reached and ends within the file."""
