@@ -47,6 +47,7 @@ MESSAGES = {
     "not_an_image, no picture": (answer(gif((5, 5)) + b";"), "the GIF does not contain an image with a size"),
     "not_an_image, no pixels":
         (answer(saved("PNG")[:33] + saved("PNG")[-12:]), "the PNG has no IDAT chunk before its end"),
+    "unsupported_format, SVG": (answer(b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg/>"), "SVG is not supported"),
     "unsupported_format, raw photo": (answer(b"IIRO\x08\0\0\0" + bytes(90)), "ORF is not supported"),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from retail_pulse.measuring.formats.gif import GifReader
 from retail_pulse.measuring.formats.heif import IsoReader
 from retail_pulse.measuring.formats.jpeg import JpegReader
 from retail_pulse.measuring.formats.png import PngReader
+from retail_pulse.measuring.formats.svg import SvgReader, may_be_svg
 from retail_pulse.measuring.formats.tiff import TiffReader
 from retail_pulse.measuring.formats.walker import FormatReader
 from retail_pulse.measuring.formats.webp import webp_reader
@@ -39,7 +40,6 @@ _UNSUPPORTED = {
     "JPEG 2000": (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),
     "JPEG XL": (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"),
     "QOI": (b"qoif",),
-    "SVG": (b"<svg",),
     # Raw photos; those that are TIFFs are refused by their reader, unless it finds their size.
     "CR3": (b"\x00\x00\x00\x18ftypcrx ",),
     "CRW": (b"II\x1a\x00\x00\x00HEAPCCDR",),
@@ -70,8 +70,10 @@ def format_of(head: bytes) -> str:
         if head[8:12] in _HEIF_BRANDS:
             return "HEIC"
     for name, signatures in _UNSUPPORTED.items():
-        if head.lstrip().startswith(signatures) or head.startswith(signatures):
+        if head.startswith(signatures):
             raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"{name} is not supported")
+    if may_be_svg(head):
+        return "SVG"
     raise MeasuringError(FailureCode.NOT_AN_IMAGE, "not a recognized image format" if head else "the file is empty")
 
 
@@ -177,4 +179,5 @@ _READERS: dict[str, Callable[[bytes, StepBudget], FormatReader]] = {
     "WEBP": lambda head, _: webp_reader(head),
     "AVIF": lambda _, budget: IsoReader(budget),
     "HEIC": lambda _, budget: IsoReader(budget),
+    "SVG": SvgReader,
 }
