@@ -17,10 +17,8 @@ from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Size
 from retail_pulse.measuring.steps import StepBudget
 
-# Per file, in all directories together. Real files have some hundred tags and some thousand strips.
+# Per file, in all directories together: a directory is read in one piece. Real files have some hundred tags.
 _MAX_TAGS = 100_000
-_MAX_STRIPS = 1_000_000
-_MAX_DIRECTORIES = 10_000
 _BLOCK_VALUES = 8_192
 # What parts take, in steps of the budget: a directory, a read of values, and how many tags or values are one step.
 _DIRECTORY_STEPS = 20
@@ -105,7 +103,6 @@ class Directories:
         self._layout = _Layout(self._read(0, 4))
         self._seen: set[int] = set()
         self._tags = 0
-        self._strips = 0
         self.end = 0
 
     def read(self) -> Size | None:
@@ -160,13 +157,11 @@ class Directories:
         if not offset or offset in self._seen:
             return None
         self._seen.add(offset)
-        if len(self._seen) > _MAX_DIRECTORIES:
-            raise _too_many("directories", _MAX_DIRECTORIES)
         layout = self._layout
         count = self._number_at(offset, layout.count)
         self._tags += count
         if self._tags > _MAX_TAGS:
-            raise _too_many("tags", _MAX_TAGS)
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the TIFF has more than {_MAX_TAGS:,} tags")
         self._steps.spend(_DIRECTORY_STEPS + count // _TAGS_PER_STEP)
         offset += layout.count.size
         table = self._read(offset, count * layout.tag.size)
@@ -218,9 +213,6 @@ class Directories:
     def _add_data(self, offsets: _Tag, lengths: _Tag) -> None:
         # Values without a counterpart are not read: nothing would bound that work.
         count = min(offsets.count, lengths.count)
-        self._strips += count
-        if self._strips > _MAX_STRIPS:
-            raise _too_many("strips or tiles", _MAX_STRIPS)
         for starts, sizes in zip(self._values(offsets, count), self._values(lengths, count), strict=True):
             self.end = max(self.end, *map(operator.add, starts, sizes))
 
@@ -248,7 +240,3 @@ class Directories:
             raise EndsEarlyError
         self._file.seek(offset, io.SEEK_SET)
         return self._file.read(count)
-
-
-def _too_many(what: str, limit: int) -> MeasuringError:
-    return MeasuringError(FailureCode.NOT_AN_IMAGE, f"the TIFF has more than {limit:,} {what}")
