@@ -130,6 +130,7 @@ TABLES = jpeg_segment(0xC4, bytes(20)) + jpeg_segment(0xDB, bytes(65))
         ([FRAME, SCAN, b"\xff\xd0\x12\xff\xd7", SCAN, b"\xff\xd9"], SIZE),
         ([FRAME, SCAN, b"\xff\xd9", b"\n"], SIZE),
         ([FRAME, SCAN, b"\xff\xff\xd9"], SIZE),
+        ([FRAME, jpeg_segment(0xDA, b"\1\1\0\0\x3f\0"), b"\xff\xd9"], SIZE),
         ([jpeg_segment(0xE0, FRAME.replace(b"\0\x2b", b"\0\x01")), FRAME, SCAN, b"\xff\xd9"], SIZE),
         ([FRAME, FRAME.replace(b"\0\x2b", b"\0\x01"), SCAN, b"\xff\xd9"], SIZE),
         ([b"\xff\x01\xff\xd8\xff\xd0\xff\xd7\xff\0", FRAME, SCAN, b"\xff\xd9"], SIZE),
@@ -205,7 +206,7 @@ def test_a_webp_may_have_the_largest_sizes() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        lossy(61, 43, frame=1), lossy(61, 43, mark=b"\x9d\x01\x2b"), lossless(61, 43, 0x2E), webp(b"ALPH", bytes(50)),
+        lossy(61, 43, frame=1), lossy(61, 43, mark=b"\x9d\x01\x2b"), lossless(61, 43, 0x2E), webp(b"ANMF", bytes(50)),
         webp(b"VP8?", bytes(50)),
     ],
     ids=["not a key frame", "no start code", "no signature", "another chunk", "unknown chunk"],

@@ -211,6 +211,23 @@ def test_values_have_to_be_there_if_pixels_cannot_be_decoded_without(
     assert outcome(make(9 if big else 5, BEYOND)) == outcome_beyond
 
 
+@ORDERS
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        (1, 1), (2, 1), (3, 2), (4, 4), (5, 8), (6, 1), (7, 1), (8, 2), (9, 4), (10, 8), (11, 4), (12, 8), (13, 4),
+        (16, 8), (17, 8), (18, 8),
+    ],
+)  # fmt: skip
+def test_values_have_the_length_of_their_type(order: str, big: bool, kind: int, size: int) -> None:
+    def make(at: int) -> bytes:
+        return tiff_of(Directory(61, 43, typed_tags=[(339, kind, 100, at)]), order=order, big=big)
+
+    end = len(make(0))
+    assert outcome(make(end - 100 * size)) == (61, 43)
+    assert outcome(make(end - 100 * size + 1)) is TRUNCATED
+
+
 def test_pillow_ignores_broken_private_tags_as_well() -> None:
     content = tiff_of(Directory(61, 43, typed_tags=[(65000, 7, 100, BEYOND)]))
     assert outcome(content) == opened(content) == (61, 43)
