@@ -8,7 +8,7 @@ from retail_pulse.measuring.steps import StepBudget
 
 # Markers by their second byte (ITU-T T.81, table B.1).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01, 0xD8}
+_STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _END, _SCAN = 0xD9, 0xDA
 _NOT_FILL = re.compile(rb"[^\xff]")
 
