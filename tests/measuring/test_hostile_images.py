@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-import retail_pulse.measuring.formats.tiff as tiff_module
+import retail_pulse.measuring.formats.spool as spool_module
 import retail_pulse.measuring.steps as steps_module
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.deadline import deadline
@@ -92,12 +92,13 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
 
 def test_concurrent_tiffs_share_a_budget_and_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
     content = tiff()
-    monkeypatch.setattr(tiff_module, "_MAX_BUFFERED_BYTES", len(content) + 10)
+    monkeypatch.setattr(spool_module, "_MAX_BUFFERED_BYTES", len(content) + 10)
     first, second = TiffReader(b"", StepBudget()), TiffReader(b"", StepBudget())
     first.feed(content)
-    with pytest.raises(MeasuringError, match="there is no space to buffer another TIFF") as caught:
+    with pytest.raises(MeasuringError, match="there is no space to buffer another file") as caught:
         second.feed(content)
     assert caught.value.is_transient
+    assert not caught.value.costs_attempt
     first.close()
     second.feed(content)
     assert second.is_complete(len(content))

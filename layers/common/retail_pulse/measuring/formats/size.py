@@ -14,6 +14,7 @@ from retail_pulse.measuring.formats.gif import GifReader
 from retail_pulse.measuring.formats.heif import IsoReader
 from retail_pulse.measuring.formats.jpeg import JpegReader
 from retail_pulse.measuring.formats.png import PngReader
+from retail_pulse.measuring.formats.spool import Spool
 from retail_pulse.measuring.formats.svg import SvgReader, may_be_svg
 from retail_pulse.measuring.formats.tiff import TiffReader
 from retail_pulse.measuring.formats.walker import FormatReader
@@ -105,7 +106,7 @@ class SizeReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if isinstance(self._reader, TiffReader):
+        if isinstance(self._reader, Spool):
             self._reader.close()
 
     def feed(self, block: bytes) -> None:
