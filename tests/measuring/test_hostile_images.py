@@ -17,6 +17,7 @@ from retail_pulse.measuring.formats.tiff import TiffReader
 from retail_pulse.measuring.steps import StepBudget
 from tests.measuring.bombs import MB, bombs, offsets_without_counts
 from tests.measuring.corpus import corpus, tiff
+from tests.measuring.rasters import rasters
 
 BOMBS = dict(bombs(5 * MB // 2))
 HARMLESS = {
@@ -28,7 +29,7 @@ BLOCK = 65_536
 CASES = int(os.environ.get("FUZZ_CASES", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 NUMBERS = [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\1", b"\1\0\0\0", b"\x7f\xff\xff\xff"]
-CONTENTS = [file.content for file in corpus()]
+CONTENTS = [file.content for file in corpus()] + [file.content for file in rasters() if len(file.content) < 20_000]
 
 
 def outcome(content: bytes, splits: list[int]) -> str:

@@ -29,7 +29,9 @@ MESSAGES = {
     "connect_failed": (b"SSH-2.0-OpenSSH_9.6\r\n", "the response from ok.test is not valid HTTP"),
     "connect_failed, gzip": (answer(b"garbage", GZIP), "Content-Encoding is gzip, but the body is not valid gzip"),
     "unsupported_format": (answer(b"", b"Content-Encoding: br\r\n"), "Content-Encoding br is not supported"),
-    "unsupported_format, bytes": (answer(b"8BPS" + bytes(60)), "PSD is not supported"),
+    "unsupported_format, bytes": (answer(b"%PDF-1.7" + bytes(60)), "PDF is not supported"),
+    "unsupported_format, header":
+        (answer(b"8BPS" + bytes(60)), "the header of the PSD is invalid or of an unknown kind"),
     "too_large, announced": (OK + b"Content-Length: 1000001\r\n\r\n", TOO_LARGE),
     "too_large, body": (OK + b"\r\n" + saved("PNG") + bytes(1_000_000), TOO_LARGE),
     "too_large, inflated": (answer(gzip.compress(saved("JPEG") + bytes(2_000_000)), GZIP), TOO_LARGE),

@@ -43,3 +43,21 @@ def seconds_left(max_seconds: float | None = None) -> float | None:
     if left <= 0:
         raise TimeoutError("deadline passed")
     return left if max_seconds is None else min(left, max_seconds)
+
+
+@contextmanager
+def held(lock: threading.Lock) -> Iterator[None]:
+    """Wait for a lock, until the thread's deadline at most, and hold it within the block.
+
+    Raises
+    ------
+    TimeoutError
+        The deadline has passed.
+    """
+    left = seconds_left()
+    if not lock.acquire(timeout=-1 if left is None else left):
+        raise TimeoutError("deadline passed")
+    try:
+        yield
+    finally:
+        lock.release()

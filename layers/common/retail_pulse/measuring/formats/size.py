@@ -1,7 +1,8 @@
-"""The size of an image from its header. Pixels are never decoded, so decompression bombs have no effect.
+"""The size of an image from its header. Pixels are not decoded, so decompression bombs have no effect.
 
-Each format has a reader that walks through the file as it arrives. Pillow and imagesize need a prefix of the file,
-retried until it includes the size: 16 MB for a JPEG with as many comments, 64 MB of decompressed texts for a PNG.
+Each common format has a reader that walks through the file as it arrives. Pillow and imagesize need a prefix of the
+file, retried until it includes the size: 16 MB for a JPEG with as many comments, 64 MB of decompressed texts for a PNG.
+Other raster formats are buffered, and Pillow reads their headers.
 """
 
 import struct
@@ -12,7 +13,9 @@ from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.formats.bmp import bmp_reader
 from retail_pulse.measuring.formats.gif import GifReader
 from retail_pulse.measuring.formats.heif import IsoReader
+from retail_pulse.measuring.formats.ico import IcoReader
 from retail_pulse.measuring.formats.jpeg import JpegReader
+from retail_pulse.measuring.formats.pillow_reader import PillowReader, pillow_format
 from retail_pulse.measuring.formats.png import PngReader
 from retail_pulse.measuring.formats.spool import Spool
 from retail_pulse.measuring.formats.svg import SvgReader, may_be_svg
@@ -21,9 +24,7 @@ from retail_pulse.measuring.formats.walker import FormatReader
 from retail_pulse.measuring.formats.webp import webp_reader
 from retail_pulse.measuring.steps import StepBudget
 
-# Enough for every signature.
-_SIGNATURE_BYTES = 32
-# Also enough for headers at fixed offsets.
+# Enough for every signature, and for headers at fixed offsets.
 _HEAD_BYTES = 64
 
 _SIGNATURES = {
@@ -36,11 +37,10 @@ _SIGNATURES = {
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 _UNSUPPORTED = {
-    "PSD": (b"8BPS",),
-    "ICO": (b"\x00\x00\x01\x00",),
-    "JPEG 2000": (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "EPS": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
     "JPEG XL": (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"),
-    "QOI": (b"qoif",),
+    "PDF": (b"%PDF-",),
+    "WMF": (b"\xd7\xcd\xc6\x9a", b"\x01\x00\x09\x00\x00\x03"),
     # Raw photos; those that are TIFFs are refused by their reader, unless it finds their size.
     "CR3": (b"\x00\x00\x00\x18ftypcrx ",),
     "CRW": (b"II\x1a\x00\x00\x00HEAPCCDR",),
@@ -53,7 +53,7 @@ _UNSUPPORTED = {
 
 
 def format_of(head: bytes) -> str:
-    """Return the format of a file with these first 32 bytes.
+    """Return the format of a file with these first 64 bytes.
 
     Raises
     ------
@@ -70,6 +70,10 @@ def format_of(head: bytes) -> str:
             return "AVIF"
         if head[8:12] in _HEIF_BRANDS:
             return "HEIC"
+    if other := pillow_format(head):
+        return other
+    if head[40:44] == b" EMF":
+        raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, "EMF is not supported")
     for name, signatures in _UNSUPPORTED.items():
         if head.startswith(signatures):
             raise MeasuringError(FailureCode.UNSUPPORTED_FORMAT, f"{name} is not supported")
@@ -90,7 +94,7 @@ class SizeReader:
 
     Notes
     -----
-    Memory does not grow with the file. Use ``with``, which deletes the temporary file of a TIFF.
+    Memory does not grow with the file. Use ``with``, which deletes the temporary file of a format that needs one.
     """
 
     def __init__(self, max_side: int, budget: StepBudget | None = None) -> None:
@@ -161,9 +165,10 @@ class SizeReader:
 
     def _start(self, data: bytes) -> None:
         """Choose the reader. There is none while the file ends within its header."""
-        self._format = format_of(data[:_SIGNATURE_BYTES])
+        self._format = format_of(data[:_HEAD_BYTES])
+        reader = _READERS.get(self._format)
         try:
-            self._reader = _READERS[self._format](data[:_HEAD_BYTES], self._budget)
+            self._reader = reader(data[:_HEAD_BYTES], self._budget) if reader else PillowReader(self._format)
         except (struct.error, IndexError):
             return
         self._head.clear()
@@ -181,4 +186,6 @@ _READERS: dict[str, Callable[[bytes, StepBudget], FormatReader]] = {
     "AVIF": lambda _, budget: IsoReader(budget),
     "HEIC": lambda _, budget: IsoReader(budget),
     "SVG": SvgReader,
+    "ICO": lambda *_: IcoReader(),
+    "CUR": lambda *_: IcoReader(),
 }
