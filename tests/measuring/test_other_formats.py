@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
+from retail_pulse.measuring import steps as steps_module
 from retail_pulse.measuring.deadline import deadline
 from retail_pulse.measuring.formats import pillow_reader
 from retail_pulse.measuring.formats.size import SizeReader
@@ -108,7 +109,8 @@ def test_a_picture_that_pillow_would_call_a_bomb_has_its_size() -> None:
 )
 def test_what_is_no_raster_is_refused_at_its_first_bytes(content: bytes, code: FailureCode) -> None:
     with SizeReader(100_000) as reader, pytest.raises(MeasuringError) as caught:
-        reader.feed(content.ljust(64, b"."))
+        # What starts like XML is an SVG or not by its first element, which may come late.
+        reader.feed(content.ljust(16 * 1024 if content.lstrip().startswith(b"<") else 64, b"."))
     assert caught.value.code is code
 
 
@@ -166,9 +168,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_header_takes_few_steps_and_little_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[None] = []
-    monkeypatch.setattr(pillow_reader, "MAX_STEPS", 5_000)
+    monkeypatch.setattr(steps_module, "FREE_STEPS", 20_000)
     monkeypatch.setattr(pillow_reader, "_BOXES_BYTES", 100_000)
-    monkeypatch.setattr(pillow_reader, "seconds_left", lambda: steps.append(None))
+    monkeypatch.setattr(steps_module, "seconds_left", lambda: steps.append(None))
     content = HOSTILE[name]
     # What is imported counts for nobody.
     read(RASTERS[0].content)
@@ -182,7 +184,7 @@ def test_a_hostile_header_takes_few_steps_and_little_memory(name: str, monkeypat
         tracemalloc.stop()
     assert error.code in {FailureCode.NOT_AN_IMAGE, FailureCode.UNSUPPORTED_FORMAT, FailureCode.TRUNCATED}
     assert not error.is_transient
-    assert len(steps) <= 5_001
+    assert len(steps) <= 10_001
     # The worst reads as much as a header may have, and happens one at a time.
     assert peak < 36 * MB
 

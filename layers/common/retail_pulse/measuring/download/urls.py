@@ -117,7 +117,8 @@ def host_key(url: str) -> str:
     """Return the `Target.key` of a URL or a redirected one; empty if it is invalid."""
     try:
         return Target.parse(url, redirected=True).key
-    except MeasuringError:
+    # The first name beyond ASCII imports a module, for which there may be no file descriptor. The fetcher reports it.
+    except (MeasuringError, OSError):
         return ""
 
 

@@ -5,26 +5,29 @@ from collections.abc import Callable
 from typing import IO
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.formats.walker import MAX_STEPS
+from retail_pulse.measuring.steps import StepBudget
 
 _START, _TILE_PART, _END = 0xFF4F, 0xFF90, 0xFFD9
 _MIN_MARKER = 0xFF00
 # An open last part ends with the file, and bytes of other software may follow it.
 _TAIL_BYTES = 4096
+# A seek and a read take as long as so many steps of the budget.
+_READ_STEPS = 2
 
 _Read = Callable[[int, int], bytes]
 
 
-def is_complete(file: IO[bytes], length: int) -> bool:
+def is_complete(file: IO[bytes], length: int, budget: StepBudget) -> bool:
     """Return whether the codestream has its end marker (ISO/IEC 15444-1, annexes A and I).
 
     Raises
     ------
     MeasuringError
-        There is no codestream, or the file has more parts than any real one.
+        There is no codestream, or the file takes more steps than a real one.
     """
 
     def read(at: int, count: int) -> bytes:
+        budget.spend(_READ_STEPS)
         if at >= length:
             return b""
         file.seek(at)
@@ -41,7 +44,7 @@ def _codestream(read: _Read) -> int:
     at = 0
     if read(at, 2) == b"\xff\x4f":
         return at
-    for _ in range(MAX_STEPS):
+    while True:
         size, kind = struct.unpack(">I4s", read(at, 8))
         head = 8
         if size == 1:
@@ -57,7 +60,7 @@ def _codestream(read: _Read) -> int:
 
 
 def _reaches_end(read: _Read, at: int, length: int) -> bool:
-    for _ in range(MAX_STEPS):
+    while True:
         (marker,) = struct.unpack(">H", read(at, 2))
         # Where a wrong length leads to no marker, nothing says that the file is cut.
         if marker == _END or marker < _MIN_MARKER:
@@ -72,4 +75,3 @@ def _reaches_end(read: _Read, at: int, length: int) -> bool:
         else:
             (size,) = struct.unpack(">H", read(at + 2, 2))
             at += 2 + size
-    raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the JPEG 2000 file has more than {MAX_STEPS:,} parts")

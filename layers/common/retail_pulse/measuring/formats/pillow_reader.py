@@ -12,10 +12,11 @@ import threading
 from typing import IO, Any
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.deadline import held, seconds_left
+from retail_pulse.measuring.deadline import held
 from retail_pulse.measuring.formats import jpeg2000
 from retail_pulse.measuring.formats.spool import Spool
-from retail_pulse.measuring.formats.walker import MAX_STEPS, Size
+from retail_pulse.measuring.formats.walker import Size
+from retail_pulse.measuring.steps import StepBudget
 
 # How files begin, by Pillow's name of the format; 64 bytes are known, or all of a shorter file. Texts and web pages
 # must not match, or they would be downloaded and buffered as a whole.
@@ -61,6 +62,8 @@ _HEADER_BYTES = 32 * 1024 * 1024
 _BOXES_BYTES = 3 * 1024 * 1024
 # A line of text without an end.
 _LINE_BYTES = 1024 * 1024
+# A read by Pillow takes as long as so many steps of the budget.
+_READ_STEPS = 4
 
 # Bits per pixel of uncompressed rows, by Pillow's raw mode: 8 for all others.
 _BITS = {
@@ -88,8 +91,9 @@ class PillowReader(Spool):
     what is known of their end lies within it: uncompressed rows, blocks of textures, lengths of parts, an end mark.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, _head: bytes, budget: StepBudget) -> None:
         super().__init__()
+        self._steps = budget
         self.size: Size | None = None
         self._name = name
 
@@ -103,7 +107,8 @@ class PillowReader(Spool):
         TimeoutError
             The thread's deadline has passed.
         """
-        file = _HeaderFile(self.rewind(), length, _BOXES_BYTES if self._name == "JPEG2000" else _HEADER_BYTES)
+        max_bytes = _BOXES_BYTES if self._name == "JPEG2000" else _HEADER_BYTES
+        file = _HeaderFile(self.rewind(), length, max_bytes, self._steps)
         # Each takes little time, but some take 32 MB.
         with held(_turn):
             try:
@@ -128,7 +133,7 @@ class PillowReader(Spool):
 
     def _has_end(self, length: int) -> bool:
         if self._name == "JPEG2000":
-            return jpeg2000.is_complete(self._file, length)
+            return jpeg2000.is_complete(self._file, length, self._steps)
         self._file.seek(max(0, length - _TAIL_BYTES))
         return _END_MARKS.get(self._name, b"") in self._file.read()
 
@@ -136,11 +141,11 @@ class PillowReader(Spool):
 class _HeaderFile:
     """A file for Pillow that bounds how often and how much it reads."""
 
-    def __init__(self, file: IO[bytes], length: int, max_bytes: int) -> None:
+    def __init__(self, file: IO[bytes], length: int, max_bytes: int, budget: StepBudget) -> None:
         self._file = file
         self._length = length
         self._bytes_left = max_bytes
-        self._steps_left = MAX_STEPS
+        self._steps = budget
         self.ended_early = False
         self.tell = file.tell
 
@@ -169,11 +174,8 @@ class _HeaderFile:
         """Do nothing: some of Pillow's readers close a file that they have read."""
 
     def _take(self, count: int) -> None:
-        seconds_left()
-        self._steps_left -= 1
+        self._steps.spend(_READ_STEPS)
         self._bytes_left -= count
-        if self._steps_left < 0:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the header has more than {MAX_STEPS:,} parts")
         if self._bytes_left < 0:
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, "the header is longer than that of any real image")
 

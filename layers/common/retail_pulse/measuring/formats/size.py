@@ -7,6 +7,7 @@ Other raster formats are buffered, and Pillow reads their headers.
 
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.outcomes import Measured
@@ -166,9 +167,9 @@ class SizeReader:
     def _start(self, data: bytes) -> None:
         """Choose the reader. There is none while the file ends within its header."""
         self._format = format_of(data[:_HEAD_BYTES])
-        reader = _READERS.get(self._format)
+        reader = _READERS.get(self._format) or partial(PillowReader, self._format)
         try:
-            self._reader = reader(data[:_HEAD_BYTES], self._budget) if reader else PillowReader(self._format)
+            self._reader = reader(data[:_HEAD_BYTES], self._budget)
         except (struct.error, IndexError):
             return
         self._head.clear()
