@@ -2,13 +2,17 @@
 
 import gzip
 import zlib
+from dataclasses import replace
 
 import pytest
 
+from local.images.pictures import Format, make_image
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.download.heads import Head
 from retail_pulse.measuring.download.responses import Body
-from tests.measuring.hostile_server import HEAD, PICTURE, fetcher, hostile_server, refusal
+from retail_pulse.measuring.fetch import Fetcher
+from tests.measuring.hostile_server import HEAD, LOOPBACK, PATIENT, PICTURE, fetcher, hostile_server, refusal
 from tests.support.fetching import measure
 
 FETCHER = fetcher()
@@ -217,3 +221,25 @@ def test_chunks_of_real_servers_are_read_whatever_the_length(size: int) -> None:
     assert b"".join(blocks) == body
     # Small chunks are joined.
     assert len(blocks) <= 1 + len(body) / max(size, 32_768)
+
+
+# An image of 20,000 bytes; compressed, it has fewer.
+LARGE = make_image(Format.JPEG, 20, 27) + bytes(20_000)
+FRAMED = {
+    "a length": sized(b"", LARGE),
+    "the end of the connection": answer(b"", LARGE),
+    "a chunk": answer(b"Transfer-Encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE), LARGE)),
+    "two chunks": answer(
+        b"Transfer-Encoding: chunked\r\n",
+        b"10\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (LARGE[:16], len(LARGE) - 16, LARGE[16:]),
+    ),
+    "gzip": encoded(b"gzip", gzip.compress(LARGE)),
+}
+
+
+@pytest.mark.parametrize("name", FRAMED)
+def test_the_limit_of_bytes_is_exact(name: str) -> None:
+    exact, too_low = (Fetcher(replace(PATIENT, image_bytes=len(LARGE) - less), LOOPBACK, Hosts(100)) for less in (0, 1))
+    with hostile_server(FRAMED[name]) as server:
+        assert measure(exact, server.url("/a.png")).bytes == len(LARGE)
+        assert refusal(too_low, server.url("/a.png")).code == "too_large"
