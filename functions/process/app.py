@@ -14,6 +14,7 @@ from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.download.urls import host_key
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
+from retail_pulse.measuring.formats.pixels import PixelCheck
 from retail_pulse.runtime.settings import ProcessSettings
 from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
@@ -48,6 +49,7 @@ fetcher = Fetcher(
     CallPolicy(settings.allowed_networks, settings.allowed_ports, settings.allowed_hosts, settings.own_hosts),
     hosts,
     settings.user_agent,
+    PixelCheck(settings.memory_megabytes) if settings.pixel_check == "all" else None,
 )
 pool = ImagePool(
     fetcher.measure, settings.threads, hosts, host_key, settings.delay_min_seconds, settings.delay_max_seconds

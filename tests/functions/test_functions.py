@@ -31,6 +31,22 @@ def test_a_job_passes_through_all_functions_and_is_measured(service: Service) ->
     assert schemas.JobDetails.model_validate(service.get(f"/api/jobs/{job_id}")[1]).images.measured == 1
 
 
+@pytest.mark.parametrize(("check", "found"), [("off", None), ("all", "damaged")])
+def test_damaged_pixels_count_if_they_are_checked(
+    service: Service, monkeypatch: pytest.MonkeyPatch, check: str, found: str | None
+) -> None:
+    monkeypatch.setenv("PIXEL_CHECK", check)
+    content = bytearray(make_image(Format.PNG, 64, 48))
+    content[len(content) // 2] ^= 1
+    with ImageServer() as server:
+        job_id = service.submit(server.add("/a.png", bytes(content)))
+        service.deliver()
+    (row,) = schemas.ResultList.model_validate(service.get(f"/api/jobs/{job_id}/results")[1]).results
+    assert (row.error and row.error.code) == found
+    if pixels := service.load("process").fetcher._pixels:
+        pixels.close()
+
+
 @pytest.mark.parametrize("images", [2, 5_000])
 def test_a_status_costs_one_read_whatever_the_size_of_the_job(
     service: Service, monkeypatch: pytest.MonkeyPatch, images: int

@@ -19,6 +19,7 @@ class FailureCode(StrEnum):
     TOO_MANY_REDIRECTS = "too_many_redirects"
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"
+    DAMAGED = "damaged"
     NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED_FORMAT = "unsupported_format"
     PROCESSING_ERROR = "processing_error"

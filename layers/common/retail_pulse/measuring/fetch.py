@@ -23,7 +23,9 @@ from retail_pulse.measuring.download.pool import MAX_IDLE, IdleConnections
 from retail_pulse.measuring.download.responses import too_large
 from retail_pulse.measuring.download.retry_after import retry_after
 from retail_pulse.measuring.download.urls import Target, host_key, redirect_url
+from retail_pulse.measuring.formats.pixels import PixelCheck
 from retail_pulse.measuring.formats.size import SizeReader
+from retail_pulse.measuring.steps import StepBudget
 
 _INFLATED_BLOCK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -74,6 +76,8 @@ class Fetcher:
         How many requests each host may have in flight.
     user_agent
         Tells servers who calls, and where to complain.
+    pixels
+        Decodes each picture as well; None to decode nothing.
     max_idle
         How many idle connections are kept, of all clients and hosts together.
     """
@@ -84,9 +88,11 @@ class Fetcher:
         policy: CallPolicy,
         hosts: Hosts,
         user_agent: str = f"retail-pulse/{VERSION}",
+        pixels: PixelCheck | None = None,
         max_idle: int = MAX_IDLE,
     ) -> None:
         self._limits = limits
+        self._pixels = pixels
         self._hosts = hosts
         fields = {
             "User-Agent": user_agent,
@@ -164,18 +170,20 @@ class Fetcher:
             location = response.headers.get("location")
             if not location or response.status_code not in _REDIRECTS:
                 _check_status(target.host, response)
-                return self._measure_body(response)
+                return self._measure_body(response, request.client)
             if request.redirects >= self._limits.redirects:
                 message = f"more than {self._limits.redirects} redirects"
                 raise MeasuringError(FailureCode.TOO_MANY_REDIRECTS, message)
             return request.redirected(_redirect_url(target, location))
 
-    def _measure_body(self, response: Response) -> Measured:
+    def _measure_body(self, response: Response, client: str) -> Measured:
+        budget = StepBudget()
         gunzip = Gunzip(_INFLATED_BLOCK_BYTES) if is_gzip(response.headers) else None
         limit = self._limits.image_bytes
         received = 0
-        with SizeReader(self._limits.image_side) as reader:
+        with SizeReader(self._limits.image_side, budget, self._pixels, client) as reader:
             for data in response.raw:
+                budget.received(len(data))
                 for block in (data,) if gunzip is None else gunzip.feed(data):
                     seconds_left()
                     received += len(block)

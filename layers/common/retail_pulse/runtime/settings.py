@@ -114,6 +114,8 @@ class ProcessSettings(_JobSettings):
     image_deadline_seconds: float
     max_image_bytes: int
     max_image_side: int
+    pixel_check: str
+    memory_megabytes: int
     max_redirects: int
     max_requests_per_host: int
     allowed_networks: tuple[Network, ...]

@@ -17,6 +17,7 @@ from retail_pulse.measuring.formats.heif import IsoReader
 from retail_pulse.measuring.formats.ico import IcoReader
 from retail_pulse.measuring.formats.jpeg import JpegReader
 from retail_pulse.measuring.formats.pillow_reader import PillowReader, pillow_format
+from retail_pulse.measuring.formats.pixels import PixelCheck
 from retail_pulse.measuring.formats.png import PngReader
 from retail_pulse.measuring.formats.spool import Spool
 from retail_pulse.measuring.formats.svg import SvgReader, may_be_svg
@@ -92,27 +93,38 @@ class SizeReader:
         Maximum width and height in pixels.
     budget
         What the steps are counted on, told of the bytes that were sent. By default, these are the bytes of the file.
+    pixels
+        Decodes the picture as well; None to decode nothing.
+    client
+        Whose picture it is.
 
     Notes
     -----
     Memory does not grow with the file. Use ``with``, which deletes the temporary file of a format that needs one.
     """
 
-    def __init__(self, max_side: int, budget: StepBudget | None = None) -> None:
+    def __init__(
+        self, max_side: int, budget: StepBudget | None = None, pixels: PixelCheck | None = None, client: str = ""
+    ) -> None:
         self._max_side = max_side
         self._budget = budget or StepBudget()
         self._is_sent_as_it_is = budget is None
+        self._pixels = pixels
+        self._client = client
         self._head = bytearray()
         self._length = 0
         self._format = ""
         self._reader: FormatReader | None = None
+        # For the check of the pixels, unless the reader keeps the file in any case.
+        self._copy: Spool | None = None
 
     def __enter__(self) -> "SizeReader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if isinstance(self._reader, Spool):
-            self._reader.close()
+        for spool in (self._reader, self._copy):
+            if isinstance(spool, Spool):
+                spool.close()
 
     def feed(self, block: bytes) -> None:
         """Read the next bytes.
@@ -128,7 +140,7 @@ class SizeReader:
         if self._is_sent_as_it_is:
             self._budget.received(len(block))
         if self._reader is not None:
-            self._reader.feed(block)
+            self._read(block)
             return
         if self._head:
             self._head += block
@@ -144,7 +156,7 @@ class SizeReader:
         Raises
         ------
         MeasuringError
-            The file is not an image, is incomplete, or has more pixels than allowed.
+            The file is not an image, is incomplete or damaged, or has more pixels than allowed.
         TimeoutError
             The thread's deadline has passed.
         """
@@ -162,6 +174,9 @@ class SizeReader:
         if max(width, height) > self._max_side:
             message = f"the image has {width:,} x {height:,} pixels; the limit is {self._max_side:,} per side"
             raise MeasuringError(FailureCode.TOO_LARGE, message)
+        spool = self._copy or self._reader
+        if self._pixels is not None and isinstance(spool, Spool):
+            self._pixels.check(spool.rewind(), self._format)
         return Measured(self._format, width, height, self._length)
 
     def _start(self, data: bytes) -> None:
@@ -173,7 +188,15 @@ class SizeReader:
         except (struct.error, IndexError):
             return
         self._head.clear()
-        self._reader.feed(data)
+        if self._pixels is not None and self._pixels.reads(self._format) and not isinstance(self._reader, Spool):
+            self._copy = Spool()
+        self._read(data)
+
+    def _read(self, block: bytes) -> None:
+        if self._reader is not None:
+            self._reader.feed(block)
+        if self._copy is not None:
+            self._copy.feed(block)
 
 
 # Each gets the first 64 bytes, or all of a shorter file. It raises `struct.error` or `IndexError` if its header is cut.
