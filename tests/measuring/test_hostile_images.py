@@ -91,10 +91,16 @@ def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.
     assert len(checks) > len(content) / 4 / 8_192
 
 
-def test_concurrent_tiffs_share_a_budget_and_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiff_reader(client: str) -> TiffReader:
+    reader = TiffReader(b"", StepBudget())
+    reader.client = client
+    return reader
+
+
+def test_concurrent_tiffs_share_the_room_and_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
     content = tiff()
-    monkeypatch.setattr(spool_module, "_MAX_BUFFERED_BYTES", len(content) + 10)
-    first, second = TiffReader(b"", StepBudget()), TiffReader(b"", StepBudget())
+    monkeypatch.setattr(spool_module, "_MAX_BUFFERED_BYTES", 2 * len(content) + 10)
+    first, second = tiff_reader("me"), tiff_reader("me")
     first.feed(content)
     with pytest.raises(MeasuringError, match="there is no space to buffer another file") as caught:
         second.feed(content)
@@ -104,6 +110,18 @@ def test_concurrent_tiffs_share_a_budget_and_release_it(monkeypatch: pytest.Monk
     second.feed(content)
     assert second.is_complete(len(content))
     second.close()
+
+
+def test_a_client_holds_no_more_of_the_room_than_it_leaves_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = tiff()
+    monkeypatch.setattr(spool_module, "_MAX_BUFFERED_BYTES", 2 * len(content) + 10)
+    first, other = tiff_reader("mallory"), tiff_reader("alice")
+    first.feed(content)
+    other.feed(content)
+    assert other.is_complete(len(content))
+    first.close()
+    other.close()
+    assert not spool_module._room._held
 
 
 @st.composite

@@ -190,6 +190,9 @@ class SizeReader:
         self._head.clear()
         if self._pixels is not None and self._pixels.reads(self._format) and not isinstance(self._reader, Spool):
             self._copy = Spool()
+        for spool in (self._reader, self._copy):
+            if isinstance(spool, Spool):
+                spool.client = self._client
         self._read(data)
 
     def _read(self, block: bytes) -> None:

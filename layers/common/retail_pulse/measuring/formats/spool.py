@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+from collections import Counter
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 
@@ -11,29 +12,43 @@ _MEMORY_BYTES = 128 * 1024
 _MAX_BUFFERED_BYTES = 384 * 1024 * 1024
 
 
-class _Budget:
-    """Bounds the bytes that all threads of a process buffer together."""
+class _Room:
+    """Bounds the bytes that all threads of a process buffer together.
+
+    A client may hold as many as are left for the others. So slow downloads of one client never fill the room.
+    """
 
     def __init__(self) -> None:
-        self._reserved = 0
+        self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def reserve(self, count: int) -> None:
+    def reserve(self, client: str, count: int) -> None:
         with self._lock:
-            if self._reserved + count > _MAX_BUFFERED_BYTES:
+            free = _MAX_BUFFERED_BYTES - self._held.total()
+            if self._held[client] + count > free:
                 raise _no_space()
-            self._reserved += count
+            self._held[client] += count
 
-    def release(self, count: int) -> None:
+    def release(self, client: str, count: int) -> None:
         with self._lock:
-            self._reserved -= count
+            self._held[client] -= count
+            if not self._held[client]:
+                del self._held[client]
 
 
-_budget = _Budget()
+_room = _Room()
 
 
 class Spool:
-    """Keeps a file as it arrives. Close it: the file is a temporary one."""
+    """Keeps a file as it arrives. Close it: the file is a temporary one.
+
+    Attributes
+    ----------
+    client
+        Whose file it is.
+    """
+
+    client = ""
 
     def __init__(self) -> None:
         self._reserved = 0
@@ -47,7 +62,7 @@ class Spool:
         MeasuringError
             There is no space right now, because of other files.
         """
-        _budget.reserve(len(block))
+        _room.reserve(self.client, len(block))
         self._reserved += len(block)
         try:
             self._file.write(block)
@@ -62,7 +77,7 @@ class Spool:
     def close(self) -> None:
         """Delete the buffered file."""
         self._file.close()
-        _budget.release(self._reserved)
+        _room.release(self.client, self._reserved)
         self._reserved = 0
 
 
