@@ -109,7 +109,7 @@ def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile(queue: Poi
 
 
 def seconds_hidden(queue: PointerQueue) -> Mock:
-    """Take the place of SQS for `hide`; moto hides messages, but does not say for how long."""
+    """Replace SQS for `hide`; moto hides messages, but does not say for how long."""
     client = Mock()
     client.change_message_visibility_batch.return_value = {"Successful": [], "Failed": []}
     queue._client = client

@@ -80,7 +80,7 @@ class Hosts:
         self._rests: OrderedDict[tuple[str, str], _Rest] = OrderedDict()
 
     def begin(self, client: str, host: str) -> Slot | None:
-        """Take a slot for a request; None when the host has as many in flight as it may have."""
+        """Return a slot for a request; None when the host has as many in flight as it may have."""
         with self._lock:
             state = self._state(host)
             if state.in_flight >= int(state.limit):
