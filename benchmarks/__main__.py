@@ -22,7 +22,7 @@ from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Section, Settings, section
 
 # In the order of the pages. Each is a module of `benchmarks.sections` with ``measure(settings) -> Section``.
-MODULES = ("bill", "worker", "submit", "downloads", "tls", "resident", "corpus", "cold_start", "quotas")
+MODULES = ("bill", "worker", "submit", "downloads", "tls", "resident", "corpus", "pixels", "cold_start", "quotas")
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
