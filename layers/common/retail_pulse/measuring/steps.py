@@ -17,14 +17,16 @@ class StepBudget:
 
     def __init__(self) -> None:
         self._received = 0
-        self._spent = 0
+        # In bytes, so that nothing is lost by division.
+        self._left = FREE_STEPS * BYTES_PER_STEP
 
     def received(self, count: int) -> None:
         """Allow more steps for so many bytes that were sent, before any decompression."""
         self._received += count
+        self._left += count
 
     def spend(self, steps: int) -> None:
-        """Count so many steps. Loops call it for every few hundred at the latest, and at best before they take them.
+        """Count steps. Loops call it before so many of them, at the latest for every few thousand.
 
         Raises
         ------
@@ -33,8 +35,8 @@ class StepBudget:
         TimeoutError
             The thread's deadline has passed.
         """
-        self._spent += steps
-        allowed = FREE_STEPS + self._received // BYTES_PER_STEP
-        if self._spent > allowed:
+        self._left -= steps * BYTES_PER_STEP
+        if self._left < 0:
+            allowed = FREE_STEPS + self._received // BYTES_PER_STEP
             raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the file takes more than {allowed:,} steps to read")
         seconds_left()

@@ -11,6 +11,8 @@ from retail_pulse.measuring.steps import StepBudget
 _SUB_BLOCKS_PER_STEP = 8
 # They are counted in portions, so that an image of a few sub-blocks costs no more.
 _PORTION = 512
+# Of bytes between blocks, so many are searched in a step.
+_PADDING_PER_STEP = 128
 _EXTENSION, _IMAGE = b"!,"
 _INTRODUCER = re.compile(rb"[!,;]")
 _NOT_PADDING = re.compile(rb"[^\0]")
@@ -40,7 +42,10 @@ class GifReader(Walker):
     def _block(self, data: bytes | bytearray, at: int) -> None:
         # Some writers pad between blocks.
         found = (_NOT_PADDING if self._has_picture else _INTRODUCER).search(data, at)
-        self._next += (found.start() if found else len(data)) - at
+        padding = (found.start() if found else len(data)) - at
+        if padding:
+            self._budget.spend(padding // _PADDING_PER_STEP)
+        self._next += padding
         if found is None:
             return
         introducer = data[found.start()]

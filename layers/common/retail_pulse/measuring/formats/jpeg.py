@@ -11,6 +11,10 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _END, _SCAN = 0xD9, 0xDA
 _NOT_FILL = re.compile(rb"[^\xff]")
+# So many bytes are searched in a step of the budget. Of a scan, as many steps come with the bytes that were sent, since
+# gzip hardly compresses it: only an endless scan of repeated bytes is refused.
+_FILL_BYTES_PER_STEP = 64
+_SCAN_BYTES_PER_STEP = 1_024
 
 
 class JpegReader(Walker):
@@ -33,6 +37,7 @@ class JpegReader(Walker):
         if not self._ended:
             super().feed(block)
         elif not self._has_end:
+            self._budget.spend(len(block) // _SCAN_BYTES_PER_STEP)
             self._find_end(block, self._skip)
 
     def _step(self, data: bytes | bytearray, at: int) -> None:
@@ -43,8 +48,10 @@ class JpegReader(Walker):
             return
         marker = data[at + 1]
         if marker == 0xFF:  # fill bytes; the last of them starts the marker
-            end = _NOT_FILL.search(data, at)
-            self._next += (end.start() if end else len(data)) - at - 1
+            after = _NOT_FILL.search(data, at)
+            end = after.start() if after else len(data)
+            self._budget.spend((end - at) // _FILL_BYTES_PER_STEP)
+            self._next += end - at - 1
         elif marker in _STANDALONE or marker == 0:
             self._next += 2
         elif marker == _END:
