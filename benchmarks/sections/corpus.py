@@ -3,7 +3,7 @@
 from benchmarks.harness.report import Figure, Section, Settings, Table
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.measuring.formats.size import SizeReader
-from tests.measuring.corpus import HEIGHT, WIDTH, corpus, cuts
+from tests.measuring.corpus import corpus, cuts
 
 _BLOCK = 65_536
 
@@ -14,9 +14,10 @@ def measure(settings: Settings) -> Section:
     all_cut = all_missed = all_false = 0
     for file in corpus():
         lengths = cuts(file, 90 if settings.quick else 3_000)
-        missed = sum(_is_measured(file.content[:length]) for length in lengths)
+        missed = sum(_is_measured(file.content[:length], file.size) for length in lengths)
         # The complete file, also without what follows the picture.
-        wrong = sum(not _is_measured(content) for content in (file.content, file.content[: file.whole_bytes]))
+        complete = (file.content, file.content[: file.whole_bytes])
+        wrong = sum(not _is_measured(content, file.size) for content in complete)
         all_cut, all_missed, all_false = all_cut + len(lengths), all_missed + missed, all_false + wrong
         rows.append([file.name, f"{len(lengths):,}", f"{missed}", f"{wrong}"])
     return Section(
@@ -30,7 +31,7 @@ def measure(settings: Settings) -> Section:
     )
 
 
-def _is_measured(content: bytes) -> bool:
+def _is_measured(content: bytes, size: tuple[int, int]) -> bool:
     with SizeReader(100_000) as reader:
         try:
             for start in range(0, len(content), _BLOCK):
@@ -38,4 +39,4 @@ def _is_measured(content: bytes) -> bool:
             measured = reader.result()
         except MeasuringError:
             return False
-    return (measured.width, measured.height) == (WIDTH, HEIGHT)
+    return (measured.width, measured.height) == size

@@ -90,7 +90,7 @@ def measure(settings: Settings) -> Section:
 
 
 def _read(content: bytes, check: PixelCheck | None = None) -> None:
-    with SizeReader(100_000, check) as reader:
+    with SizeReader(100_000, pixels=check) as reader:
         for start in range(0, len(content), _BLOCK):
             reader.feed(content[start : start + _BLOCK])
         reader.result()

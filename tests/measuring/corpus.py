@@ -26,6 +26,7 @@ class CorpusFile:
     format: str
     content: bytes
     whole_bytes: int
+    size: tuple[int, int]
     block_ends: frozenset[int] = frozenset()
 
 
@@ -35,15 +36,22 @@ def corpus() -> Iterator[CorpusFile]:
         image, trailer = file if isinstance(file, tuple) else (file, b"")
         kind = name.split()[0].strip(",").upper().removeprefix("BIG")
         ends = frozenset(_block_ends(image)) if kind == "GIF" else frozenset()
-        yield CorpusFile(name, kind, image + trailer, len(image), ends)
+        # A property of an AVIF or HEIC turns it; elsewhere, only EXIF does.
+        is_turned = kind in ("AVIF", "HEIC") and ("turned" in name or "by hand" in name)
+        size = (HEIGHT, WIDTH) if is_turned else (WIDTH, HEIGHT)
+        yield CorpusFile(name, kind, image + trailer, len(image), size, ends)
 
 
 def cuts(file: CorpusFile, count: int) -> list[int]:
     """Return about so many lengths to cut an image at: at each of its first and last bytes, and some between."""
-    whole = file.whole_bytes
+    return [cut for cut in cuts_of(file.whole_bytes, count) if cut not in file.block_ends]
+
+
+def cuts_of(whole: int, count: int) -> list[int]:
+    """Return about so many lengths to cut so many bytes at."""
     edge = min(whole, count // 3)
     between = range(0, whole, max(1, whole // max(1, count // 3)))
-    return sorted({*range(edge), *range(whole - edge, whole), *between} - file.block_ends)
+    return sorted({*range(edge), *range(whole - edge, whole), *between})
 
 
 def saved(kind: str, mode: str = "RGB", *, frames: int = 1, **options: Any) -> bytes:
@@ -180,9 +188,11 @@ def _phone() -> bytes:
 
 
 def _heic(**options: Any) -> bytes:
-    """Return an AVIF as HEIC: the boxes are the same, and nothing reads the pixels."""
+    """Return an AVIF as HEIC: the boxes are the same but for names, and nothing reads the pixels."""
     content = made(Format.AVIF, **options)
-    return content[:8] + b"heic" + content[12:]
+    end = int.from_bytes(content[:4])
+    brands = content[8:end].replace(b"avif", b"heic").replace(b"MA1B", b"heix")
+    return content[:8] + brands + content[end:].replace(b"av01", b"hvc1")
 
 
 def _files() -> dict[str, bytes | tuple[bytes, bytes]]:

@@ -24,7 +24,7 @@ def read(content: bytes, block: int = 65_536) -> Measured:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 @pytest.mark.parametrize("block", [1, 13, 65_536])
 def test_a_complete_file_has_its_size_however_it_is_split(file: CorpusFile, block: int) -> None:
-    assert read(file.content, block) == Measured(file.format, WIDTH, HEIGHT, len(file.content))
+    assert read(file.content, block) == Measured(file.format, *file.size, len(file.content))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

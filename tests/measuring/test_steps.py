@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 import struct
+from collections.abc import Callable
 
 import pytest
 from PIL import Image
@@ -14,18 +15,22 @@ from retail_pulse.measuring.download.gunzip import Gunzip
 from retail_pulse.measuring.formats.size import SizeReader
 from retail_pulse.measuring.steps import BYTES_PER_STEP, FREE_STEPS, StepBudget
 from tests.measuring.bombs import MB, bombs
-from tests.measuring.corpus import corpus, jpeg_segment, png_chunk, saved, tiff_directory
+from tests.measuring.corpus import box, corpus, jpeg_segment, png_chunk, saved, tiff_directory
+from tests.measuring.iso_files import Iso, Item, full, ispe
 from tests.measuring.quirks import gif as animation
 from tests.measuring.quirks import gif_picture
 
 BLOCK = 128 * 1024
-BOMBS = dict(bombs(5 * MB // 2))
+BOMBS = dict(bombs(6 * MB))
 ENDLESS = [
-    "PNG of empty chunks", "JPEG of empty segments", "JPEG of segments of length 0", "GIF of empty extensions",
-    "GIF of sub-blocks of one byte", "TIFF of directories that share strips", "TIFF of lists that share strips",
-    "TIFF of offsets without counts", "TIFF of directories that share sub-directories",
-    "TIFF of a list of sub-directories", "HEIC of empty boxes", "AVIF with 262,000 extents",
-    "AVIF with properties of 60,000 items",
+    "PNG of empty chunks", "JPEG of empty segments", "JPEG of segments of length 0", "JPEG of fill bytes",
+    "GIF of empty extensions", "GIF of sub-blocks of one byte", "GIF of padding",
+    "TIFF of directories that share strips", "TIFF of lists that share strips", "TIFF of offsets without counts",
+    "TIFF of directories that share sub-directories", "TIFF of a list of sub-directories",
+    "HEIC of empty boxes", "HEIC of tracks without a box", "HEIC of descriptions without an item",
+    "AVIF with 60,000 extents", "AVIF with 40,000 items", "AVIF with properties of 60,000 items",
+    "AVIF with 250,000 associations", "AVIF with 32,000 properties", "AVIF with a chain of 16,000 pictures",
+    "AVIF with 62,000 chunks",
 ]  # fmt: skip
 TOO_MANY_STEPS = r"not_an_image: the file takes more than [\d,]+ steps to read"
 
@@ -42,15 +47,15 @@ class CountingBudget(StepBudget):
         super().spend(steps)
 
 
-def read(sent: bytes, *, zipped: bool = False) -> tuple[str, CountingBudget]:
+def read(sent: bytes, *, zipped: bool = False, block: int = BLOCK) -> tuple[str, CountingBudget]:
     """Return the size or the error's message, and what was counted, of a file that is sent as it is or in gzip."""
     budget, gunzip = CountingBudget(), Gunzip(65_536) if zipped else None
     with SizeReader(100_000, budget) as reader:
         try:
-            for start in range(0, len(sent), BLOCK):
-                block = sent[start : start + BLOCK]
-                budget.received(len(block))
-                for piece in (block,) if gunzip is None else gunzip.feed(block):
+            for start in range(0, len(sent), block):
+                data = sent[start : start + block]
+                budget.received(len(data))
+                for piece in (data,) if gunzip is None else gunzip.feed(data):
                     reader.feed(piece)
             measured = reader.result()
         except MeasuringError as error:
@@ -85,22 +90,64 @@ def test_endless_parts_are_refused(name: str, zipped: bool) -> None:
     assert re.fullmatch(TOO_MANY_STEPS, outcome)
 
 
-@pytest.mark.parametrize("name", ["PNG of empty chunks", "GIF of sub-blocks of one byte", "AVIF with 262,000 extents"])
+@pytest.mark.parametrize("name", ["PNG of empty chunks", "GIF of sub-blocks of one byte", "AVIF with 60,000 extents"])
 def test_without_a_budget_of_the_caller_the_bytes_of_the_file_count(name: str) -> None:
     content = BOMBS[name]
     with SizeReader(100_000) as reader, pytest.raises(MeasuringError, match=TOO_MANY_STEPS):
         reader.feed(content)
 
 
-@pytest.mark.parametrize("name", ["PNG of empty chunks", "GIF of sub-blocks of one byte", "AVIF with 262,000 extents"])
+@pytest.mark.parametrize("name", ["PNG of empty chunks", "GIF of sub-blocks of one byte", "AVIF with 60,000 extents"])
 def test_the_deadline_ends_the_reading_of_a_block(name: str) -> None:
     content = BOMBS[name]
     with SizeReader(100_000) as reader, deadline(0), pytest.raises(TimeoutError):
         reader.feed(content[:263_000])
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["PNG of empty chunks", "JPEG of empty segments", "GIF of sub-blocks of one byte", "HEIC of empty boxes"],
+)
+def test_parts_count_in_small_blocks_too(name: str) -> None:
+    outcome, _ = read(BOMBS[name][:600_000], block=20)
+    assert re.fullmatch(TOO_MANY_STEPS, outcome)
+
+
 def test_no_file_of_the_corpus_takes_more_than_a_fiftieth_of_the_budget() -> None:
     assert max(read(file.content)[1].steps for file in corpus()) < FREE_STEPS / 50
+
+
+def described(kind: bytes, content: bytes) -> bytes:
+    """Return a HEIC with another content of one of its boxes."""
+    return Iso([Item(1, properties=[1])], [ispe(9, 5)], changes={kind: lambda _: full(kind, content)}).content()
+
+
+PARTS: dict[str, tuple[Callable[[int], bytes], float]] = {
+    # Entries of 3 bytes: a quarter of a step each, and one for 8 bytes.
+    "items in ipma": (lambda count: described(b"ipma", struct.pack(">I", count) + b"\0\2\0" * count), 0.25 + 3 / 8),
+    # Half a step for each byte of indices.
+    "properties of an item": (
+        lambda count: described(b"ipma", struct.pack(">I", count) + (b"\0\1\x64" + b"\1" * 100) * count),
+        0.25 + 50 + 103 / 8,
+    ),
+    "items in iloc": (
+        lambda count: described(b"iloc", b"\x44\0" + struct.pack(">H", count) + bytes(6) * count), 0.5 + 6 / 8
+    ),
+    "extents": (
+        lambda count: described(b"iloc", b"\x44\0\0\1\0\1\0\0" + struct.pack(">H", count) + bytes(8) * count),
+        0.5 + 8 / 8,
+    ),
+    # Twice: for the primary item, and for those that it consists of.
+    "references": (lambda count: described(b"iref", box(b"dimg", b"\0\1\0\1\0\2") * count), 14 / 8 + 2 * 14 / 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_of_a_description_take_steps(name: str) -> None:
+    content, each = PARTS[name]
+    few, many = read(content(80))[1].steps, read(content(280))[1].steps
+    # But for what rounding down takes away.
+    assert abs(many - few - 200 * each) <= 3
 
 
 def gif(frames: int) -> bytes:

@@ -36,8 +36,6 @@ _SIGNATURES = {
     "BMP": (b"BM",),
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
 }
-_AVIF_BRANDS = (b"avif", b"avis")
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 _UNSUPPORTED = {
     "EPS": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
     "JPEG XL": (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"),
@@ -55,23 +53,21 @@ _UNSUPPORTED = {
 
 
 def format_of(head: bytes) -> str:
-    """Return the format of a file with these first 64 bytes.
+    """Return the format of a file with these first 64 bytes; HEIF is AVIF or HEIC.
 
     Raises
     ------
     MeasuringError
         `unsupported_format` for images of other formats, `not_an_image` for all other files.
     """
+    # CR3, a raw photo of Canon's, is such a file too.
+    if head[4:8] == b"ftyp" and head[8:12] != b"crx ":
+        return "HEIF"
     for name, signatures in _SIGNATURES.items():
         if head.startswith(signatures):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:8] == b"ftyp":
-        if head[8:12] in _AVIF_BRANDS:
-            return "AVIF"
-        if head[8:12] in _HEIF_BRANDS:
-            return "HEIC"
     if other := pillow_format(head):
         return other
     if head[40:44] == b" EMF":
@@ -162,7 +158,10 @@ class SizeReader:
         """
         if self._reader is None:
             self._start(bytes(self._head))
-        if self._reader is None or not self._reader.is_complete(self._length):
+        is_complete = self._reader is not None and self._reader.is_complete(self._length)
+        if isinstance(self._reader, IsoReader):
+            self._format = self._reader.format
+        if self._reader is None or not is_complete:
             message = f"the {self._format} is incomplete: it ends after {self._length:,} bytes"
             raise MeasuringError(FailureCode.TRUNCATED, message)
         if self._reader.size is None:
@@ -210,8 +209,7 @@ _READERS: dict[str, Callable[[bytes, StepBudget], FormatReader]] = {
     "BMP": lambda head, _: bmp_reader(head),
     "TIFF": TiffReader,
     "WEBP": lambda head, _: webp_reader(head),
-    "AVIF": lambda _, budget: IsoReader(budget),
-    "HEIC": lambda _, budget: IsoReader(budget),
+    "HEIF": IsoReader,
     "SVG": SvgReader,
     "ICO": lambda *_: IcoReader(),
     "CUR": lambda *_: IcoReader(),
