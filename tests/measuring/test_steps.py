@@ -17,8 +17,8 @@ from retail_pulse.measuring.steps import BYTES_PER_STEP, FREE_STEPS, StepBudget
 from tests.measuring.bombs import MB, bombs
 from tests.measuring.corpus import box, corpus, jpeg_segment, png_chunk, saved, tiff_directory
 from tests.measuring.iso_files import Iso, Item, full, ispe
+from tests.measuring.quirks import Directory, gif_picture, tiff_of
 from tests.measuring.quirks import gif as animation
-from tests.measuring.quirks import gif_picture
 
 BLOCK = 128 * 1024
 BOMBS = dict(bombs(6 * MB))
@@ -182,6 +182,35 @@ def tiff_of_pages(count: int) -> bytes:
     buffer = io.BytesIO()
     pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
     return buffer.getvalue()
+
+
+def sub_blocks(count: int) -> bytes:
+    return animation((5, 5), gif_picture(0, 0, 5, 5)) + b"!\xfe" + b"\1x" * count + b"\0;"
+
+
+def directories(count: int) -> bytes:
+    return tiff_of(*[Directory(1, 1)] * count)
+
+
+def tags(count: int) -> bytes:
+    return tiff_of(Directory(1, 1, dict.fromkeys(range(1_000, 1_000 + count), 0)))
+
+
+def strips(count: int) -> bytes:
+    return tiff_of(Directory(1, 1, typed_tags=[(tag, 1, count, 0) for tag in (273, 279)])) + bytes(count)
+
+
+@pytest.mark.parametrize(
+    ("make", "more", "steps"),
+    [
+        (sub_blocks, 40_000, 5_000), (directories, 1_000, 24_000), (tags, 20_000, 5_000), (strips, 48_000, 4_000),
+        (jpeg_of_segments, 8_000, 8_000), (png_of_small_chunks, 8_000, 8_000),
+    ],
+)  # fmt: skip
+def test_parts_take_steps_in_proportion(make: Callable[[int], bytes], more: int, steps: int) -> None:
+    found = [read(make(count))[1].steps for count in (100, 100 + more)]
+    # Steps are counted in portions, and reading a block of 8,192 strips takes some by itself.
+    assert found[1] - found[0] == pytest.approx(steps, abs=150)
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,15 @@ def test_a_cut_before_the_end_of_the_picture_is_found() -> None:
     assert {outcome(content[:length]) for length in range(12, len(content) - 4)} == {TRUNCATED}
 
 
+def test_a_directory_of_a_bigtiff_has_as_many_tags_as_one_of_a_tiff() -> None:
+    def make(count: int) -> bytes:
+        tags = [(256, 4, 1, 61), (257, 4, 1, 43), *((270 + number % 3, 4, 1, 0) for number in range(count - 2))]
+        return struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + tiff_directory(tags, big=True)
+
+    assert outcome(make(65_535)) == (61, 43)
+    assert outcome(make(65_536)) is NOT_AN_IMAGE
+
+
 def test_directories_that_return_to_themselves_are_read_once() -> None:
     plain = tiff_of(THUMBNAIL, PICTURE)
     (first,) = struct.unpack_from("<I", plain, 4)

@@ -17,8 +17,8 @@ from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.walker import Size
 from retail_pulse.measuring.steps import StepBudget
 
-# Per file, in all directories together: a directory is read in one piece. Real files have some hundred tags.
-_MAX_TAGS = 100_000
+# Per directory, which is read in one piece: what fits into a TIFF's count, and what libtiff accepts in a BigTIFF.
+_MAX_TAGS = 65_535
 _BLOCK_VALUES = 8_192
 # What parts take, in steps of the budget: a directory, lists of strips, a read of their values; and how many tags or
 # values are one step.
@@ -104,7 +104,6 @@ class Directories:
         self._steps = steps
         self._layout = _Layout(self._read(0, 4))
         self._seen: set[int] = set()
-        self._tags = 0
         self.end = 0
 
     def read(self) -> Size | None:
@@ -161,9 +160,8 @@ class Directories:
         self._seen.add(offset)
         layout = self._layout
         count = self._number_at(offset, layout.count)
-        self._tags += count
-        if self._tags > _MAX_TAGS:
-            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"the TIFF has more than {_MAX_TAGS:,} tags")
+        if count > _MAX_TAGS:
+            raise MeasuringError(FailureCode.NOT_AN_IMAGE, f"a directory of the TIFF has {count:,} tags")
         self._steps.spend(_DIRECTORY_STEPS + count // _TAGS_PER_STEP)
         offset += layout.count.size
         table = self._read(offset, count * layout.tag.size)
