@@ -24,8 +24,7 @@ def outcome(content: bytes, block: int = 65_536) -> tuple[int, int] | FailureCod
 
 def gif_picture(left: int, top: int, width: int, height: int, *, colors: int = 0) -> bytes:
     """Return an image block of a GIF, with a color table of its own if it has colors."""
-    table = bytes(3 * colors)
-    flags = 0x80 | colors.bit_length() - 2 if colors else 0
+    flags, table = _colors(colors)
     # Codes of eight bits: 128 clears the table before codes get longer, 129 ends the picture.
     pixels = b"".join(b"\x80" + bytes(min(100, width * height - at)) for at in range(0, width * height, 100)) + b"\x81"
     blocks = [pixels[at : at + 255] for at in range(0, len(pixels), 255)]
@@ -35,8 +34,14 @@ def gif_picture(left: int, top: int, width: int, height: int, *, colors: int = 0
 
 def gif(screen: tuple[int, int], *blocks: bytes, version: bytes = b"89a", colors: int = 128) -> bytes:
     """Return a GIF of these blocks, without a trailer."""
-    flags = 0x80 | colors.bit_length() - 2 if colors else 0
-    return b"GIF" + version + struct.pack("<HHBBB", *screen, flags, 0, 0) + bytes(3 * colors) + b"".join(blocks)
+    flags, table = _colors(colors)
+    # The last byte is an aspect ratio; here it would introduce a picture.
+    return b"GIF" + version + struct.pack("<HHBBB", *screen, flags, 0, ord(",")) + table + b"".join(blocks)
+
+
+def _colors(count: int) -> tuple[int, bytes]:
+    """Return a GIF's flags for so many colors, and their table. Without one, its length may be there all the same."""
+    return (0x80 | count.bit_length() - 2, b";,!" * count) if count else (7, b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ TABLES = jpeg_segment(0xC4, bytes(20)) + jpeg_segment(0xDB, bytes(65))
         # A comment, and a scan's header, that hold an end marker.
         ([FRAME, jpeg_segment(0xDA, b"\1\1\0\xff\xd9\0"), b"\x12"], TRUNCATED),
         ([FRAME, jpeg_segment(0xFE, b"\xff\xd9"), SCAN], TRUNCATED),
+        ([FRAME, jpeg_segment(0xDA, b"\1\1\0\0\x3f\xff"), b"\xd9\x12"], TRUNCATED),
         ([FRAME, SCAN], TRUNCATED),
         ([FRAME, SCAN, b"\xff"], TRUNCATED),
         ([FRAME, SCAN, b"\xff", SCAN, b"\xd9"], TRUNCATED),

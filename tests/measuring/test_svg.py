@@ -54,9 +54,15 @@ ENCODINGS = {"utf-8": b"", "utf-8-sig": b"", "utf-16-le": b"\xff\xfe", "utf-16-b
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("block", [1, 13, 70_000])
 def test_an_svg_is_refused_as_such(name: str, encoding: str, block: int) -> None:
+    # In UTF-16 the license has 20 KB.
     text = SVGS[name] if encoding.startswith("utf-8") else SVGS[name].replace("license ", "")
     content = ENCODINGS[encoding] + text.encode(encoding)
     assert outcome(content, block) is FailureCode.UNSUPPORTED_FORMAT
+
+
+def test_the_first_16_kb_decide() -> None:
+    assert outcome(b" " * (16_384 - 5) + b"<svg/>") is FailureCode.UNSUPPORTED_FORMAT
+    assert outcome(b" " * (16_384 - 4) + b"<svg/>") is FailureCode.NOT_AN_IMAGE
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])

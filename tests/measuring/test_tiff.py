@@ -299,11 +299,11 @@ def test_a_size_is_a_single_integer(kind: int, count: int, expected: Any) -> Non
 
 @pytest.mark.parametrize("size", [2**16 - 1, 2**16])
 def test_integers_have_the_length_of_their_type(size: int) -> None:
-    at = 8
-    values = struct.pack("<Q", size)
-    entries = [(256, 16, 1, at), (257, 3, 1, size), (259, 4, 1, 1)]
-    content = struct.pack("<2sHI", b"II", 42, 16) + values + tiff_directory(entries)
+    # The width is a number of eight bytes, the last ones of the file; the height has two bytes.
+    entries = [(256, 16, 1, 8 + 2 + 3 * 12 + 4), (257, 3, 1, size), (259, 4, 1, 1)]
+    content = struct.pack("<2sHI", b"II", 42, 8) + tiff_directory(entries) + struct.pack("<Q", size)
     assert outcome(content) == ((size, size) if size < 2**16 else NOT_AN_IMAGE)
+    assert outcome(content[:-1]) is TRUNCATED
 
 
 def test_a_list_of_parts_has_integers() -> None:
