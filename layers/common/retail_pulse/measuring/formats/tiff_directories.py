@@ -20,12 +20,10 @@ from retail_pulse.measuring.steps import StepBudget
 # Per directory, which is read in one piece: what fits into a TIFF's count, and what libtiff accepts in a BigTIFF.
 _MAX_TAGS = 65_535
 _BLOCK_VALUES = 8_192
-# What parts take, in steps of the budget: a directory, lists of strips, a read of their values; and how many tags or
-# values are one step.
+# What parts take, in steps of the budget: a directory, a read of values, and how many tags or values are one step.
 _DIRECTORY_STEPS = 20
-_LISTS_STEPS = 8
 _READ_STEPS = 8
-_TAGS_PER_STEP = 2
+_TAGS_PER_STEP = 4
 _VALUES_PER_STEP = 24
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG = 254, 255, 256, 257, 262, 330, 50706
@@ -212,7 +210,6 @@ class Directories:
 
     def _add_data(self, offsets: _Tag, lengths: _Tag) -> None:
         # Values without a counterpart are not read: nothing would bound that work.
-        self._steps.spend(_LISTS_STEPS)
         count = min(offsets.count, lengths.count)
         for starts, sizes in zip(self._values(offsets, count), self._values(lengths, count), strict=True):
             self.end = max(self.end, *map(operator.add, starts, sizes))
