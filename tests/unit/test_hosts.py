@@ -132,6 +132,22 @@ def test_retry_after_holds_for_the_client_at_that_host(asked: float, seconds: fl
     assert hosts.rest("me", "other") is None
 
 
+def test_a_server_that_asks_for_no_wait_gets_one_like_any_other() -> None:
+    clock = Clock()
+    hosts = Hosts(16, clock)
+    eager = MeasuringError(FailureCode.HTTP_STATUS, "503", passing=True, retry_after=0.0)
+    answers(hosts, eager, eager, eager, eager)
+    rests = []
+    for _ in range(3):
+        rest = hosts.rest("me", "h")
+        assert rest is not None
+        assert rest.retry_after is not None
+        rests.append(rest.retry_after)
+        clock.now += rest.retry_after
+        answers(hosts, eager)
+    assert rests == [1, 2, 4]
+
+
 def test_one_clients_bad_answers_rest_only_its_own_requests() -> None:
     hosts = Hosts(16)
     answers(hosts, *[BUSY] * 10, client="mallory")

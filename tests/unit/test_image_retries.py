@@ -165,6 +165,13 @@ def test_the_waits_are_drawn_from_the_upper_half_of_their_bound() -> None:
     assert not_before(RetryPolicy(10**9, 1800, 1), Attempts(10**6, 100, 0), 150) == 1050
 
 
+@pytest.mark.parametrize(("draw", "wait"), [(0.0, 0.5), (1.0, 1.5)])
+def test_a_server_that_asks_for_no_wait_is_not_asked_again_at_once(draw: float, wait: float) -> None:
+    after = RetryPolicy(12, 1800).after_failure(None, asking_for(0), 100, draw)
+    assert isinstance(after, Attempts)
+    assert after.not_before == 100 + wait
+
+
 def not_before(retries: RetryPolicy, attempts: Attempts | None, now: float, draw: float = 1.0) -> float:
     after = retries.after_failure(attempts, BUSY, now, draw)
     assert isinstance(after, Attempts)

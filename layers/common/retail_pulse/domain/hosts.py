@@ -142,8 +142,9 @@ class Hosts:
         now = self._now()
         rest.error = error
         rest.failures += 1
-        if error.retry_after is not None:
-            rest.until = max(rest.until, now + min(_MAX_RETRY_AFTER_SECONDS, error.retry_after))
-        elif rest.failures >= _FAILURES_BEFORE_REST and rest.until <= now:
+        # Also when the server asks for less: `Retry-After: 0` does not say that it can bear more.
+        if rest.failures >= _FAILURES_BEFORE_REST and rest.until <= now:
             rest.until = now + min(_MAX_REST_SECONDS, _FIRST_REST_SECONDS * 2**rest.rests)
             rest.rests = min(rest.rests + 1, 10)
+        if error.retry_after is not None:
+            rest.until = max(rest.until, now + min(_MAX_RETRY_AFTER_SECONDS, error.retry_after))

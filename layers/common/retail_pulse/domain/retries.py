@@ -121,8 +121,9 @@ class RetryPolicy:
         failure = Failure.of(error, before.earlier + count)
         wait = (1 + draw) / 2 * self.max_wait_after(attempts)
         if error.retry_after is not None:
-            # Longer than the server asks for, so images are not all retried at the same instant.
-            wait = min(self.max_wait_seconds, error.retry_after + draw * self.first_wait_seconds)
+            # Longer than the server asks for, so images are not all retried at the same instant; and never at once.
+            asked = max(self.first_wait_seconds / 2, error.retry_after)
+            wait = min(self.max_wait_seconds, asked + draw * self.first_wait_seconds)
         after = Attempts(count, since, now + wait, before.earlier, failure)
         if error.is_transient and self.is_exhausted(after):
             return replace(failure, is_transient=False)
