@@ -122,6 +122,13 @@ def test_what_is_kept_is_bounded(block: int, more: int, expected: str) -> None:
     assert outcome(file.content(), block) == expected
 
 
+def test_what_is_kept_may_start_anywhere_in_a_block() -> None:
+    iref = full(b"iref", box(b"free", bytes(200_000)))
+    file = Iso([Item(1, properties=[1])], [ispe(9, 5)], changes={b"iref": lambda _: iref})
+    file.changes[b"ftyp"] = lambda ftyp: ftyp + box(b"free", bytes(95_000))
+    assert outcome(file.content(), 100_000) == "HEIC 9 x 5"
+
+
 def test_the_memory_of_small_boxes_counts() -> None:
     # Each takes 100 bytes and those of its content.
     properties = [ispe(9, 5), *[irot(1)] * 2_588]
@@ -157,6 +164,13 @@ def test_invalid_tables_are_reported(name: str) -> None:
     kind, change = INVALID_TABLES[name]
     file = Iso([Item(1, properties=[1, 2])], [ispe(9, 5), irot(0)], changes={kind: change})
     assert read(file.content()) == INVALID
+
+
+def test_boxes_may_be_empty() -> None:
+    empty = box(b"free", b"") + large(box(b"free", b""))
+    file = sized(ispe(616, 462), after=empty)
+    file.changes = {kind: lambda found: empty + found for kind in (b"meta", b"iloc", b"ipco", b"mdat")}
+    assert read(file.content()) == "HEIC 616 x 462"
 
 
 def test_fewer_bytes_than_a_header_are_padding() -> None:

@@ -68,6 +68,15 @@ def test_extents_without_a_length(
     assert read(content + box(b"free", bytes(20))[:15]) == "HEIC 9 x 5"
 
 
+def test_an_extent_without_a_length_may_start_with_its_box() -> None:
+    file = Iso([Item(1, properties=[1])], [ispe(9, 5)], iloc_sizes=(4, 0, 0, 0))
+    content = file.content()
+    start = content.index(b"mdat") - 4
+    content = content.replace((start + 8).to_bytes(4), start.to_bytes(4))
+    assert read(content) == "HEIC 9 x 5"
+    assert is_cut(content, file.end_of(1) - 1)
+
+
 def test_extents_of_no_bytes_are_any_number() -> None:
     file = Iso([Item(1, properties=[1])], [ispe(9, 5)], iloc_sizes=(0, 0, 0, 0))
     assert read(file.content()) == "HEIC 9 x 5"

@@ -26,7 +26,7 @@ class StepBudget:
         self._left += count
 
     def spend(self, steps: int) -> None:
-        """Count steps. Loops call it before so many of them, at the latest for every few thousand.
+        """Count steps: a loop over a table calls it once before it starts, any other one for each few dozen steps.
 
         Raises
         ------
