@@ -86,6 +86,10 @@ fuzz: setup  ## Send random requests to the API and random bytes to the measurin
 bench: setup  ## Measure the performance figures and write them into docs [QUICK=1] [ONLY=cold_start]
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: strangers
+strangers: setup  ## Attack the embedded stack as a client that shares it with another one [ONLY=F1] [WRITE=1]
+	@$(BIN)/python -m benchmarks.stack.strangers $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
 check: setup  ## Run linters, type checks and template rules, and compare generated files with their sources
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

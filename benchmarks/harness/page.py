@@ -66,19 +66,19 @@ def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> di
     return {page: update(page.read_text(encoding="utf-8"), several) for page, several in parts.items()}
 
 
-def update(text: str, parts: Sequence[str]) -> str:
-    """Return the text of a page with these parts between its marks.
+def update(text: str, parts: Sequence[str], begin: str = BEGIN) -> str:
+    """Return the text of a page with these parts between its marks, of which the first one is given.
 
     Raises
     ------
     PageError
         The text lacks the marks.
     """
-    before, begin, rest = text.partition(BEGIN)
+    before, found, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise PageError(f"the page lacks the line {BEGIN!r} or {END!r}")
-    return before + "\n\n".join([BEGIN, *parts, END]) + after
+    if not (found and end):
+        raise PageError(f"the page lacks the line {begin!r} or {END!r}")
+    return before + "\n\n".join([begin, *parts, END]) + after
 
 
 def contents(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, list[str]]:
@@ -130,16 +130,16 @@ def _figures(measurements: Mapping[str, Measurement]) -> Iterator[str]:
         rows += [(*texts(figure), link) for figure in section.figures]
     if rows:
         yield "## The figures"
-        yield _table(Table("", ("what", "measured", "bound", "", "at the reference's pace", "section"), rows))
+        yield table(Table("", ("what", "measured", "bound", "", "at the reference's pace", "section"), rows))
         yield _PACE
 
 
 def _section(section: Section, run: Run) -> Iterator[str]:
     yield f"## {section.title}"
     yield section.text
-    for table in section.tables:
-        yield f"**{table.title}**"
-        yield _table(table)
+    for each in section.tables:
+        yield f"**{each.title}**"
+        yield table(each)
     for plot in section.plots:
         yield f"![{plot.title}]({PLOTS.name}/{plot.name}.svg)"
     yield (
@@ -148,6 +148,7 @@ def _section(section: Section, run: Run) -> Iterator[str]:
     )
 
 
-def _table(table: Table) -> str:
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
+def table(content: Table) -> str:
+    """Return a table as Markdown, without its title."""
+    rows = [content.columns, ["---"] * len(content.columns), *content.rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
