@@ -145,11 +145,12 @@ def host_of(url: str) -> str:
 def open_hosts(limit: int) -> Hosts:
     """Return hosts that have answered well often enough to have all slots."""
     hosts = Hosts(limit)
-    for name in ("a", "b", "slow", "quick"):
-        for _ in range(limit):
-            slot = hosts.begin("me", name)
-            assert slot is not None
-            slot.end()
+    for name in ("a", "b", "good", "slow", "quick"):
+        while hosts.room(name) < limit:
+            slots = [hosts.begin("me", name) for _ in range(hosts.room(name))]
+            for slot in slots:
+                assert slot is not None
+                slot.end()
     return hosts
 
 
@@ -178,12 +179,7 @@ def test_a_client_has_all_threads_while_nobody_else_waits() -> None:
 
 def test_a_busy_host_holds_no_thread_and_no_other_image() -> None:
     servers = Servers()
-    hosts = Hosts(100)  # "new" is a host that has not answered
-    for _ in range(100):
-        slot = hosts.begin("me", "good")
-        assert slot is not None
-        slot.end()
-    pool = ImagePool(servers.measure, 20, hosts, host_of)
+    pool = ImagePool(servers.measure, 20, open_hosts(100), host_of)  # "new" has not answered
     run = pool.run([image(f"new/{n}") for n in range(30)] + [image(f"good/{n}") for n in range(10)], always)
     assert next(iter(run)) is None
     assert servers.in_flight == {"new": 4, "good": 10}
@@ -213,7 +209,7 @@ def test_a_host_that_fails_gets_few_requests_and_then_rests() -> None:
         errors.append(error)
         return LeaveOpen()
 
-    pool = ImagePool(servers.measure, 32, open_hosts(32), host_of)
+    pool = ImagePool(servers.measure, 32, Hosts(32), host_of)
     assert ready(pool.run([image(f"bad/{n}") for n in range(300)], always, after_failure))
     assert servers.most["bad"] <= 4
     assert len(servers.begun) <= 8  # the others were put off: the host rests

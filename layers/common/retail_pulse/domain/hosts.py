@@ -1,7 +1,8 @@
 """How many requests a host may have in flight, and when it rests: adapted to how it answers.
 
 Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681, section 3.1): each good answer
-adds one request, so a healthy host has all threads after a few round trips. Each bad answer halves the requests.
+adds one request if more are wanted, so a healthy host has all threads after a few round trips. Each bad answer halves
+the requests.
 
 The number of requests is one for all clients, since it protects the host. Rests are per client: on a host that several
 clients use, a page of one of them must not stop the others by its errors or its `Retry-After`.
@@ -30,8 +31,11 @@ _REMEMBERED = 2_000
 
 @dataclass(slots=True)
 class _Host:
+    """A host; it is short of slots when the last request that wanted one got none, or took the last one."""
+
     limit: float
     in_flight: int = 0
+    is_short: bool = False
 
 
 @dataclass(slots=True)
@@ -84,8 +88,10 @@ class Hosts:
         with self._lock:
             state = self._state(host)
             if state.in_flight >= int(state.limit):
+                state.is_short = True
                 return None
             state.in_flight += 1
+            state.is_short = state.in_flight >= int(state.limit)
             return Slot(self, client, host)
 
     def room(self, host: str) -> int:
@@ -110,7 +116,8 @@ class Hosts:
             state = self._state(host)
             state.in_flight -= 1
             if error is None or not error.is_transient:
-                state.limit = min(self._max, state.limit + 1)
+                if state.is_short:
+                    state.limit = min(self._max, state.limit + 1)
                 self._rests.pop((client, host), None)
             elif error.costs_attempt:
                 state.limit = max(1.0, state.limit / 2)
