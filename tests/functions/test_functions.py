@@ -31,6 +31,16 @@ def test_a_job_passes_through_all_functions_and_is_measured(service: Service) ->
     assert schemas.JobDetails.model_validate(service.get(f"/api/jobs/{job_id}")[1]).images.measured == 1
 
 
+def test_a_failed_row_has_its_attempts_and_a_pending_one_has_had_none(service: Service) -> None:
+    job_id = service.submit("http://127.0.0.1:9/a.png")
+    found = []
+    for _ in range(2):
+        (row,) = schemas.ResultList.model_validate(service.get(f"/api/jobs/{job_id}/results")[1]).results
+        found.append((row.outcome, row.attempts, row.last_error, row.next_attempt_at))
+        service.deliver()
+    assert found == [("pending", 0, None, None), ("failed", 1, None, None)]
+
+
 @pytest.mark.parametrize(("check", "found"), [("off", None), ("all", "damaged")])
 def test_damaged_pixels_count_if_they_are_checked(
     service: Service, monkeypatch: pytest.MonkeyPatch, check: str, found: str | None

@@ -7,6 +7,7 @@ from local.client import ApiClient, submission
 from local.images.server import ImageServer, failing, ok, unavailable
 from local.lambda_host.events import event
 from local.stack.process import StackProcess
+from retail_pulse.domain.times import utc_of
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.support.loads import run_outage
 from tests.support.waiting import END_SECONDS, wait_until
@@ -25,6 +26,20 @@ def test_a_busy_server_is_retried_when_it_asks_for_it(client: ApiClient, images:
     job = client.submit((STORE, [url]))
     assert client.wait(job, END_SECONDS)["status"] == "completed"
     assert len(images.requests_of("/busy.jpg")) == 3
+
+
+def test_a_pending_image_says_why_it_waits(client: ApiClient, images: ImageServer, picture: bytes) -> None:
+    url = images.script("/waits.jpg", unavailable(503, retry_after=10), ok(picture, "image/jpeg"))
+    job = client.submit((STORE, [url]))
+    assert images.wait_for_requests(1, path="/waits.jpg")
+    wait_until(lambda: next(client.results(job))["attempts"] == 1, END_SECONDS)
+    (row,) = client.results(job)
+    assert (row["outcome"], row["error"], row["last_error"]["code"]) == ("pending", None, "http_status")
+    assert "503" in row["last_error"]["message"]
+    assert utc_of(row["next_attempt_at"])
+    assert client.wait(job, END_SECONDS)["status"] == "completed"
+    (row,) = client.results(job)
+    assert (row["attempts"], row["last_error"], row["next_attempt_at"]) == (None, None, None)
 
 
 def test_only_the_owner_of_a_failed_job_can_retry_it(

@@ -162,7 +162,7 @@ class World:
 
     def outcomes(self, job: Job) -> list[Outcome | None]:
         """Read the outcomes of a job's images, in the order of the body."""
-        return [row.outcome for row in self.reading.results("me", job.job_id, Position(0, 0), 1000).rows]
+        return [row.shown.outcome for row in self.reading.results("me", job.job_id, Position(0, 0), 1000).rows]
 
     def violations(self, accepted: Iterable[int], deaths: int = 0) -> list[str]:
         """Check the table at rest, with the ids of accepted jobs and how many workers died."""

@@ -213,7 +213,7 @@ def pages(world: World, job: Job, limit: int) -> Iterator[ResultPage]:
 
 
 def urls_on(pages: list[ResultPage]) -> list[str]:
-    return [row.image.url for page in pages for row in page.rows]
+    return [row.shown.image.url for page in pages for row in page.rows]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 100])

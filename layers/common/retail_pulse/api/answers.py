@@ -13,6 +13,7 @@ from retail_pulse.domain.text import decimal
 from retail_pulse.domain.times import rfc3339
 from retail_pulse.domain.usage import DayUsage
 from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
+from retail_pulse.use_cases.shown import OutcomeKind, ShownImage
 from retail_pulse.use_cases.usage import UsageReport
 
 # Lambda accepts 6,291,456 bytes of a function's answer, and the body is a JSON string within it:
@@ -78,8 +79,9 @@ def details_answer(progress: JobProgress) -> dict[str, Any]:
     }
 
 
-def _counts(total: int, kinds: Counter[str]) -> dict[str, int]:
-    return {"total": total} | {kind: kinds[kind] for kind in ("measured", "failed", "pending")}
+def _counts(total: int, kinds: Counter[OutcomeKind]) -> dict[str, int]:
+    shown = (OutcomeKind.MEASURED, OutcomeKind.FAILED, OutcomeKind.PENDING)
+    return {"total": total} | {kind.value: kinds[kind] for kind in shown}
 
 
 def retry_answer(job: Job) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def result_size(row: ResultRow) -> int:
 
 
 def _result(row: ResultRow) -> dict[str, Any]:
-    image, store, outcome = row.image, row.store, row.outcome
+    image, store, outcome = row.shown.image, row.store, row.shown.outcome
     measured = outcome if isinstance(outcome, Measured) else None
     failure = outcome if isinstance(outcome, Failure) else None
     return {
@@ -112,14 +114,31 @@ def _result(row: ResultRow) -> dict[str, Any]:
         "area_code": store.area_code if store else None,
         "visit_time": image.visit_time,
         "url": image.url,
-        "outcome": "pending" if outcome is None else "measured" if measured else "failed",
+        "outcome": row.shown.kind,
         "width": measured.width if measured else None,
         "height": measured.height if measured else None,
         "perimeter": measured.perimeter if measured else None,
         "format": measured.format if measured else None,
         "bytes": measured.bytes if measured else None,
-        "error": {"code": failure.code, "message": failure.message} if failure else None,
+        "error": _error(failure),
+        **_attempts(row.shown),
     }
+
+
+def _error(failure: Failure | None) -> dict[str, Any] | None:
+    return None if failure is None else {"code": failure.code, "message": failure.message}
+
+
+def _attempts(shown: ShownImage) -> dict[str, Any]:
+    """Write the attempts at an image; a measured one does not keep them, and only a pending one has a next one."""
+    attempts, outcome = shown.attempts, shown.outcome
+    if outcome is not None:
+        count = outcome.attempts if isinstance(outcome, Failure) else None
+        return {"attempts": count, "last_error": None, "next_attempt_at": None}
+    if attempts is None:
+        return {"attempts": 0, "last_error": None, "next_attempt_at": None}
+    at = rfc3339(datetime.fromtimestamp(attempts.not_before, UTC)) if attempts.not_before else None
+    return {"attempts": attempts.total, "last_error": _error(attempts.last_error), "next_attempt_at": at}
 
 
 def usage_answer(report: UsageReport) -> dict[str, Any]:

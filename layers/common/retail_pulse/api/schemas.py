@@ -101,6 +101,17 @@ class Result(BaseModel):
     format: Annotated[str | None, Field(examples=["JPEG"])]
     bytes: int | None
     error: ImageError | None
+    attempts: Annotated[
+        int | None, Field(description="How many attempts there were so far, in all runs; null for a measured image.")
+    ]
+    last_error: Annotated[ImageError | None, Field(description="Why the last attempt at a pending image failed.")]
+    next_attempt_at: Annotated[
+        str | None,
+        Field(
+            description="When a pending image may be attempted again; null for at once.",
+            examples=["2026-11-23T10:00:00.000Z"],
+        ),
+    ]
 
 
 class ResultList(BaseModel):

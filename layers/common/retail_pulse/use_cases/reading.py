@@ -10,9 +10,10 @@ from retail_pulse.domain.chunks import Chunk, ChunkKey, Image
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job
-from retail_pulse.domain.outcomes import Failure, Measured, Outcome
+from retail_pulse.domain.outcomes import Failure
 from retail_pulse.domain.stores import Store
 from retail_pulse.domain.text import decimal
+from retail_pulse.use_cases.shown import OutcomeKind, ShownImage, shown_images
 
 _URL_CHARACTERS_SHOWN = 200
 # The status of a failed job reads no more chunks: a client polls it, and DynamoDB reads so many with one request.
@@ -42,17 +43,16 @@ class JobProgress:
     """
 
     job: Job
-    images: Counter[str]
-    visits: Counter[str]
+    images: Counter[OutcomeKind]
+    visits: Counter[OutcomeKind]
 
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One image of a job. ``outcome`` is None while the image is pending; ``store`` is None for an unknown store."""
+    """One image of a job; ``store`` is None for an unknown store."""
 
-    image: Image
+    shown: ShownImage
     store: Store | None
-    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +151,17 @@ class Reading:
         Only chunks that are not done or hold failures are read: in all others, every image is measured.
         """
         job = self.job(client, job_id)
-        images: Counter[str] = Counter()
-        visits: dict[int, str] = {}
+        images: Counter[OutcomeKind] = Counter()
+        visits: dict[int, OutcomeKind] = {}
         clean = job.done - job.failed
         for chunk in self._chunks(job, [number for number in range(job.chunks) if number not in clean]):
-            for image, outcome in _as_shown(job, chunk):
-                kind = _kind(outcome)
-                images[kind] += 1
-                visits[image.visit] = _worse(visits.get(image.visit, kind), kind)
+            for shown in shown_images(job, chunk):
+                images[shown.kind] += 1
+                visit = shown.image.visit
+                visits[visit] = _worse(visits.get(visit, shown.kind), shown.kind)
         of_visits = Counter(visits.values())
-        images["measured"] += job.images - images.total()
-        of_visits["measured"] += job.visits - of_visits.total()
+        images[OutcomeKind.MEASURED] += job.images - images.total()
+        of_visits[OutcomeKind.MEASURED] += job.visits - of_visits.total()
         return JobProgress(job, images, of_visits)
 
     def results(self, client: str, job_id: int, start: Position, limit: int) -> ResultPage:
@@ -178,10 +178,11 @@ class Reading:
             images_per_chunk = max(1, job.images // job.chunks)
             wanted = range(number, min(job.chunks, number + 1 + (limit - len(rows)) // images_per_chunk))
             for chunk in self._chunks(job, wanted):
-                for image, outcome in _as_shown(job, chunk):
+                for shown in shown_images(job, chunk):
+                    image = shown.image
                     if chunk.number == start.chunk and image.index < index:
                         continue
-                    row = ResultRow(image, self.find_store(image.store_id), outcome)
+                    row = ResultRow(shown, self.find_store(image.store_id))
                     size += self.result_size(row)
                     if len(rows) == limit or (rows and size > self.max_bytes):
                         return ResultPage(rows, Position(chunk.number, image.index))
@@ -198,23 +199,8 @@ class Reading:
                 yield chunk
 
 
-def _as_shown(job: Job, chunk: Chunk) -> Iterator[tuple[Image, Outcome | None]]:
-    """Yield a chunk's images with the outcomes that a reader sees: an image about to be retried is pending."""
-    for image in chunk.images():
-        outcome = chunk.outcomes.get(image.index)
-        if isinstance(outcome, Failure) and job.shows_as_pending(chunk, outcome):
-            outcome = None
-        yield image, outcome
-
-
-def _kind(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "pending"
-    return "measured" if isinstance(outcome, Measured) else "failed"
-
-
-def _worse(one: str, other: str) -> str:
-    return min(one, other, key=("pending", "failed", "measured").index)
+def _worse(one: OutcomeKind, other: OutcomeKind) -> OutcomeKind:
+    return min(one, other, key=(OutcomeKind.PENDING, OutcomeKind.FAILED, OutcomeKind.MEASURED).index)
 
 
 def _error_text(image: Image, failure: Failure, count: int) -> str:
