@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from retail_pulse.api import description
 from retail_pulse.api.answers import (
     MAX_LIST_BYTES,
+    RESULT_COLUMNS,
     details_answer,
     failed_store_size,
     job_id_from,
@@ -17,7 +18,7 @@ from retail_pulse.api.answers import (
     status_answer,
     usage_answer,
 )
-from retail_pulse.api.router import Api, json_answer
+from retail_pulse.api.router import Api, json_answer, list_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
@@ -65,6 +66,7 @@ def status() -> Response[str]:
 def details(job_id: str) -> Response[str]:
     """Return a job with its times and counts."""
     client = api.client(KeyScope.READ)
+    api.query()
     return json_answer(details_answer(reading.progress(client, job_id_from(job_id))))
 
 
@@ -72,22 +74,26 @@ def details(job_id: str) -> Response[str]:
 def results(job_id: str) -> Response[str]:
     """Return a page of results."""
     client = api.client(KeyScope.READ)
-    cursor = api.parameter("cursor")
+    query = api.query("limit", "cursor", "format")
+    cursor = query.text("cursor")
     start = Position(0, 0) if cursor is None else Position.parse(cursor)
-    limit = api.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
-    return json_answer(results_answer(reading.results(client, job_id_from(job_id), start, limit)))
+    limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
+    body = results_answer(reading.results(client, job_id_from(job_id), start, limit))
+    return list_answer(query, body, body["results"], RESULT_COLUMNS)
 
 
 @api.app.get("/api/usage")
 def read_usage() -> Response[str]:
     """Return the client's usage today and of the 30 days before."""
     client = api.client(KeyScope.READ)
+    api.query()
     return json_answer(usage_answer(usage.report(client, api.daily_limit())))
 
 
 @api.app.get("/api/health")
 def health() -> Response[str]:
     """Return ok: the service answers."""
+    api.query()
     return json_answer({"status": "ok"})
 
 

@@ -120,7 +120,8 @@ def test_an_idempotency_key_belongs_to_its_client(service: Service, jobs: Jobs) 
 def test_a_client_reads_only_its_own_usage(service: Service) -> None:
     service.submit("http://127.0.0.1:9/mine.jpg", by=STRANGER)
     for by, images in ((STRANGER, 1), (OWNER, 2)):
-        code, found = service.get("/api/usage", by=by, client="owner")
+        assert service.get("/api/usage", by=by, client="owner")[0] == 400
+        code, found = service.get("/api/usage", by=by)
         assert (code, found["client"]) == (200, by["client"])
         # A test at midnight has them on two days.
         assert sum(day["images"] for day in (found["today"], *found["days"])) == images

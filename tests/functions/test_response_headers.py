@@ -79,6 +79,7 @@ def test_no_response_is_kept_by_a_cache_or_taken_for_another_type(
     headers = service.load(function).handler(api_event(method, path), Context())["headers"]
 
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Vary"] == "Accept, Accept-Encoding"
     # Only these two are the same for every client.
     public = path in {"/docs", "/openapi.json"}
     assert headers["Cache-Control"] == ("public, max-age=3600" if public else "no-store")

@@ -3,6 +3,7 @@
 Routes, authorizer and limits are those of the template and of AWS; the handlers get events of payload version 2.0.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -65,7 +66,8 @@ class Gateway:
         answer = self._functions[route.function](sent, Context())
         # Lambda could not pass on what cannot be written as JSON in UTF-8.
         json.dumps(answer, ensure_ascii=False).encode()
-        return Response(answer["body"], answer["statusCode"], content_type=answer["headers"]["Content-Type"])
+        body = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"]
+        return Response(body, answer["statusCode"], answer["headers"])
 
     def _route(self, sent: Event) -> Route | None:
         asked = f"{sent['requestContext']['http']['method']} {sent['rawPath']}"

@@ -21,6 +21,13 @@ from retail_pulse.use_cases.usage import UsageReport
 # The rest is for status, headers and what is around a list.
 MAX_LIST_BYTES = 6_000_000
 
+# The columns of results as CSV.
+RESULT_COLUMNS = (
+    "visit", "image", "store_id", "store_name", "area_code", "visit_time", "url", "outcome", "width", "height",
+    "perimeter", "format", "bytes", "error.code", "error.message", "attempts", "last_error.code", "last_error.message",
+    "next_attempt_at",
+)  # fmt: skip
+
 # As `json_answer` writes a body. Lambda's runtime for Python 3.12 and newer does not escape characters beyond ASCII in
 # the answer around it. Older ones do, which is never shorter.
 _in_body = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -3,13 +3,16 @@
 import base64
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
+from retail_pulse.api.csv import CSV_TYPE, csv_text
+from retail_pulse.api.negotiation import gzipped
+from retail_pulse.api.query import Query
 from retail_pulse.domain.api_keys import KeyScope, allows, check_client
 from retail_pulse.domain.errors import (
     BodyTooLargeError,
@@ -25,7 +28,7 @@ from retail_pulse.domain.errors import (
     StorageUnavailableError,
     UnsupportedEncodingError,
 )
-from retail_pulse.domain.text import decimal, printable
+from retail_pulse.domain.text import printable
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ _STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
 SUBMIT_PATH = "/api/submit"
 STORAGE_UNAVAILABLE = "storage is temporarily unavailable; try again later"
 # What a client reads is for that client: nothing may keep it, unless a route says otherwise.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding", "X-Content-Type-Options": "nosniff"}
 # Maximum length of a path in an error.
 _PATH_CHARACTERS_SHOWN = 200
 
@@ -64,6 +67,17 @@ def json_answer(
     """Return a response with compact JSON in UTF-8."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(status_code=int(status), content_type=content_type, body=text, headers=headers)
+
+
+def list_answer(
+    query: Query, body: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], columns: Sequence[str]
+) -> Response[str]:
+    """Return a page of a list: its body as JSON, or its rows as CSV with a link to the next page."""
+    if not query.wants_csv:
+        return json_answer(body)
+    cursor = body["next_cursor"]
+    headers: dict[str, str | list[str]] = {} if cursor is None else {"Link": f'<{query.next_link(cursor)}>; rel="next"'}
+    return Response(HTTPStatus.OK, CSV_TYPE, csv_text(columns, rows), headers)
 
 
 class Api:
@@ -123,7 +137,8 @@ class Api:
         # `printable` turns both into a path that no route matches.
         event = {**event, "rawPath": printable(path)}
         answer = self.app.resolve(event, context)
-        return answer | {"headers": _HEADERS | answer["headers"]}
+        headers = self.app.current_event.headers
+        return gzipped(answer | {"headers": _HEADERS | answer["headers"]}, headers.get("accept-encoding") or "")
 
     def client(self, scope: KeyScope) -> str:
         """Return the calling client, as the authorizer found it.
@@ -184,16 +199,7 @@ class Api:
         """Return a query parameter; None when it is absent."""
         return self.app.current_event.query_string_parameters.get(name)
 
-    def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
-        """Return a query parameter that is an integer; the default when it is absent.
-
-        Raises
-        ------
-        InvalidRequestError
-            The parameter is not an integer, or not within the bounds.
-        """
-        text = self.parameter(name)
-        number = default if text is None else decimal(text, max_digits=9)
-        if number is None or not minimum <= number <= maximum:
-            raise InvalidRequestError(f"{name} must be an integer from {minimum:,} to {maximum:,}")
-        return number
+    def query(self, *known: str, repeatable: Collection[str] = ()) -> Query:
+        """Return the query of a request to a route that knows these parameters; see `Query`."""
+        event = self.app.current_event
+        return Query(event.raw_query_string, event.path, self.header("accept") or "", known, repeatable)

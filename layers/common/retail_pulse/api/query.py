@@ -1,0 +1,74 @@
+"""The query of a request: which parameters it has, and their values."""
+
+from collections.abc import Collection
+from urllib.parse import parse_qsl, quote, urlencode
+
+from retail_pulse.api.negotiation import prefers_csv
+from retail_pulse.domain.errors import InvalidRequestError
+from retail_pulse.domain.text import decimal, printable
+
+_NAME_CHARACTERS_SHOWN = 40
+
+
+class Query:
+    """The query of a request to a route that knows these parameters.
+
+    Parameters
+    ----------
+    raw
+        The query as it was sent: API Gateway joins the values of a repeated parameter with commas.
+    path, accept
+        The request's path, and its Accept header.
+    known, repeatable
+        The route's parameters, and those of them that may be repeated.
+
+    Raises
+    ------
+    InvalidRequestError
+        The route does not know a parameter, or it is repeated.
+    """
+
+    def __init__(
+        self, raw: str, path: str, accept: str, known: Collection[str], repeatable: Collection[str] = ()
+    ) -> None:
+        self._pairs = parse_qsl(raw, keep_blank_values=True)
+        self._path = path
+        names = [name for name, _ in self._pairs]
+        for name in names:
+            if name not in known:
+                shown = printable(name)[:_NAME_CHARACTERS_SHOWN]
+                raise InvalidRequestError(f"{shown} is not a parameter of this route")
+            if name not in repeatable and names.count(name) > 1:
+                raise InvalidRequestError(f"{name} must not be repeated")
+        self.wants_csv = self._wants_csv(accept) if "format" in known else False
+
+    def _wants_csv(self, accept: str) -> bool:
+        match self.text("format"):
+            case None:
+                return prefers_csv(accept)
+            case "csv" | "json" as form:
+                return form == "csv"
+        raise InvalidRequestError("format must be json or csv")
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter; None when it is absent."""
+        return dict(self._pairs).get(name)
+
+    def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
+        """Return a parameter that is an integer; the default when it is absent.
+
+        Raises
+        ------
+        InvalidRequestError
+            The parameter is not an integer, or not within the bounds.
+        """
+        text = self.text(name)
+        number = default if text is None else decimal(text, max_digits=9)
+        if number is None or not minimum <= number <= maximum:
+            raise InvalidRequestError(f"{name} must be an integer from {minimum:,} to {maximum:,}")
+        return number
+
+    def next_link(self, cursor: str) -> str:
+        """Return the URL of the next page: the same query with another cursor."""
+        pairs = [pair for pair in self._pairs if pair[0] != "cursor"]
+        return f"{quote(self._path)}?{urlencode([*pairs, ('cursor', cursor)])}"

@@ -1,0 +1,79 @@
+"""What all lists have in common: CSV, gzip, links to the next page, and parameters."""
+
+import base64
+import csv
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event
+from tests.functions.service import Service
+
+COLUMNS = (
+    "visit,image,store_id,store_name,area_code,visit_time,url,outcome,width,height,perimeter,format,bytes,"
+    "error_code,error_message,attempts,last_error_code,last_error_message,next_attempt_at"
+)
+
+
+def get(service: Service, path: str, query: str = "", **headers: str) -> dict[str, Any]:
+    """Send a GET with a raw query; return the response as Lambda does."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = api_event("GET", path, headers=named) | {"rawQueryString": query}
+    found: dict[str, Any] = service.load("status").handler(sent, Context())
+    return found
+
+
+def pages(service: Service, path: str, query: str) -> list[list[str]]:
+    """Return the rows of all pages as CSV, without their headers; follow the links."""
+    rows: list[list[str]] = []
+    while True:
+        answer = get(service, path, query)
+        assert (answer["statusCode"], answer["headers"]["Content-Type"]) == (200, "text/csv; charset=utf-8")
+        rows += list(csv.reader(io.StringIO(answer["body"], newline="")))[1:]
+        link = answer["headers"].get("Link")
+        if link is None:
+            return rows
+        assert link.startswith(f"<{path}?")
+        assert link.endswith('>; rel="next"')
+        query = link.partition("?")[2].partition(">")[0]
+
+
+def test_all_pages_as_csv_have_each_row_once_in_order(service: Service) -> None:
+    urls = [f"http://127.0.0.1:9/{number},\"'=.jpg" for number in range(7)]
+    path = f"/api/jobs/{service.submit(*urls)}/results"
+    assert [row[6] for row in pages(service, path, "limit=3&format=csv")] == urls
+    answer = get(service, path, "limit=3", accept="text/csv")
+    assert answer["body"].split("\r\n")[0] == COLUMNS
+    assert answer["headers"]["Link"] == f'<{path}?limit=3&cursor=0.3>; rel="next"'
+
+
+def test_failures_have_flat_names_in_csv(service: Service) -> None:
+    job = service.submit("http://127.0.0.1:9/a.jpg")
+    service.deliver()
+    (row,) = csv.DictReader(io.StringIO(get(service, f"/api/jobs/{job}/results", "format=csv")["body"], newline=""))
+    assert (row["outcome"], row["error_code"], row["attempts"], row["width"]) == ("failed", "connect_failed", "1", "")
+
+
+def test_a_long_page_is_compressed_for_who_accepts_it(service: Service) -> None:
+    path = f"/api/jobs/{service.submit(*['http://127.0.0.1:9/a.jpg'] * 50)}/results"
+    plain = get(service, path)
+    answer = get(service, path, accept_encoding="gzip, deflate")
+    assert (plain["isBase64Encoded"], answer["isBase64Encoded"]) == (False, True)
+    assert answer["headers"]["Content-Encoding"] == "gzip"
+    assert gzip.decompress(base64.b64decode(answer["body"])).decode() == plain["body"]
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/1", "/api/jobs/1/results", "/api/usage", "/api/health"])
+def test_an_unknown_parameter_is_refused_and_named(service: Service, path: str) -> None:
+    answer = get(service, path, "outcom=failed")
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["detail"] == "outcom is not a parameter of this route"
+
+
+def test_the_contract_ignores_unknown_parameters(service: Service) -> None:
+    job = service.submit("http://127.0.0.1:9/a.jpg")
+    assert service.get("/api/status", jobid=job, utm_source="mail")[0] == 200
