@@ -28,7 +28,9 @@ from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.store_master import StoreMaster
 from retail_pulse.storage.usage_table import UsageTable
-from retail_pulse.use_cases.reading import Position, Reading
+from retail_pulse.use_cases.image_rows import ImageFilter, Position
+from retail_pulse.use_cases.reading import Reading
+from retail_pulse.use_cases.shown import OutcomeKind
 from retail_pulse.use_cases.usage import Usage
 
 _DEFAULT_PAGE = 100
@@ -74,11 +76,12 @@ def details(job_id: str) -> Response[str]:
 def results(job_id: str) -> Response[str]:
     """Return a page of results."""
     client = api.client(KeyScope.READ)
-    query = api.query("limit", "cursor", "format")
+    query = api.query("outcome", "store_id", "limit", "cursor", "format", repeatable={"outcome"})
+    wanted = ImageFilter(query.kinds("outcome", OutcomeKind), query.text("store_id"))
     cursor = query.text("cursor")
     start = Position(0, 0) if cursor is None else Position.parse(cursor)
     limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
-    body = results_answer(reading.results(client, job_id_from(job_id), start, limit))
+    body = results_answer(reading.results(client, job_id_from(job_id), start, limit, wanted))
     return list_answer(query, body, body["results"], RESULT_COLUMNS)
 
 

@@ -9,7 +9,8 @@ from retail_pulse.domain.chunks import cut
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.visits import Visit
 from retail_pulse.storage.jobs_table import JobsTable
-from retail_pulse.use_cases.reading import MAX_STATUS_CHUNKS, Position, Reading
+from retail_pulse.use_cases.image_rows import Position
+from retail_pulse.use_cases.reading import MAX_STATUS_CHUNKS, Reading
 from tests.adapters.test_jobs_table import BAD, EXPIRES, JOB, NOW
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from local.lambda_host.context import Context
 from local.lambda_host.events import api_event
-from tests.functions.service import Service
+from tests.functions.service import STORE, Service
 
 COLUMNS = (
     "visit,image,store_id,store_name,area_code,visit_time,url,outcome,width,height,perimeter,format,bytes,"
@@ -77,3 +77,19 @@ def test_an_unknown_parameter_is_refused_and_named(service: Service, path: str) 
 def test_the_contract_ignores_unknown_parameters(service: Service) -> None:
     job = service.submit("http://127.0.0.1:9/a.jpg")
     assert service.get("/api/status", jobid=job, utm_source="mail")[0] == 200
+
+
+@pytest.mark.parametrize("query", ["outcome=good", "outcome=failed&outcome=", "outcome=failed,measured"])
+def test_an_unknown_outcome_is_refused(service: Service, query: str) -> None:
+    answer = get(service, "/api/jobs/1/results", query)
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["detail"] == "outcome must be pending, measured or failed"
+
+
+def test_results_are_filtered_by_outcomes_and_store(service: Service) -> None:
+    path = f"/api/jobs/{service.submit('http://127.0.0.1:9/a.jpg', 'http://127.0.0.1:9/b.jpg')}/results"
+    for query, rows in (
+        (f"outcome=failed&outcome=pending&store_id={STORE}", 2), ("outcome=failed", 0), ("store_id=S1", 0),
+    ):  # fmt: skip
+        body = json.loads(get(service, path, query)["body"])
+        assert (len(body["results"]), body["next_cursor"]) == (rows, None)

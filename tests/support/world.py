@@ -17,8 +17,9 @@ from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.batch import BatchReport, Delivery
 from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
+from retail_pulse.use_cases.image_rows import Position
 from retail_pulse.use_cases.processing import Processing
-from retail_pulse.use_cases.reading import Position, Reading
+from retail_pulse.use_cases.reading import Reading
 from retail_pulse.use_cases.reprocessing import Reprocessing, ReprocessReport
 from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission

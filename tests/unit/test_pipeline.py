@@ -19,7 +19,8 @@ from retail_pulse.domain.jobs import Job, JobStatus, Reopening
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.reading import MAX_STATUS_CHUNKS, Position, ResultPage
+from retail_pulse.use_cases.image_rows import Position
+from retail_pulse.use_cases.reading import MAX_STATUS_CHUNKS, ResultPage
 from retail_pulse.use_cases.submission import MAX_CHUNKS
 from tests.support.fakes import Killed, pool_of
 from tests.support.world import START, World

@@ -6,7 +6,7 @@ from retail_pulse.api.answers import results_answer
 from retail_pulse.domain.jobs import Job
 from retail_pulse.domain.retries import RetryPolicy
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases.reading import Position
+from retail_pulse.use_cases.image_rows import Position
 from tests.support.world import BUSY, GONE, START, World, down
 
 TWO_ATTEMPTS = RetryPolicy(2, 1800, first_wait_seconds=10, inline_wait_seconds=0)

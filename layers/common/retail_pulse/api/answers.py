@@ -12,7 +12,8 @@ from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.text import decimal
 from retail_pulse.domain.times import rfc3339
 from retail_pulse.domain.usage import DayUsage
-from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage, ResultRow
+from retail_pulse.use_cases.image_rows import ResultRow
+from retail_pulse.use_cases.reading import FailedStore, JobProgress, ResultPage
 from retail_pulse.use_cases.shown import OutcomeKind, ShownImage
 from retail_pulse.use_cases.usage import UsageReport
 

@@ -1,6 +1,8 @@
 """The query of a request: which parameters it has, and their values."""
 
 from collections.abc import Collection
+from enum import StrEnum
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from retail_pulse.api.negotiation import prefers_csv
@@ -8,6 +10,7 @@ from retail_pulse.domain.errors import InvalidRequestError
 from retail_pulse.domain.text import decimal, printable
 
 _NAME_CHARACTERS_SHOWN = 40
+_Kind = TypeVar("_Kind", bound=StrEnum)
 
 
 class Query:
@@ -67,6 +70,19 @@ class Query:
         if number is None or not minimum <= number <= maximum:
             raise InvalidRequestError(f"{name} must be an integer from {minimum:,} to {maximum:,}")
         return number
+
+    def kinds(self, name: str, kinds: type[_Kind]) -> frozenset[_Kind]:
+        """Return a parameter that may be repeated and names kinds; empty when it is absent.
+
+        Raises
+        ------
+        InvalidRequestError
+            A value is not one of the kinds.
+        """
+        values = [value for key, value in self._pairs if key == name]
+        if not set(values) <= set(kinds):
+            raise InvalidRequestError(f"{name} must be {', '.join(list(kinds)[:-1])} or {list(kinds)[-1]}")
+        return frozenset(map(kinds, values))
 
     def next_link(self, cursor: str) -> str:
         """Return the URL of the next page: the same query with another cursor."""

@@ -1,30 +1,38 @@
 """Use cases: a job's status, its counts and its results."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from retail_pulse.domain.chunks import Chunk, ChunkKey, Image
-from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
+from retail_pulse.domain.chunks import Image
+from retail_pulse.domain.errors import JobNotFoundError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import Job
 from retail_pulse.domain.outcomes import Failure
 from retail_pulse.domain.stores import Store
-from retail_pulse.domain.text import decimal
-from retail_pulse.use_cases.shown import OutcomeKind, ShownImage, shown_images
+from retail_pulse.use_cases.image_rows import (
+    EVERY_IMAGE,
+    ChunkStore,
+    ImageFilter,
+    ImageRows,
+    Position,
+    ResultRow,
+    RowPage,
+    read_chunks,
+)
+from retail_pulse.use_cases.shown import OutcomeKind, shown_images
 
 _URL_CHARACTERS_SHOWN = 200
 # The status of a failed job reads no more chunks: a client polls it, and DynamoDB reads so many with one request.
 MAX_STATUS_CHUNKS = 100
 
 
-class ReadingStore(Protocol):
+class ReadingStore(ChunkStore, Protocol):
     """What reading needs from the table."""
 
     def job(self, client: str, job_id: int) -> Job | None: ...
-    def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +53,6 @@ class JobProgress:
     job: Job
     images: Counter[OutcomeKind]
     visits: Counter[OutcomeKind]
-
-
-@dataclass(frozen=True, slots=True)
-class ResultRow:
-    """One image of a job; ``store`` is None for an unknown store."""
-
-    shown: ShownImage
-    store: Store | None
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A position in the order of the body: an image of a chunk. A cursor holds one."""
-
-    chunk: int
-    index: int
-
-    def __str__(self) -> str:
-        return f"{self.chunk}.{self.index}"
-
-    @classmethod
-    def parse(cls, cursor: str) -> "Position":
-        """Read a cursor.
-
-        Raises
-        ------
-        InvalidRequestError
-            The text is not a cursor.
-        """
-        match [decimal(part, max_digits=6) for part in cursor.split(".")]:
-            case int(chunk), int(index):
-                return cls(chunk, index)
-        raise InvalidRequestError("cursor must be the next_cursor of an earlier response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +107,7 @@ class Reading:
         first: dict[str, tuple[Image, Failure]] = {}
         count: Counter[str] = Counter()
         not_done = frozenset(range(job.chunks)) - job.done
-        for chunk in self._chunks(job, sorted(job.failed | not_done)[:MAX_STATUS_CHUNKS]):
+        for chunk in read_chunks(self.store, job, sorted(job.failed | not_done)[:MAX_STATUS_CHUNKS]):
             for image in chunk.images():
                 outcome = chunk.outcomes.get(image.index)
                 if isinstance(outcome, Failure):
@@ -154,7 +129,7 @@ class Reading:
         images: Counter[OutcomeKind] = Counter()
         visits: dict[int, OutcomeKind] = {}
         clean = job.done - job.failed
-        for chunk in self._chunks(job, [number for number in range(job.chunks) if number not in clean]):
+        for chunk in read_chunks(self.store, job, [number for number in range(job.chunks) if number not in clean]):
             for shown in shown_images(job, chunk):
                 images[shown.kind] += 1
                 visit = shown.image.visit
@@ -164,39 +139,18 @@ class Reading:
         of_visits[OutcomeKind.MEASURED] += job.visits - of_visits.total()
         return JobProgress(job, images, of_visits)
 
-    def results(self, client: str, job_id: int, start: Position, limit: int) -> ResultPage:
-        """Read a page of at most ``limit`` results, while the job runs or after its end; fewer when URLs are long.
+    def results(
+        self, client: str, job_id: int, start: Position, limit: int, wanted: ImageFilter = EVERY_IMAGE
+    ) -> ResultPage:
+        """Read a page of at most ``limit`` results, while the job runs or after its end.
 
+        There are fewer when URLs are long, or when the filter finds no more in the chunks that a page may read.
         Only the page's chunks are read: a page costs the same in a job of any size.
         """
         job = self.job(client, job_id)
-        rows: list[ResultRow] = []
-        size = 0
-        number, index = start.chunk, start.index
-        while number < job.chunks:
-            # Usually chunks hold the average number of images; if these hold fewer, the loop reads more of them.
-            images_per_chunk = max(1, job.images // job.chunks)
-            wanted = range(number, min(job.chunks, number + 1 + (limit - len(rows)) // images_per_chunk))
-            for chunk in self._chunks(job, wanted):
-                for shown in shown_images(job, chunk):
-                    image = shown.image
-                    if chunk.number == start.chunk and image.index < index:
-                        continue
-                    row = ResultRow(shown, self.find_store(image.store_id))
-                    size += self.result_size(row)
-                    if len(rows) == limit or (rows and size > self.max_bytes):
-                        return ResultPage(rows, Position(chunk.number, image.index))
-                    rows.append(row)
-            number = wanted.stop
-        return ResultPage(rows, None)
-
-    def _chunks(self, job: Job, numbers: Collection[int]) -> Iterator[Chunk]:
-        """Read some of a job's chunks, in order."""
-        found = self.store.chunks([job.key_of(number) for number in numbers]) if numbers else {}
-        for number in numbers:
-            chunk = found.get(job.key_of(number))
-            if chunk is not None:
-                yield chunk
+        page = RowPage(limit, self.max_bytes, self.result_size)
+        next_position = ImageRows(self.store, self.find_store).add_job(page, job, start, wanted)
+        return ResultPage(page.rows, next_position)
 
 
 def _worse(one: OutcomeKind, other: OutcomeKind) -> OutcomeKind:
