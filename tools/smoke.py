@@ -83,8 +83,9 @@ class Smoke:
         example = self._example()
         del example["visits"][1]["store_id"]
         body = self._json("POST", "/api/submit", 400, json=example)
-        if list(body) != ["error"] or "visits[1].store_id" not in str(body["error"]):
-            raise CheckError(f'the response is {body}, not {{"error": "visits[1].store_id …"}}')
+        problem = {"place": "visits[1].store_id", "rule": "is missing"}
+        if body.get("error") != " ".join(problem.values()) or body.get("errors") != [problem]:
+            raise CheckError(f"the response is {body}; it does not name only the place visits[1].store_id")
         return f"400, {body['error']}"
 
     def submit(self) -> str:

@@ -44,14 +44,17 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
 def test_an_unreadable_body_is_a_400_with_the_place_and_the_rule(service: Service) -> None:
     for body, error in UNREADABLE:
         code, answer = service.post(body=body)
-        assert (code, list(answer)) == (400, ["error"])
+        assert (code, list(answer)) == (400, ["error", "errors"])
         assert answer["error"].startswith(error)
+        assert [f"{one['place']} {one['rule']}" for one in answer["errors"]] == [answer["error"]]
 
 
 def test_invalid_base64_is_a_400(service: Service) -> None:
+    errors = [{"place": "body", "rule": "is not valid Base64"}]
+    refusal = {"error": "body is not valid Base64", "errors": errors}
     for body in ("!!!!", "aGk", "é", "e30=\n", "\ud800"):
         sent = event("submit") | {"body": body, "isBase64Encoded": True}
-        assert service.call("submit", sent) == (400, {"error": "body is not valid Base64"})
+        assert service.call("submit", sent) == (400, refusal)
 
 
 def test_a_compressed_body_is_a_415(service: Service) -> None:
@@ -87,7 +90,8 @@ def test_a_job_beyond_a_limit_of_the_stage_is_refused_and_the_limit_named(
     text = json.dumps({"count": 2, "visits": [VISIT, VISIT | {"image_url": ["a", "b"]}]}).ljust(231)
     monkeypatch.setenv(variable, str(limit))
     for body in (text, text.encode()):
-        assert service.post(body=body) == (code, {"error": error})
+        found, answer = service.post(body=body)
+        assert (found, answer["error"]) == (code, error)
 
 
 def test_an_accepted_job_never_fails_later_because_of_its_characters(service: Service) -> None:
@@ -121,7 +125,8 @@ def test_an_accepted_job_never_fails_later_because_of_its_characters(service: Se
 
 
 def test_an_idempotency_key_that_breaks_the_rule_is_a_400(service: Service) -> None:
-    refusal = {"error": "header Idempotency-Key must be 1 to 255 visible ASCII characters"}
+    errors = [{"place": "header Idempotency-Key", "rule": "must be 1 to 255 visible ASCII characters"}]
+    refusal = {"error": " ".join(errors[0].values()), "errors": errors}
     for key in ("", " ", "a b", "\x00", "é", "x" * 256, "a\n", "\ud800", "\u0661"):
         assert service.post(body=GOOD, idempotency_key=key) == (400, refusal)
 

@@ -52,8 +52,8 @@ def test_a_key_belongs_to_its_client(service: Service) -> None:
 
 @pytest.mark.parametrize("key", ["", "with space", "ä", "x" * 256])
 def test_an_invalid_key_is_a_400_that_names_the_header(service: Service, key: str) -> None:
-    error = "header Idempotency-Key must be 1 to 255 visible ASCII characters"
-    assert service.post(idempotency_key=key) == (400, {"error": error})
+    error = {"place": "header Idempotency-Key", "rule": "must be 1 to 255 visible ASCII characters"}
+    assert service.post(idempotency_key=key) == (400, {"error": " ".join(error.values()), "errors": [error]})
 
 
 def test_a_wrong_body_does_not_use_up_its_key(service: Service) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retail_pulse
-from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
-from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
+from retail_pulse.api import submit_body
+from retail_pulse.api.submit_body import MAX_BRACKETS, MAX_PROBLEMS, SubmissionLimits, parse_submission
+from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError, InvalidSubmissionError
 from retail_pulse.domain.visits import Visit
 
 LIMITS = SubmissionLimits(body_bytes=6 * 1024 * 1024, visits=1000, images=1000)
@@ -141,14 +143,22 @@ PEAK = """
 import re, resource, sys
 from pathlib import Path
 from retail_pulse.api.submit_body import MAX_BRACKETS, SubmissionLimits, parse_submission
+from retail_pulse.domain.errors import InvalidSubmissionError
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
 before = peak()
-piece = sys.argv[1].encode()
-body = b'{"count":1,"x":[' + piece * ((MAX_BRACKETS - 5) // (piece.count(b"[") + piece.count(b"{"))) + b'0],'
-parse_submission(body + sys.argv[2].encode(), SubmissionLimits(6 * 1024 * 1024, 1, 1))
+piece, limits = sys.argv[1].encode(), SubmissionLimits(6 * 1024 * 1024, 1, 1)
+brackets = piece.count(b"[") + piece.count(b"{")
+pieces = piece * ((MAX_BRACKETS - 5) // brackets if brackets else limits.body_bytes // len(piece) - 20)
+if sys.argv[2] == "refused":
+    try:
+        parse_submission(b'{"count":1,"visits":[' + pieces + b"0]}", limits)
+    except InvalidSubmissionError as error:
+        assert len(error.problems) == 100
+else:
+    parse_submission(b'{"count":1,"x":[' + pieces + b"0]," + sys.argv[2].encode(), limits)
 print((peak() - before) // 1024)
 """
 
@@ -179,3 +189,89 @@ def test_a_job_of_just_the_allowed_size_is_accepted_and_one_visit_or_image_more_
 def test_no_body_raises_any_other_error(sent: bytes) -> None:
     with pytest.raises(InvalidRequestError):
         parse_submission(sent, LIMITS)
+
+
+def problems_of(sent: bytes, limits: SubmissionLimits = LIMITS) -> list[str]:
+    with pytest.raises(InvalidSubmissionError) as caught:
+        parse_submission(sent, limits)
+    problems = [f"{problem.place} {problem.rule}" for problem in caught.value.problems]
+    assert str(caught.value) == problems[0]
+    return problems
+
+
+def test_all_problems_of_a_body_are_named_in_its_order() -> None:
+    visits = [
+        VISIT,
+        {"image_url": ["", "u", 7], "visit_time": "x" * 129},
+        7,
+        VISIT | {"image_url": "u"},
+        VISIT | {"store_id": "", "visit_time": None},
+    ]
+    assert problems_of(json.dumps({"count": 2, "visits": visits}).encode(), SubmissionLimits(10_000, 4, 3)) == [
+        "visits[1].store_id is missing",
+        "visits[1].image_url[0] must not be empty",
+        "visits[1].image_url[2] must be a string",
+        "visits[1].visit_time is longer than 128 bytes",
+        "visits[2] must be an object",
+        "visits[3].image_url must be a list",
+        "visits[4].store_id must not be empty",
+        "visits[4].visit_time must be a string",
+        "count is 2; the number of visits is 5",
+        "visits has 5 visits; the limit is 4",
+        "visits has 5 images in total; the limit is 3",
+    ]
+
+
+def test_problems_of_count_and_visits_are_named_together() -> None:
+    assert problems_of(b"{}") == ["count is missing", "visits is missing"]
+    assert problems_of(b'{"count":true,"visits":[]}') == ["count must be an integer", "visits must not be empty"]
+    assert problems_of(b'{"count":"1","visits":[{}]}') == [
+        "count must be an integer",
+        "visits[0].store_id is missing",
+        "visits[0].image_url is missing",
+        "visits[0].visit_time is missing",
+    ]
+    broken = SubmissionLimits(1000, 1, 1)
+    assert problems_of(json.dumps({"count": 3, "visits": [VISIT, VISIT]}).encode(), broken) == [
+        "count is 3; the number of visits is 2",
+        "visits has 2 visits; the limit is 1",
+        "visits has 2 images in total; the limit is 1",
+    ]
+
+
+def test_a_store_id_with_blanks_around_it_and_a_time_that_is_no_date_are_accepted() -> None:
+    (visit,) = parse_submission(body(store_id=" S00339218\t", visit_time="whenever"), LIMITS)
+    assert (visit.store_id, visit.visit_time) == (" S00339218\t", "whenever")
+
+
+@pytest.mark.parametrize(
+    ("visits", "first"),
+    [
+        ("[" + "0," * 3_000_000 + "0]", "visits[0] must be an object"),
+        ("[" + "{}," * 400_000 + "{}]", "visits[0].store_id is missing"),
+        ('[{"image_url":[' + '"",' * 2_000_000 + '""]}]', "visits[0].store_id is missing"),
+    ],
+)
+def test_a_body_with_millions_of_problems_names_a_hundred_and_checks_no_more(
+    visits: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = 0
+
+    def count(check: Callable[[Any], object], sent: Any) -> Any:
+        nonlocal checked
+        checked += 1
+        return errors(check, sent)
+
+    errors = submit_body._errors
+    monkeypatch.setattr(submit_body, "_errors", count)
+    problems = problems_of(f'{{"count":1,"visits":{visits}}}'.encode())
+    assert (problems[0], len(problems)) == (first, MAX_PROBLEMS)
+    assert checked <= 1 + 1 + MAX_PROBLEMS
+
+
+@pytest.mark.parametrize("piece", ["[" * 150 + "]" * 150 + ",", '{"":0},', "0,", '"",'])
+def test_the_worst_refused_body_leaves_most_of_the_functions_memory_free(piece: str) -> None:
+    words = [sys.executable, "-c", PEAK, piece, "refused"]
+    environment = os.environ | {"PYTHONPATH": str(Path(retail_pulse.__file__).parents[1])}
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert 5 < int(ran.stdout) < 400

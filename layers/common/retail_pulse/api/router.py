@@ -19,9 +19,11 @@ from retail_pulse.domain.errors import (
     ForbiddenError,
     IdempotencyMismatchError,
     InvalidRequestError,
+    InvalidSubmissionError,
     JobIsOpenError,
     JobNotFoundError,
     NothingToRetryError,
+    Problem,
     RetailPulseError,
     RetriesUsedUpError,
     RetryLaterError,
@@ -99,11 +101,14 @@ class Api:
         self.app.exception_handler(RetailPulseError)(self._known)
         self.app.exception_handler(Exception)(self._unexpected)
 
-    def _error(self, status: HTTPStatus, text: str, retry_after: int | None = None) -> Response[str]:
+    def _error(
+        self, status: HTTPStatus, text: str, retry_after: int | None = None, problems: Sequence[Problem] = ()
+    ) -> Response[str]:
         """Return an error in the shape of the route: of submit's contract, or of RFC 9457."""
         headers: dict[str, str | list[str]] = {} if retry_after is None else {"Retry-After": str(retry_after)}
         if self.app.current_event.path == SUBMIT_PATH:
-            return json_answer({"error": text}, status, headers=headers)
+            errors = {"errors": [problem._asdict() for problem in problems]} if problems else {}
+            return json_answer({"error": text, **errors}, status, headers=headers)
         body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
         return json_answer(body, status, "application/problem+json", headers)
 
@@ -122,7 +127,9 @@ class Api:
             request = self.app.current_event["requestContext"]["requestId"]
             _log.warning("storage unavailable", extra={"request": request, "reason": str(error)})
             return self._error(status, STORAGE_UNAVAILABLE)
-        return self._error(status, str(error), error.seconds if isinstance(error, RetryLaterError) else None)
+        seconds = error.seconds if isinstance(error, RetryLaterError) else None
+        problems = error.problems if isinstance(error, InvalidSubmissionError) else ()
+        return self._error(status, str(error), seconds, problems)
 
     def _unexpected(self, _: Exception) -> Response[str]:
         self._on_error("unexpected error")
@@ -174,7 +181,7 @@ class Api:
         ------
         UnsupportedEncodingError
             The body is compressed.
-        InvalidRequestError
+        InvalidSubmissionError
             The event declares a body in Base64, and it is not.
         """
         event = self.app.current_event
@@ -189,7 +196,7 @@ class Api:
         try:
             return base64.b64decode(body, validate=True)
         except ValueError:
-            raise InvalidRequestError("body is not valid Base64") from None
+            raise InvalidSubmissionError.at("body", "is not valid Base64") from None
 
     def header(self, name: str) -> str | None:
         """Return a header; None when it is absent."""

@@ -22,6 +22,23 @@ class Error(BaseModel):
     error: Annotated[str, Field(description="The place and the rule.", examples=["visits[1].store_id is missing"])]
 
 
+class BodyProblem(BaseModel):
+    """A place in the request, and the rule that it breaks."""
+
+    place: Annotated[str, Field(examples=["visits[1].store_id"])]
+    rule: Annotated[str, Field(examples=["is missing"])]
+
+
+class InvalidSubmission(BaseModel):
+    """What is wrong with a submission."""
+
+    error: Annotated[str, Field(description="The first of the problems.", examples=["visits[1].store_id is missing"])]
+    errors: Annotated[
+        list[BodyProblem],
+        Field(description="All problems, up to 100, in the order of the body. The first one is that of `error`."),
+    ]
+
+
 class Empty(BaseModel):
     """An empty object: no such job."""
 

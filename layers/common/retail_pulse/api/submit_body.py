@@ -4,13 +4,24 @@ Only submit imports this module, since pydantic slows down a cold start.
 """
 
 import codecs
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from itertools import chain, groupby, islice
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError, from_json
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json
 
-from retail_pulse.domain.errors import BodyTooLargeError, InvalidRequestError
+from retail_pulse.domain.errors import BodyTooLargeError, InvalidSubmissionError, Problem
 from retail_pulse.domain.text import printable
 from retail_pulse.domain.urls import MAX_URL_BYTES
 from retail_pulse.domain.visits import Visit
@@ -20,6 +31,9 @@ VISIT_TIME_BYTES = 128
 # A list or object takes up to 600 bytes of memory, also within an ignored field: 6 MB of nested lists took 900 MB.
 # A body that is full of visits has half as many brackets.
 MAX_BRACKETS = 500_000
+MAX_COUNT = 2**53
+# How many problems a refusal names.
+MAX_PROBLEMS = 100
 
 
 def _text(limit: int, description: str, *examples: str) -> tuple[object, ...]:
@@ -36,6 +50,9 @@ def _text(limit: int, description: str, *examples: str) -> tuple[object, ...]:
     return StringConstraints(min_length=1), AfterValidator(check), described
 
 
+_ImageUrl = Annotated[str, *_text(MAX_URL_BYTES, "An http or https URL, at most 2,048 bytes of UTF-8.")]
+
+
 class SubmittedVisit(BaseModel):
     """One store visited at one time, with its images."""
 
@@ -43,7 +60,7 @@ class SubmittedVisit(BaseModel):
 
     store_id: Annotated[str, *_text(STORE_ID_BYTES, "At most 64 bytes of UTF-8.", "S00339218")]
     image_url: Annotated[
-        list[Annotated[str, *_text(MAX_URL_BYTES, "An http or https URL, at most 2,048 bytes of UTF-8.")]],
+        list[_ImageUrl],
         FailFast(),
         Field(min_length=1, examples=[["https://www.gstatic.com/webp/gallery/2.jpg"]]),
     ]
@@ -62,7 +79,7 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", title="Submission")
 
-    count: Annotated[int, Field(ge=0, lt=2**53, description="The number of visits.", examples=[1])]
+    count: Annotated[int, Field(ge=0, lt=MAX_COUNT, description="The number of visits.", examples=[1])]
     visits: Annotated[list[SubmittedVisit], FailFast(), Field(min_length=1)]
 
 
@@ -94,31 +111,97 @@ def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
     ------
     BodyTooLargeError
         The body is too long.
-    InvalidRequestError
-        The body breaks a rule; the text names the place and the rule.
+    InvalidSubmissionError
+        The body breaks rules; it has the first 100 problems.
     """
     if len(body) > limits.body_bytes:
         raise BodyTooLargeError(f"body is {len(body):,} bytes; the limit is {limits.body_bytes:,}")
     if body.startswith(codecs.BOM_UTF8):
-        raise InvalidRequestError("body must not begin with a byte order mark (RFC 8259, section 8.1)")
+        raise InvalidSubmissionError.at("body", "must not begin with a byte order mark (RFC 8259, section 8.1)")
     brackets = body.count(b"[") + body.count(b"{")
     if brackets > MAX_BRACKETS:
-        raise InvalidRequestError(f"body has {brackets:,} opening brackets; the limit is {MAX_BRACKETS:,}")
-    try:
-        submission = SubmitBody.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidRequestError(_first_error(error)) from None
+        raise InvalidSubmissionError.at("body", f"has {brackets:,} opening brackets; the limit is {MAX_BRACKETS:,}")
+    submission = _submission(body)
+    if submission is None:
+        # The refused body is parsed again for its other problems; by now the first parse has freed its memory.
+        sent = from_json(body)
+        problems = chain(_problems_in_body(sent), _problems_of_totals(sent, limits))
+        raise InvalidSubmissionError(*islice(problems, MAX_PROBLEMS))
     _refuse_nan(body)
-    if submission.count != len(submission.visits):
-        raise InvalidRequestError(f"count is {submission.count:,}; the number of visits is {len(submission.visits):,}")
-    if len(submission.visits) > limits.visits:
-        raise InvalidRequestError(f"visits has {len(submission.visits):,} visits; the limit is {limits.visits:,}")
     images = sum(len(visit.image_url) for visit in submission.visits)
-    if images > limits.images:
-        raise InvalidRequestError(f"visits has {images:,} images in total; the limit is {limits.images:,}")
+    beyond = list(_beyond_limits(submission.count, len(submission.visits), images, limits))
+    if beyond:
+        raise InvalidSubmissionError(*beyond)
     return [Visit(visit.store_id, visit.visit_time, visit.image_url) for visit in submission.visits]
 
 
+def _submission(body: bytes) -> SubmitBody | None:
+    """Parse a body, up to the first problem of each list; return None when there is one."""
+    try:
+        return SubmitBody.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise _not_json(str(first["ctx"]["error"])) from None
+    return None
+
+
+def _problems_in_body(sent: Any) -> Iterator[Problem]:
+    """Yield the problems of a body in its order; a visit is checked only when its turn comes."""
+    for field, errors in groupby(_errors(SubmitBody.model_validate, sent), lambda error: error["loc"][:1]):
+        first = next(errors)
+        if field == ("visits",) and len(first["loc"]) > 1:
+            for number, visit in enumerate(sent["visits"]):
+                yield from _problems_in_visit(visit, f"visits[{number}]")
+        else:
+            for error in chain([first], errors):
+                yield Problem(".".join(map(str, error["loc"])) or "body", _rule(error))
+
+
+def _problems_in_visit(visit: Any, place: str) -> Iterator[Problem]:
+    for error in _errors(SubmittedVisit.model_validate, visit):
+        match error["loc"]:
+            case ("image_url", int(first)):
+                for number in range(first, len(visit["image_url"])):
+                    for of_image in _errors(_check_image_url, visit["image_url"][number]):
+                        yield Problem(f"{place}.image_url[{number}]", _rule(of_image))
+            case loc:
+                yield Problem(".".join([place, *map(str, loc)]), _rule(error))
+
+
+def _problems_of_totals(sent: Any, limits: SubmissionLimits) -> Iterator[Problem]:
+    """Yield the problems of a refused body's totals, as far as it has them."""
+    match sent:
+        case {"visits": [_, *_] as visits}:
+            lists = (visit.get("image_url") for visit in visits if isinstance(visit, dict))
+            images = sum(len(urls) for urls in lists if isinstance(urls, list))
+            count = sent.get("count")
+            is_valid = type(count) is int and 0 <= count < MAX_COUNT
+            yield from _beyond_limits(count if is_valid else len(visits), len(visits), images, limits)
+
+
+def _beyond_limits(count: int, visits: int, images: int, limits: SubmissionLimits) -> Iterator[Problem]:
+    if count != visits:
+        yield Problem("count", f"is {count:,}; the number of visits is {visits:,}")
+    if visits > limits.visits:
+        yield Problem("visits", f"has {visits:,} visits; the limit is {limits.visits:,}")
+    if images > limits.images:
+        yield Problem("visits", f"has {images:,} images in total; the limit is {limits.images:,}")
+
+
+def _errors(check: Callable[[Any], object], sent: Any) -> list[ErrorDetails]:
+    try:
+        check(sent)
+    except ValidationError as error:
+        return error.errors(include_url=False, include_input=False)
+    return []
+
+
+def _rule(error: ErrorDetails) -> str:
+    return _RULES.get(error["type"], error["msg"])
+
+
+_check_image_url = TypeAdapter(_ImageUrl, config=ConfigDict(strict=True)).validate_python
 # The types of pydantic's errors that a body can cause, in the contract's words:
 # https://docs.pydantic.dev/latest/errors/validation_errors/
 _RULES = {
@@ -148,19 +231,9 @@ def _refuse_nan(body: bytes) -> None:
     try:
         from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidRequestError(_json_error(str(error))) from None
+        raise _not_json(str(error)) from None
 
 
-def _json_error(text: str) -> str:
+def _not_json(text: str) -> InvalidSubmissionError:
     rule, at, place = text.partition(" at line ")
-    return f"body is not JSON: {printable(_JSON_RULES.get(rule, rule))}{at}{place}"
-
-
-def _first_error(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return _json_error(str(first["ctx"]["error"]))
-    place = ""
-    for step in first["loc"]:
-        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
-    return f"{place or 'body'} {_RULES.get(first['type'], first['msg'])}"
+    return InvalidSubmissionError.at("body", f"is not JSON: {printable(_JSON_RULES.get(rule, rule))}{at}{place}")

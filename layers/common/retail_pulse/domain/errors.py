@@ -4,6 +4,7 @@ Errors of one subject are defined next to it::
 
     RetailPulseError
     ├── InvalidRequestError
+    │   └── InvalidSubmissionError
     ├── BodyTooLargeError
     ├── UnsupportedEncodingError
     ├── JobNotFoundError
@@ -30,6 +31,8 @@ Errors of one subject are defined next to it::
 `MeasuringError` in domain/failures.py is not one of them: it becomes the outcome of an image.
 """
 
+from typing import NamedTuple
+
 
 class RetailPulseError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -37,6 +40,26 @@ class RetailPulseError(Exception):
 
 class InvalidRequestError(RetailPulseError):
     """The client's request breaks a rule; the text names the place and the rule."""
+
+
+class Problem(NamedTuple):
+    """A place in a submission, and the rule that it breaks."""
+
+    place: str
+    rule: str
+
+
+class InvalidSubmissionError(InvalidRequestError):
+    """A submission breaks rules; the text is the first of ``problems``, which has at least one."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__(" ".join(problems[0]))
+
+    @classmethod
+    def at(cls, place: str, rule: str) -> "InvalidSubmissionError":
+        """Return the error of a single problem."""
+        return cls(Problem(place, rule))
 
 
 class BodyTooLargeError(RetailPulseError):

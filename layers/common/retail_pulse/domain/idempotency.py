@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from retail_pulse.domain.errors import InvalidRequestError
+from retail_pulse.domain.errors import InvalidSubmissionError
 
 # Within it, the same key and body give the same job; after it, the client may use the key again.
 LIFETIME = timedelta(hours=24)
@@ -25,11 +25,11 @@ class IdempotencyKey:
 
         Raises
         ------
-        InvalidRequestError
+        InvalidSubmissionError
             The text is not 1 to 255 visible characters of ASCII.
         """
         if not _KEY.fullmatch(name):
-            raise InvalidRequestError("header Idempotency-Key must be 1 to 255 visible ASCII characters")
+            raise InvalidSubmissionError.at("header Idempotency-Key", "must be 1 to 255 visible ASCII characters")
         return cls(name, hashlib.sha256(body).hexdigest())
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from retail_pulse.domain.chunks import Chunk, Scope, cut
 from retail_pulse.domain.errors import (
     IdempotencyMismatchError,
-    InvalidRequestError,
+    InvalidSubmissionError,
     JobIdTakenError,
     StorageUnavailableError,
 )
@@ -65,7 +65,7 @@ class Submission:
     -----
     Both ways to submit take at least one visit, each with at least one image, and return the job as stored. From then
     on it ends, even if no message could be sent: reprocess sends what is missing. Both raise `StorageUnavailableError`
-    when the table refuses the job, which then does not exist. Both raise `InvalidRequestError` when the visits make
+    when the table refuses the job, which then does not exist. Both raise `InvalidSubmissionError` when the visits make
     more chunks than a job can have, which happens only with very small chunks. Both raise `DailyLimitError` when the
     images are more than the daily limit leaves, if there is one.
     """
@@ -141,8 +141,9 @@ class Submission:
     def _cut(self, visits: Sequence[Visit]) -> list[Chunk]:
         chunks = cut(visits, self.chunk_images, self.chunk_bytes)
         if len(chunks) > MAX_CHUNKS:
-            raise InvalidRequestError(
-                f"visits make {len(chunks)} chunks of at most {self.chunk_images} images; the limit is {MAX_CHUNKS}"
+            raise InvalidSubmissionError.at(
+                "visits",
+                f"make {len(chunks)} chunks of at most {self.chunk_images} images; the limit is {MAX_CHUNKS}",
             )
         return chunks
 
