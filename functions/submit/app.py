@@ -24,6 +24,8 @@ from retail_pulse.use_cases.retrying import Retrying
 from retail_pulse.use_cases.submission import Submission
 from retail_pulse.use_cases.usage import Usage
 
+_REPLAYED = {"Idempotent-Replayed": "true"}
+
 logger = make_logger()
 metrics = Metrics()
 settings = SubmitSettings.from_environment()
@@ -54,16 +56,22 @@ def submit() -> Response[str]:
     body = api.body()
     name = api.header("idempotency-key")
     daily_limit = api.daily_limit()
+    replays: dict[str, str | list[str]] = {}
     if name is None:
-        job = submission.submit(client, parse_submission(body, limits), daily_limit)
+        visits, metadata = parse_submission(body, limits)
+        job = submission.submit(client, visits, daily_limit, metadata)
     else:
         idempotency = IdempotencyKey.of(name, body)
-        job = submission.submit_once(client, parse_submission(body, limits), idempotency, daily_limit)
+        visits, metadata = parse_submission(body, limits)
+        job = submission.submit_once(
+            client, visits, idempotency, daily_limit, metadata, lambda: replays.update(_REPLAYED)
+        )
     logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)
     metrics.flush_metrics()
-    return json_answer({"job_id": job.job_id}, HTTPStatus.CREATED)
+    headers = {"Location": f"/api/jobs/{job.job_id}"} | replays
+    return json_answer({"job_id": job.job_id}, HTTPStatus.CREATED, headers=headers)
 
 
 @api.app.post("/api/jobs/<job_id>/retry")

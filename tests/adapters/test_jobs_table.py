@@ -10,14 +10,18 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
+from benchmarks.world.aws_stand_in import capacity
 from local.lambda_host.table import TABLE
+from retail_pulse.api.submit_body import METADATA_KEY_BYTES, METADATA_PAIRS, METADATA_VALUE_BYTES
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope, cut
 from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
 from retail_pulse.domain.visits import Visit
+from retail_pulse.storage import items
 from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.use_cases.submission import MAX_CHUNKS
 from tests.support.fakes import FakeTable
 
 if TYPE_CHECKING:
@@ -62,6 +66,25 @@ def test_a_job_comes_back_as_it_was_stored_and_belongs_to_its_client(table: Jobs
     table.put_job(JOB)
     assert table.job("me", 123) == JOB
     assert table.job("you", 123) is None
+
+
+def test_metadata_comes_back_and_a_job_without_it_is_stored_as_it_was_before_there_was_any(table: JobsTable) -> None:
+    job = replace(JOB, metadata={"campaign": '\x00 "ü"', "empty": ""})
+    table.put_job(job)
+    assert table.job("me", 123) == job
+    assert "metadata" not in items.job_item(JOB)
+    assert items.job_from(items.job_item(JOB)).metadata == {}
+
+
+def test_the_largest_job_fits_into_an_item_with_the_largest_metadata() -> None:
+    chunks = frozenset(range(MAX_CHUNKS))
+    # JSON escapes NUL in six characters.
+    metadata = {
+        chr(65 + pair) + "\x00" * (METADATA_KEY_BYTES - 1): "\x00" * METADATA_VALUE_BYTES
+        for pair in range(METADATA_PAIRS)
+    }
+    job = replace(JOB, done=chunks, failed=chunks, transient=chunks, metadata=metadata)
+    assert capacity.size(items.job_item(job)) + 3 * MAX_CHUNKS < 400 * 1024
 
 
 def test_an_id_is_taken_once_but_the_same_attempt_may_ask_twice(table: JobsTable) -> None:

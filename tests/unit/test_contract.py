@@ -35,7 +35,7 @@ def with_count(count: bytes, before: bytes = b"") -> bytes:
 
 def test_the_contracts_words_are_accepted_and_unknown_fields_ignored() -> None:
     expected = Visit("S00339218", "time of store visit", ["https://a.example/1.jpg"])
-    assert parse_submission(body(nobody="knows"), LIMITS) == [expected]
+    assert parse_submission(body(nobody="knows"), LIMITS) == ([expected], {})
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def test_texts_of_just_the_allowed_length_are_accepted() -> None:
 
 
 def test_the_last_of_two_fields_with_one_name_counts() -> None:
-    assert len(parse_submission(with_count(b"7", b'"count":1,'), LIMITS)) == 1
+    assert len(parse_submission(with_count(b"7", b'"count":1,'), LIMITS).visits) == 1
 
 
 @pytest.mark.parametrize("word", ["NaN", "-Infinity"])
 def test_words_that_look_like_numbers_stay_words(word: str) -> None:
-    (visit,) = parse_submission(body(visit_time=word, x=1e300), LIMITS)
+    (visit,) = parse_submission(body(visit_time=word, x=1e300), LIMITS).visits
     assert visit.visit_time == word
 
 
 def test_nul_and_every_other_character_is_accepted_as_it_is() -> None:
     text = "\x00\x7f\u2028\ufeff\uffff\U0001f600"
-    (visit,) = parse_submission(body(store_id=text, visit_time=text, image_url=[text]), LIMITS)
+    (visit,) = parse_submission(body(store_id=text, visit_time=text, image_url=[text]), LIMITS).visits
     assert (visit.store_id, visit.visit_time, list(visit.image_urls)) == (text, text, [text])
 
 
@@ -151,29 +151,33 @@ def peak():
 before = peak()
 piece, limits = sys.argv[1].encode(), SubmissionLimits(6 * 1024 * 1024, 1, 1)
 brackets = piece.count(b"[") + piece.count(b"{")
-pieces = piece * ((MAX_BRACKETS - 5) // brackets if brackets else limits.body_bytes // len(piece) - 20)
-if sys.argv[2] == "refused":
-    try:
-        parse_submission(b'{"count":1,"visits":[' + pieces + b"0]}", limits)
-    except InvalidSubmissionError as error:
-        assert len(error.problems) == 100
-else:
-    parse_submission(b'{"count":1,"x":[' + pieces + b"0]," + sys.argv[2].encode(), limits)
+pieces = piece * ((MAX_BRACKETS - 5) // brackets if brackets else limits.body_bytes // len(piece) - 50)
+try:
+    parse_submission(sys.argv[2].encode() + pieces + sys.argv[3].encode(), limits)
+except InvalidSubmissionError as error:
+    assert error.problems
+    print("refused")
 print((peak() - before) // 1024)
 """
+
+
+def peak_of(*words: str) -> list[str]:
+    environment = os.environ | {"PYTHONPATH": str(Path(retail_pulse.__file__).parents[1])}
+    ran = subprocess.run(
+        [sys.executable, "-c", PEAK, *words], env=environment, capture_output=True, text=True, check=True
+    )
+    return ran.stdout.split()
 
 
 @pytest.mark.parametrize(
     "piece", ["[" * 150 + "]" * 150 + ",", '{"":' * 150 + "0" + "}" * 150 + ",", "[0],", '{"":0},']
 )
 def test_the_worst_accepted_body_leaves_most_of_the_functions_memory_free(piece: str) -> None:
-    rest = '"visits":[' + json.dumps(VISIT) + "]}"
     # "NaN" in a string causes a second parse.
-    words = [sys.executable, "-c", PEAK, piece, rest.replace("time of", "NaN")]
-    environment = os.environ | {"PYTHONPATH": str(Path(retail_pulse.__file__).parents[1])}
-    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    rest = '0],"visits":[' + json.dumps(VISIT).replace("time of", "NaN") + "]}"
+    (megabytes,) = peak_of(piece, '{"count":1,"x":[', rest)
     # Of 1,024 MB, with 150 for the function itself.
-    assert 20 < int(ran.stdout) < 400
+    assert 20 < int(megabytes) < 400
 
 
 def test_a_job_of_just_the_allowed_size_is_accepted_and_one_visit_or_image_more_is_not() -> None:
@@ -240,7 +244,7 @@ def test_problems_of_count_and_visits_are_named_together() -> None:
 
 
 def test_a_store_id_with_blanks_around_it_and_a_time_that_is_no_date_are_accepted() -> None:
-    (visit,) = parse_submission(body(store_id=" S00339218\t", visit_time="whenever"), LIMITS)
+    (visit,) = parse_submission(body(store_id=" S00339218\t", visit_time="whenever"), LIMITS).visits
     assert (visit.store_id, visit.visit_time) == (" S00339218\t", "whenever")
 
 
@@ -269,9 +273,36 @@ def test_a_body_with_millions_of_problems_names_a_hundred_and_checks_no_more(
     assert checked <= 1 + 1 + MAX_PROBLEMS
 
 
+@pytest.mark.parametrize("before", ['{"count":1,"visits":[', '{"count":1,"visits":7,"metadata":{"a":['])
 @pytest.mark.parametrize("piece", ["[" * 150 + "]" * 150 + ",", '{"":0},', "0,", '"",'])
-def test_the_worst_refused_body_leaves_most_of_the_functions_memory_free(piece: str) -> None:
-    words = [sys.executable, "-c", PEAK, piece, "refused"]
-    environment = os.environ | {"PYTHONPATH": str(Path(retail_pulse.__file__).parents[1])}
-    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    assert 5 < int(ran.stdout) < 400
+def test_the_worst_refused_body_leaves_most_of_the_functions_memory_free(piece: str, before: str) -> None:
+    refused, megabytes = peak_of(piece, before, "0]}}" if "metadata" in before else "0]}")
+    assert (refused, 5 < int(megabytes) < 400) == ("refused", True)
+
+
+def with_metadata(metadata: Any) -> bytes:
+    return json.dumps({"count": 1, "visits": [VISIT], "metadata": metadata}).encode()
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"a": ""}, {"ä" * 32: "ä" * 256, "\x00": "\x00"}, dict.fromkeys("abcdefghijklmnop", "x")]
+)
+def test_metadata_within_the_limits_is_accepted_as_it_is(metadata: dict[str, str]) -> None:
+    assert parse_submission(with_metadata(metadata), LIMITS).metadata == metadata
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problems"),
+    [
+        (None, ["metadata must be an object"]),
+        ([], ["metadata must be an object"]),
+        ({"a": 1, "b": None}, ['metadata["a"] must be a string', 'metadata["b"] must be a string']),
+        ({"a\n": "ä" * 257}, ['metadata["a?"] is longer than 512 bytes']),
+        ({"": "x"}, ['metadata key "" must not be empty']),
+        ({"x" * 65: "y"}, [f'metadata key "{"x" * 64}" is longer than 64 bytes']),
+        (dict.fromkeys("abcdefghijklmnopq", 7), ["metadata has 17 pairs; the limit is 16"]),
+        (dict.fromkeys(map(str, range(100_000)), 7), ["metadata has 100,000 pairs; the limit is 16"]),
+    ],
+)
+def test_metadata_that_breaks_a_rule_is_refused_with_the_place_and_the_rule(metadata: Any, problems: list[str]) -> None:
+    assert problems_of(with_metadata(metadata)) == problems

@@ -160,14 +160,23 @@ def test_a_job_larger_than_the_limit_fits_into_no_day(world: World) -> None:
 def test_an_accepted_submission_is_not_refused_when_it_is_sent_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = world.submission.submit_once("me", [THREE], ORDER, 3)
-    assert world.submission.submit_once("me", [THREE], ORDER, 3) == first
+    replays = 0
+
+    def submit() -> Job:
+        return world.submission.submit_once("me", [THREE], ORDER, 3, on_replay=count)
+
+    def count() -> None:
+        nonlocal replays
+        replays += 1
+
+    first = submit()
+    assert (submit(), replays) == (first, 1)
 
     # Not even when the second attempt looks for the job just before the first one stores it.
     found = world.table.job
     answers = iter([None])
     monkeypatch.setattr(world.table, "job", lambda *key: next(answers, found(*key)))
-    assert world.submission.submit_once("me", [THREE], ORDER, 3) == first
+    assert (submit(), replays) == (first, 2)
     assert used(world) == (3, 0)
 
 

@@ -82,6 +82,7 @@ def details_answer(progress: JobProgress) -> dict[str, Any]:
         "created_at": rfc3339(job.created_at),
         "ended_at": None if job.ended_at is None else rfc3339(job.ended_at),
         "expires_at": rfc3339(datetime.fromtimestamp(job.expires_at, UTC)),
+        "metadata": job.metadata,
         "visits": _counts(job.visits, progress.visits),
         "images": _counts(job.images, progress.images),
     }

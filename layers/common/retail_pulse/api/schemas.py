@@ -82,6 +82,7 @@ class JobDetails(BaseModel):
     created_at: Annotated[str, Field(examples=["2026-11-23T10:00:00.000Z"])]
     ended_at: str | None
     expires_at: str
+    metadata: Annotated[dict[str, str], Field(description="The pairs of the submission; empty without any.")]
     visits: Counts
     images: Counts
 

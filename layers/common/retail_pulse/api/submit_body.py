@@ -7,11 +7,12 @@ import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
@@ -28,6 +29,9 @@ from retail_pulse.domain.visits import Visit
 
 STORE_ID_BYTES = 64
 VISIT_TIME_BYTES = 128
+METADATA_PAIRS = 16
+METADATA_KEY_BYTES = 64
+METADATA_VALUE_BYTES = 512
 # A list or object takes up to 600 bytes of memory, also within an ignored field: 6 MB of nested lists took 900 MB.
 # A body that is full of visits has half as many brackets.
 MAX_BRACKETS = 500_000
@@ -36,8 +40,8 @@ MAX_COUNT = 2**53
 MAX_PROBLEMS = 100
 
 
-def _text(limit: int, description: str, *examples: str) -> tuple[object, ...]:
-    """Return the rules of a text that is not empty and has at most so many bytes, and how it is described."""
+def _text(limit: int, description: str | None, *examples: str, min_length: int = 1) -> tuple[object, ...]:
+    """Return the rules of a text that has at most so many bytes, by default not zero, and how it is described."""
 
     def check(text: str) -> str:
         # A character has at most four bytes, so most texts need not be encoded.
@@ -47,7 +51,15 @@ def _text(limit: int, description: str, *examples: str) -> tuple[object, ...]:
 
     # JSON Schema counts characters, and a text never has more characters than bytes.
     described = Field(description=description, examples=list(examples) or None, json_schema_extra={"maxLength": limit})
-    return StringConstraints(min_length=1), AfterValidator(check), described
+    return StringConstraints(min_length=min_length), AfterValidator(check), described
+
+
+def _check_pairs(sent: Any) -> Any:
+    # Before the pairs are checked, so that there are few problems.
+    if isinstance(sent, dict) and len(sent) > METADATA_PAIRS:
+        numbers = {"pairs": f"{len(sent):,}", "limit": METADATA_PAIRS}
+        raise PydanticCustomError("too_many_pairs", "has {pairs} pairs; the limit is {limit}", numbers)
+    return sent
 
 
 _ImageUrl = Annotated[str, *_text(MAX_URL_BYTES, "An http or https URL, at most 2,048 bytes of UTF-8.")]
@@ -81,6 +93,19 @@ class SubmitBody(BaseModel):
 
     count: Annotated[int, Field(ge=0, lt=MAX_COUNT, description="The number of visits.", examples=[1])]
     visits: Annotated[list[SubmittedVisit], FailFast(), Field(min_length=1)]
+    metadata: Annotated[
+        dict[
+            Annotated[str, *_text(METADATA_KEY_BYTES, None)],
+            Annotated[str, *_text(METADATA_VALUE_BYTES, None, min_length=0)],
+        ],
+        BeforeValidator(_check_pairs),
+        Field(
+            default_factory=dict,
+            description="Your own pairs, returned with the job: at most 16, keys of 64 bytes, values of 512 bytes.",
+            examples=[{"campaign": "autumn"}],
+            json_schema_extra={"maxProperties": METADATA_PAIRS},
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +117,14 @@ class SubmissionLimits:
     images: int
 
 
-def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
+class ParsedSubmission(NamedTuple):
+    """What a valid body has: at least one visit, each with at least one image, and the client's own pairs."""
+
+    visits: list[Visit]
+    metadata: dict[str, str]
+
+
+def parse_submission(body: bytes, limits: SubmissionLimits) -> ParsedSubmission:
     """Validate the body of a submission.
 
     Parameters
@@ -101,11 +133,6 @@ def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
         JSON in UTF-8. The last of several fields with the same name counts; unknown fields are ignored.
     limits
         Maximum size.
-
-    Returns
-    -------
-    list of Visit
-        At least one, each with at least one image.
 
     Raises
     ------
@@ -132,7 +159,8 @@ def parse_submission(body: bytes, limits: SubmissionLimits) -> list[Visit]:
     beyond = list(_beyond_limits(submission.count, len(submission.visits), images, limits))
     if beyond:
         raise InvalidSubmissionError(*beyond)
-    return [Visit(visit.store_id, visit.visit_time, visit.image_url) for visit in submission.visits]
+    visits = [Visit(visit.store_id, visit.visit_time, visit.image_url) for visit in submission.visits]
+    return ParsedSubmission(visits, submission.metadata)
 
 
 def _submission(body: bytes) -> SubmitBody | None:
@@ -155,7 +183,16 @@ def _problems_in_body(sent: Any) -> Iterator[Problem]:
                 yield from _problems_in_visit(visit, f"visits[{number}]")
         else:
             for error in chain([first], errors):
-                yield Problem(".".join(map(str, error["loc"])) or "body", _rule(error))
+                yield Problem(_place(error["loc"]), _rule(error))
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    match loc:
+        case ("metadata", key):
+            return f'metadata["{printable(str(key)[:METADATA_KEY_BYTES])}"]'
+        case ("metadata", key, "[key]"):
+            return f'metadata key "{printable(str(key)[:METADATA_KEY_BYTES])}"'
+    return ".".join(map(str, loc)) or "body"
 
 
 def _problems_in_visit(visit: Any, place: str) -> Iterator[Problem]:
@@ -210,6 +247,7 @@ _RULES = {
     "list_type": "must be a list",
     "int_type": "must be an integer",
     "model_type": "must be an object",
+    "dict_type": "must be an object",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
     "greater_than_equal": "must not be negative",

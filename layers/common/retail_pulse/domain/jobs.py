@@ -1,8 +1,8 @@
 """Jobs: their ids, their status, and when they end, are swept and are reopened."""
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -73,6 +73,8 @@ class Job:
         The client's name for the submission; None when it has no name.
     retries, retried_at
         How often the client has retried the job, and when it last did.
+    metadata
+        The client's own pairs of texts; only the client reads them.
     """
 
     client: str
@@ -98,6 +100,7 @@ class Job:
     idempotency_key: str | None = None
     retries: int = 0
     retried_at: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def all_done(self) -> bool:

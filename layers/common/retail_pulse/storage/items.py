@@ -11,8 +11,9 @@ largest part of the cost of a chunk.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import Any
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Scope
 from retail_pulse.domain.failures import FailureCode
@@ -77,8 +78,9 @@ def visit_row_key(row: VisitRow) -> Key:
 
 
 def job_item(job: Job) -> Item:
-    """Write a job as its item: an attribute for each field that is neither None nor an empty set."""
+    """Write a job as its item: an attribute for each field that is neither None nor empty."""
     values = {attribute: getattr(job, field) for field, attribute in _JOB_ATTRIBUTES.items()}
+    values["metadata"] = _json(job.metadata) if job.metadata else None
     shard = None if job.due is None else due_shard(job.job_id)
     return job_key(job.client, job.job_id) | attributes(**values, due_shard=shard)
 
@@ -87,7 +89,7 @@ def job_from(item: Item) -> Job:
     """Read a job from its item."""
     values = {field: read(item[attribute]) for field, attribute in _JOB_ATTRIBUTES.items() if attribute in item}
     times = dict.fromkeys(("created_at", "ended_at", "retried_at"), time_from)
-    kinds = {"status": JobStatus, "scope": Scope, **times}
+    kinds: dict[str, Callable[[Any], object]] = {"status": JobStatus, "scope": Scope, "metadata": json.loads, **times}
     return Job(**values | {field: kind(values[field]) for field, kind in kinds.items() if field in values})
 
 

@@ -2,9 +2,10 @@
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from retail_pulse.domain.chunks import Chunk, Scope, cut
@@ -26,6 +27,7 @@ _MAX_IDS_DRAWN = 8
 _IDS_TAKEN = f"{_MAX_IDS_DRAWN} ids in a row were taken"
 # A job's item has 400 KB, and three sets that may each hold the number of every chunk, four bytes each.
 MAX_CHUNKS = 20_000
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 class JobStore(SendingStore, Protocol):
@@ -79,11 +81,17 @@ class Submission:
     stall: timedelta
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def submit(self, client: str, visits: Sequence[Visit], daily_limit: int | None = None) -> Job:
+    def submit(
+        self,
+        client: str,
+        visits: Sequence[Visit],
+        daily_limit: int | None = None,
+        metadata: Mapping[str, str] = _NO_METADATA,
+    ) -> Job:
         """Accept a client's job."""
         chunks = self._cut(visits)
         counted = self._count(client, chunks, daily_limit)
-        job = self._store_chunks(counted, self._new_id(), visits, chunks)
+        job = replace(self._store_chunks(counted, self._new_id(), visits, chunks), metadata=metadata)
         for _ in range(_MAX_IDS_DRAWN):
             if self._accept(job):
                 return job
@@ -93,9 +101,17 @@ class Submission:
         raise StorageUnavailableError(_IDS_TAKEN)
 
     def submit_once(
-        self, client: str, visits: Sequence[Visit], idempotency: IdempotencyKey, daily_limit: int | None = None
+        self,
+        client: str,
+        visits: Sequence[Visit],
+        idempotency: IdempotencyKey,
+        daily_limit: int | None = None,
+        metadata: Mapping[str, str] = _NO_METADATA,
+        on_replay: Callable[[], None] = lambda: None,
     ) -> Job:
         """Accept a job, or return the one that the client has submitted under this key within a day.
+
+        `on_replay` is called when the job is that of an earlier attempt.
 
         Raises
         ------
@@ -106,6 +122,7 @@ class Submission:
         claim = self._claim(client, idempotency)
         existing = self._job_of(claim)
         if existing is not None:
+            on_replay()
             return existing
         try:
             counted = self._count(client, chunks, daily_limit)
@@ -114,8 +131,9 @@ class Submission:
             existing = self._job_of(claim)
             if existing is None:
                 raise
+            on_replay()
             return existing
-        job = self._store_chunks(counted, claim.job_id, visits, chunks)
+        job = replace(self._store_chunks(counted, claim.job_id, visits, chunks), metadata=metadata)
         for _ in range(_MAX_IDS_DRAWN):
             job = replace(job, job_id=claim.job_id, idempotency_key=claim.idempotency_key)
             if self._accept(job):
@@ -124,6 +142,7 @@ class Submission:
             if existing is not None:
                 # Another attempt at this submission was first, and has counted the images, too.
                 self.usage.give_back(counted)
+                on_replay()
                 return existing
             claim = self.store.move_claim(claim, self._new_id())
         self.usage.give_back(counted)
