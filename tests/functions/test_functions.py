@@ -88,7 +88,8 @@ def test_a_failed_job_names_only_the_stores_that_failed(service: Service) -> Non
 @pytest.mark.parametrize("path", ["/api/submit", "/api/submit/"])
 def test_a_wrong_body_is_a_400_with_and_without_a_trailing_slash(service: Service, path: str) -> None:
     body = '{"count":1,"visits":[{"store_id":"S"}]}'
-    assert service.post(path, body) == (400, {"error": "visits[0].image_url is missing"})
+    errors = [{"place": f"visits[0].{field}", "rule": "is missing"} for field in ("image_url", "visit_time")]
+    assert service.post(path, body) == (400, {"error": "visits[0].image_url is missing", "errors": errors})
 
 
 def test_a_missing_body_is_a_400(service: Service) -> None:
@@ -164,7 +165,7 @@ def test_refusals_outside_the_contract_are_problem_documents(
 
 
 def test_health_needs_no_client(service: Service) -> None:
-    sent = event("status") | {"rawPath": "/api/health"}
+    sent = event("status") | {"rawPath": "/api/health", "rawQueryString": "", "queryStringParameters": {}}
     del sent["requestContext"]["authorizer"]
     assert service.call("status", sent) == (200, {"status": "ok"})
 

@@ -91,7 +91,7 @@ def test_a_submission_beyond_the_daily_limit_is_a_429_that_says_when_it_resets(
     body = json.dumps(submission((STORE, [f"http://127.0.0.1:9/{number}.png" for number in range(100)])))
     refused = answer(service, "submit", api_event("POST", "/api/submit", body=body), ACME)
     assert refused["statusCode"] == 429
-    assert refused["headers"] == {"Content-Type": "application/json", "Retry-After": "43200"}
+    assert refused["headers"].items() >= {"Content-Type": "application/json", "Retry-After": "43200"}.items()
     assert json.loads(refused["body"]) == EXAMPLES["limit"]
     assert table.usage("acme", NOW.date(), NOW.date()) == [DayUsage(NOW.date(), 950, 20)]
     # A smaller job still fits, and another key of the client may have no limit.
