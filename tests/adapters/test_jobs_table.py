@@ -18,7 +18,7 @@ from retail_pulse.domain.errors import JobIdTakenError, StorageUnavailableError
 from retail_pulse.domain.failures import FailureCode
 from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus
 from retail_pulse.domain.outcomes import Failure, Measured
-from retail_pulse.domain.visits import Visit
+from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.storage import items
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.use_cases.submission import MAX_CHUNKS
@@ -232,3 +232,41 @@ def test_a_network_failure_is_an_error_of_the_domain() -> None:
     client.get_item.side_effect = EndpointConnectionError(endpoint_url="http://nowhere")
     with pytest.raises(StorageUnavailableError, match="EndpointConnectionError"):
         JobsTable(client, TABLE).job("me", 1)
+
+
+def rows_of(*clients: str) -> list[tuple[VisitRow, int]]:
+    """Return thirty visit rows of each client: more than fit in a batch."""
+    return [
+        (VisitRow(client, 123, number, 1, 1, "A", "2026-11-23", 420, 3), EXPIRES)
+        for client in clients
+        for number in range(30)
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_visit_rows_of_a_hot_partition_are_refused_without_those_of_others(dynamodb: "DynamoDBClient") -> None:
+    def accept_alices(RequestItems: dict[str, list[Any]]) -> dict[str, Any]:  # boto3's word
+        accepted = [each for each in RequestItems[TABLE] if "#alice#" in each["PutRequest"]["Item"]["pk"]["S"]]
+        if accepted:
+            dynamodb.batch_write_item(RequestItems={TABLE: accepted})
+        return {"UnprocessedItems": {TABLE: [each for each in RequestItems[TABLE] if each not in accepted]}}
+
+    client = Mock()
+    client.batch_write_item.side_effect = accept_alices
+    rows = rows_of("mallory", "alice")
+    refused = JobsTable(client, TABLE).put_visit_rows(rows, 1.0)
+    assert sorted(row.visit for row in refused) == list(range(30))
+    assert {row.client for row in refused} == {"mallory"}
+    assert dynamodb.scan(TableName=TABLE)["Count"] == 30
+
+
+@pytest.mark.usefixtures("clock")
+def test_all_visit_rows_are_refused_when_dynamodb_accepts_nothing() -> None:
+    client = Mock()
+    client.batch_write_item.side_effect = ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchWriteItem")
+    rows = rows_of("alice")
+    assert len(JobsTable(client, TABLE).put_visit_rows(rows, 1.0)) == 30
+
+
+def test_accepted_visit_rows_leave_none_refused(jobs_table: JobsTable) -> None:
+    assert list(jobs_table.put_visit_rows(rows_of("alice"), 1.0)) == []
