@@ -113,6 +113,16 @@ def docs() -> Response[str]:
     return Response(HTTPStatus.OK, "text/html", description.page(), headers)
 
 
+@api.app.get("/docs/errors")
+def error_codes() -> Response[str]:
+    """Return the page of codes."""
+    # Only this page needs it.
+    from retail_pulse.api import error_page
+
+    headers = _CACHE | {"Content-Security-Policy": error_page.POLICY}
+    return Response(HTTPStatus.OK, "text/html", error_page.page(), headers)
+
+
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the response to an event of API Gateway."""

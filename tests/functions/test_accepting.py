@@ -57,4 +57,7 @@ def test_metadata_is_part_of_the_body_that_a_key_names(service: Service) -> None
 def test_metadata_that_breaks_a_rule_is_a_400_with_place_and_rule(service: Service) -> None:
     code, answer = service.post(body=ORDER | {"metadata": {"a": 1}})
     problem = {"place": 'metadata["a"]', "rule": "must be a string"}
-    assert (code, answer) == (400, {"error": " ".join(problem.values()), "errors": [problem]})
+    assert (code, answer) == (
+        400,
+        {"error": " ".join(problem.values()), "code": "invalid_request", "errors": [problem]},
+    )

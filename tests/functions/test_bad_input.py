@@ -44,14 +44,14 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
 def test_an_unreadable_body_is_a_400_with_the_place_and_the_rule(service: Service) -> None:
     for body, error in UNREADABLE:
         code, answer = service.post(body=body)
-        assert (code, list(answer)) == (400, ["error", "errors"])
+        assert (code, list(answer)) == (400, ["error", "code", "errors"])
         assert answer["error"].startswith(error)
         assert [f"{one['place']} {one['rule']}" for one in answer["errors"]] == [answer["error"]]
 
 
 def test_invalid_base64_is_a_400(service: Service) -> None:
     errors = [{"place": "body", "rule": "is not valid Base64"}]
-    refusal = {"error": "body is not valid Base64", "errors": errors}
+    refusal = {"error": "body is not valid Base64", "code": "invalid_request", "errors": errors}
     for body in ("!!!!", "aGk", "é", "e30=\n", "\ud800"):
         sent = event("submit") | {"body": body, "isBase64Encoded": True}
         assert service.call("submit", sent) == (400, refusal)
@@ -60,7 +60,7 @@ def test_invalid_base64_is_a_400(service: Service) -> None:
 def test_a_compressed_body_is_a_415(service: Service) -> None:
     for encoding in ("gzip", "GZIP", "br", "deflate, gzip", "x" * 1000, "\ud800"):
         code, answer = service.post(body=gzip.compress(GOOD.encode()), content_encoding=encoding)
-        assert (code, list(answer)) == (415, ["error"])
+        assert (code, list(answer)) == (415, ["error", "code"])
         assert answer["error"].startswith("header Content-Encoding is ")
         assert len(answer["error"]) < 120
 
@@ -126,7 +126,7 @@ def test_an_accepted_job_never_fails_later_because_of_its_characters(service: Se
 
 def test_an_idempotency_key_that_breaks_the_rule_is_a_400(service: Service) -> None:
     errors = [{"place": "header Idempotency-Key", "rule": "must be 1 to 255 visible ASCII characters"}]
-    refusal = {"error": " ".join(errors[0].values()), "errors": errors}
+    refusal = {"error": " ".join(errors[0].values()), "code": "invalid_request", "errors": errors}
     for key in ("", " ", "a b", "\x00", "é", "x" * 256, "a\n", "\ud800", "\u0661"):
         assert service.post(body=GOOD, idempotency_key=key) == (400, refusal)
 
@@ -193,6 +193,7 @@ def test_an_invalid_job_id_in_a_path_is_a_404(service: Service) -> None:
 
 
 def test_a_method_that_a_path_does_not_have_is_a_404_that_names_both(service: Service) -> None:
-    assert service.get("/api/submit") == (404, {"error": "GET /api/submit is not a route of this API"})
+    refusal = {"error": "GET /api/submit is not a route of this API", "code": "route_not_found"}
+    assert service.get("/api/submit") == (404, refusal)
     code, answer = service.post("/api/status")
     assert (code, answer["detail"]) == (404, "POST /api/status is not a route of this API")

@@ -89,7 +89,8 @@ def test_a_failed_job_names_only_the_stores_that_failed(service: Service) -> Non
 def test_a_wrong_body_is_a_400_with_and_without_a_trailing_slash(service: Service, path: str) -> None:
     body = '{"count":1,"visits":[{"store_id":"S"}]}'
     errors = [{"place": f"visits[0].{field}", "rule": "is missing"} for field in ("image_url", "visit_time")]
-    assert service.post(path, body) == (400, {"error": "visits[0].image_url is missing", "errors": errors})
+    refusal = {"error": "visits[0].image_url is missing", "code": "invalid_request", "errors": errors}
+    assert service.post(path, body) == (400, refusal)
 
 
 def test_a_missing_body_is_a_400(service: Service) -> None:
@@ -105,7 +106,8 @@ def test_a_base64_body_is_read(service: Service) -> None:
 
 
 def test_a_key_without_the_scope_is_a_403(service: Service) -> None:
-    assert service.post(by={"scopes": "read"}) == (403, {"error": "API key lacks the scope submit"})
+    refusal = {"error": "API key lacks the scope submit", "code": "missing_scope"}
+    assert service.post(by={"scopes": "read"}) == (403, refusal)
 
 
 @pytest.mark.parametrize("kind", [StorageUnavailableError, ThrottledError])
@@ -134,7 +136,8 @@ def test_an_unexpected_error_is_a_500_that_reveals_nothing(service: Service, mon
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(JobsTable, "put_chunks", fail)
-    assert service.call("submit", event("submit")) == (500, {"error": "internal server error"})
+    refusal = {"error": "internal server error", "code": "internal_error"}
+    assert service.call("submit", event("submit")) == (500, refusal)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def test_the_page_forgets_a_key_when_it_is_left(service: Service) -> None:
     [
         ("status", "GET", "/api/status"), ("status", "GET", "/api/jobs/1"), ("status", "GET", "/api/jobs/1/results"),
         ("status", "GET", "/api/health"), ("status", "GET", "/api/nothing"), ("status", "GET", "/openapi.json"),
-        ("status", "GET", "/docs"), ("submit", "POST", "/api/submit"), ("submit", "POST", "/api/jobs/1/retry"),
+        ("status", "GET", "/docs"), ("status", "GET", "/docs/errors"), ("submit", "POST", "/api/submit"),
+        ("submit", "POST", "/api/jobs/1/retry"),
         ("submit", "POST", "/api/nothing"),
     ],
 )  # fmt: skip
@@ -80,6 +81,6 @@ def test_no_response_is_kept_by_a_cache_or_taken_for_another_type(
 
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Vary"] == "Accept, Accept-Encoding"
-    # Only these two are the same for every client.
-    public = path in {"/docs", "/openapi.json"}
+    # Only these are the same for every client.
+    public = path in {"/docs", "/docs/errors", "/openapi.json"}
     assert headers["Cache-Control"] == ("public, max-age=3600" if public else "no-store")

@@ -28,6 +28,7 @@ ROUTES = {
     "GET /api/health": Target("StatusFunction", "NONE"),
     "GET /openapi.json": Target("StatusFunction", "NONE"),
     "GET /docs": Target("StatusFunction", "NONE"),
+    "GET /docs/errors": Target("StatusFunction", "NONE"),
 }
 
 
@@ -116,6 +117,7 @@ class TestTheStage:
         few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
         assert stage["RouteSettings"] == {
             "GET /docs": few,
+            "GET /docs/errors": few,
             "GET /openapi.json": few,
             "GET /api/health": {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20},
         }

@@ -17,6 +17,8 @@ FIXED = {
     ("Api", "GET /api/health", "ThrottlingBurstLimit"): 20,
     ("Api", "GET /docs", "ThrottlingRateLimit"): 1,
     ("Api", "GET /docs", "ThrottlingBurstLimit"): 5,
+    ("Api", "GET /docs/errors", "ThrottlingRateLimit"): 1,
+    ("Api", "GET /docs/errors", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /openapi.json", "ThrottlingRateLimit"): 1,
     ("Api", "GET /openapi.json", "ThrottlingBurstLimit"): 5,
     # Reads one item: memory for the imports, time for a cold start.

@@ -23,7 +23,7 @@ def test_an_unreadable_body_is_refused_whatever_its_content_type(client: ApiClie
     for content_type in ("application/json", "application/x-www-form-urlencoded"):
         for body in UNREADABLE:
             code, answer = send(client, body, content_type=content_type)
-            assert (code, list(answer)) == (400, ["error", "errors"])
+            assert (code, list(answer)) == (400, ["error", "code", "errors"])
             assert answer["error"].startswith("body ")
 
 

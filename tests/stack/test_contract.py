@@ -16,7 +16,7 @@ STORE, OTHER_STORE = "S00339218", "S01408764"
 VISIT = {"store_id": STORE, "image_url": ["http://127.0.0.1/a.jpg"], "visit_time": "time of store visit"}
 
 
-@pytest.mark.parametrize("path", ["/api/health", "/openapi.json", "/docs"])
+@pytest.mark.parametrize("path", ["/api/health", "/openapi.json", "/docs", "/docs/errors"])
 def test_some_routes_need_no_key(stack: StackProcess, path: str) -> None:
     with ApiClient(stack.url, None) as anonymous:
         assert anonymous.get(path).status_code == 200
@@ -149,7 +149,7 @@ def test_a_body_that_breaks_the_contract_is_refused_and_the_place_named(
     client: ApiClient, body: Any, place: str
 ) -> None:
     answer = client.post("/api/submit", body)
-    assert (answer.status_code, list(answer.json())) == (400, ["error", "errors"])
+    assert (answer.status_code, list(answer.json())) == (400, ["error", "code", "errors"])
     assert place in answer.json()["error"]
 
 
@@ -157,7 +157,7 @@ def test_a_body_that_breaks_the_contract_is_refused_and_the_place_named(
 @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
 def test_a_body_that_is_not_json_is_refused(client: ApiClient, body: bytes, content_type: str) -> None:
     answer = client.request("POST", "/api/submit", data=body, headers={"content-type": content_type})
-    assert (answer.status_code, list(answer.json())) == (400, ["error", "errors"])
+    assert (answer.status_code, list(answer.json())) == (400, ["error", "code", "errors"])
 
 
 @pytest.mark.parametrize("content_type", [None, "application/x-www-form-urlencoded", "text/plain", "image/png"])

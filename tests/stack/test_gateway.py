@@ -48,7 +48,7 @@ def test_the_limit_applies_to_the_body_as_the_lambda_event_quotes_it(client: Api
     spaces = client.request("POST", "/api/submit", data=b" " * 4_000_000, headers=JSON)
 
     assert quotes.status_code == 413
-    assert (spaces.status_code, list(spaces.json())) == (400, ["error", "errors"])
+    assert (spaces.status_code, list(spaces.json())) == (400, ["error", "code", "errors"])
 
 
 @pytest.mark.parametrize("host", ["shop.example", "127.0.0.1.shop.example", "shop.example:8080", ""])

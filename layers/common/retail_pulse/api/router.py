@@ -13,43 +13,19 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from retail_pulse.api.csv import CSV_TYPE, csv_text
 from retail_pulse.api.negotiation import gzipped
 from retail_pulse.api.query import Query
+from retail_pulse.api.request_errors import RequestCode, code_of
 from retail_pulse.domain.api_keys import KeyScope, allows, check_client
 from retail_pulse.domain.errors import (
-    BodyTooLargeError,
     ForbiddenError,
-    IdempotencyMismatchError,
-    InvalidRequestError,
     InvalidSubmissionError,
-    JobIsOpenError,
-    JobNotFoundError,
-    NothingToRetryError,
     Problem,
     RetailPulseError,
-    RetriesUsedUpError,
     RetryLaterError,
-    StorageUnavailableError,
     UnsupportedEncodingError,
 )
 from retail_pulse.domain.text import printable
 
 _log = logging.getLogger(__name__)
-
-# The HTTP status of each error of the domain; there is no other table.
-_STATUS: Mapping[type[RetailPulseError], HTTPStatus] = {
-    InvalidRequestError: HTTPStatus.BAD_REQUEST,
-    # The same as API Gateway and Lambda return for a body that is too large for them.
-    BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    # RFC 9110, section 15.5.16.
-    UnsupportedEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    ForbiddenError: HTTPStatus.FORBIDDEN,
-    JobNotFoundError: HTTPStatus.NOT_FOUND,
-    JobIsOpenError: HTTPStatus.CONFLICT,
-    NothingToRetryError: HTTPStatus.CONFLICT,
-    RetriesUsedUpError: HTTPStatus.CONFLICT,
-    RetryLaterError: HTTPStatus.TOO_MANY_REQUESTS,
-    IdempotencyMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-}
 
 # The only route whose errors have the contract's shape; the status handler makes its own, which are empty.
 SUBMIT_PATH = "/api/submit"
@@ -102,38 +78,46 @@ class Api:
         self.app.exception_handler(Exception)(self._unexpected)
 
     def _error(
-        self, status: HTTPStatus, text: str, retry_after: int | None = None, problems: Sequence[Problem] = ()
+        self, code: RequestCode, text: str, retry_after: int | None = None, problems: Sequence[Problem] = ()
     ) -> Response[str]:
         """Return an error in the shape of the route: of submit's contract, or of RFC 9457."""
+        event = self.app.current_event
         headers: dict[str, str | list[str]] = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        if self.app.current_event.path == SUBMIT_PATH:
+        if event.path == SUBMIT_PATH:
             errors = {"errors": [problem._asdict() for problem in problems]} if problems else {}
-            return json_answer({"error": text, **errors}, status, headers=headers)
-        body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
-        return json_answer(body, status, "application/problem+json", headers)
+            return json_answer({"error": text, "code": code, **errors}, code.status, headers=headers)
+        body = {
+            "type": code.link,
+            "title": code.summary,
+            "status": int(code.status),
+            "detail": text,
+            "code": code,
+            "request_id": event["requestContext"]["requestId"],
+        }
+        return json_answer(body, code.status, "application/problem+json", headers)
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
         event = self.app.current_event
         path = printable(event.path)
         shown = path if len(path) <= _PATH_CHARACTERS_SHOWN else f"{path[:_PATH_CHARACTERS_SHOWN]}…"
-        return self._error(HTTPStatus.NOT_FOUND, f"{event.http_method} {shown} is not a route of this API")
+        return self._error(RequestCode.ROUTE_NOT_FOUND, f"{event.http_method} {shown} is not a route of this API")
 
     def _known(self, error: RetailPulseError) -> Response[str]:
-        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
-        if status is None:
+        code = code_of(error)
+        if code is RequestCode.INTERNAL_ERROR:
             return self._unexpected(error)
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if code is RequestCode.STORAGE_UNAVAILABLE:
             # The reason that AWS gave is for the log only: a client can do nothing with it.
             request = self.app.current_event["requestContext"]["requestId"]
             _log.warning("storage unavailable", extra={"request": request, "reason": str(error)})
-            return self._error(status, STORAGE_UNAVAILABLE)
+            return self._error(code, STORAGE_UNAVAILABLE)
         seconds = error.seconds if isinstance(error, RetryLaterError) else None
         problems = error.problems if isinstance(error, InvalidSubmissionError) else ()
-        return self._error(status, str(error), seconds, problems)
+        return self._error(code, str(error), seconds, problems)
 
     def _unexpected(self, _: Exception) -> Response[str]:
         self._on_error("unexpected error")
-        return self._error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")
+        return self._error(RequestCode.INTERNAL_ERROR, "internal server error")
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Return the response to an event of API Gateway (payload version 2.0), with or without one trailing slash."""

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retail_pulse.domain.failures import FailureCode
 
+ErrorCode = Annotated[
+    str, Field(description="For programs; `/docs/errors` explains each code.", examples=["invalid_request"])
+]
+
 
 class Submitted(BaseModel):
     """The job was accepted."""
@@ -20,6 +24,7 @@ class Error(BaseModel):
     """What is wrong with the request."""
 
     error: Annotated[str, Field(description="The place and the rule.", examples=["visits[1].store_id is missing"])]
+    code: ErrorCode
 
 
 class BodyProblem(BaseModel):
@@ -33,6 +38,7 @@ class InvalidSubmission(BaseModel):
     """What is wrong with a submission."""
 
     error: Annotated[str, Field(description="The first of the problems.", examples=["visits[1].store_id is missing"])]
+    code: ErrorCode
     errors: Annotated[
         list[BodyProblem],
         Field(description="All problems, up to 100, in the order of the body. The first one is that of `error`."),
@@ -172,10 +178,12 @@ class Health(BaseModel):
 class Problem(BaseModel):
     """Problem details (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
+    type: Annotated[str, Field(description="Where the code is explained.", examples=["/docs/errors#job_not_found"])]
+    title: Annotated[str, Field(examples=["Job not found"])]
+    status: Annotated[int, Field(examples=[404])]
+    detail: Annotated[str, Field(examples=["no such job"])]
+    code: ErrorCode
+    request_id: Annotated[str, Field(description="The request in the service's log; name it when you ask for help.")]
 
 
 class Message(BaseModel):

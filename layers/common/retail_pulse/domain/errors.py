@@ -1,4 +1,4 @@
-"""The errors that this package raises on purpose; only `api/router.py` turns them into HTTP status codes.
+"""The errors that this package raises on purpose; only `api/request_errors.py` gives them HTTP status codes.
 
 Errors of one subject are defined next to it::
 
