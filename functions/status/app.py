@@ -18,6 +18,7 @@ from retail_pulse.api.answers import (
     status_answer,
     usage_answer,
 )
+from retail_pulse.api.list_answers import JOB_COLUMNS, jobs_answer
 from retail_pulse.api.router import Api, json_answer, list_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
@@ -26,15 +27,19 @@ from retail_pulse.runtime.settings import StatusSettings
 from retail_pulse.runtime.telemetry import make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
+from retail_pulse.storage.reads_table import ReadsTable
 from retail_pulse.storage.store_master import StoreMaster
 from retail_pulse.storage.usage_table import UsageTable
 from retail_pulse.use_cases.image_rows import ImageFilter, Position
+from retail_pulse.use_cases.job_lists import JobLists, job_before
 from retail_pulse.use_cases.reading import Reading
 from retail_pulse.use_cases.shown import OutcomeKind
 from retail_pulse.use_cases.usage import Usage
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
+_DEFAULT_JOBS = 50
+_LARGEST_JOBS = 100
 # The description changes only with a deployment, and its routes have a low throttle, enough for people.
 _CACHE = {"Cache-Control": "public, max-age=3600"}
 
@@ -49,6 +54,7 @@ reading = Reading(
     failed_store_size=failed_store_size,
     max_bytes=MAX_LIST_BYTES,
 )
+job_lists = JobLists(ReadsTable(dynamodb, settings.table_name))
 api = Api(on_error=logger.exception, on_client=usage.count_request)
 
 
@@ -62,6 +68,18 @@ def status() -> Response[str]:
         return json_answer({}, HTTPStatus.BAD_REQUEST)
     stores = reading.failed_stores(job) if job.status is JobStatus.FAILED else None
     return json_answer(status_answer(job, stores))
+
+
+@api.app.get("/api/jobs")
+def jobs() -> Response[str]:
+    """Return a page of the client's jobs."""
+    client = api.client(KeyScope.READ)
+    query = api.query("status", "from", "to", "limit", "cursor", "format")
+    limit = query.integer("limit", _DEFAULT_JOBS, 1, _LARGEST_JOBS)
+    before = job_before(query.text("cursor"))
+    page = job_lists.page(client, query.period("from", "to"), query.kind("status", JobStatus), before, limit)
+    body = jobs_answer(page)
+    return list_answer(query, body, body["jobs"], JOB_COLUMNS)
 
 
 @api.app.get("/api/jobs/<job_id>")

@@ -34,6 +34,7 @@ BY_JOB: dict[str, dict[str, str]] = {
 # Routes without a job's ID, each with its own test below.
 OTHERS = {
     "POST /api/submit": "test_an_idempotency_key_belongs_to_its_client",
+    "GET /api/jobs": "test_a_client_lists_only_its_own_jobs",
     "GET /api/usage": "test_a_client_reads_only_its_own_usage",
 }
 
@@ -125,6 +126,18 @@ def test_a_client_reads_only_its_own_usage(service: Service) -> None:
         assert (code, found["client"]) == (200, by["client"])
         # A test at midnight has them on two days.
         assert sum(day["images"] for day in (found["today"], *found["days"])) == images
+
+
+def test_a_client_lists_only_its_own_jobs(service: Service, jobs: Jobs) -> None:
+    for by, ids in ((STRANGER, []), (OWNER, [jobs.job])):
+        code, page = service.get("/api/jobs", by=by)
+        assert (code, [job["job_id"] for job in page["jobs"]]) == (200, ids)
+    # A cursor is an ID, and no more than a bound.
+    mine = str(service.submit("http://127.0.0.1:9/mine.jpg", by=STRANGER))
+    for cursor, ids in ((jobs.job, []), (UNUSED, [mine]), (mine, [])):
+        code, page = service.get("/api/jobs", by=STRANGER, cursor=cursor)
+        assert (code, [job["job_id"] for job in page["jobs"]]) == (200, ids)
+    assert service.get("/api/jobs", by=STRANGER, client="owner")[0] == 400
 
 
 def test_no_idempotency_key_can_imitate_another_clients(service: Service, jobs: Jobs) -> None:

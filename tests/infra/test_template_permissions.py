@@ -44,7 +44,8 @@ EXPECTED = {
     | on_items("CHUNK", "BatchGetItem", "UpdateItem")
     | on_items("JOB", "UpdateItem")
     | on_items("CLIENT", "BatchWriteItem"),
-    "StatusFunction": on_items("JOB", "GetItem")
+    "StatusFunction": {Grant("dynamodb:Query", "JobsTable/index/by_client")}
+    | on_items("JOB", "BatchGetItem", "GetItem")
     | on_items("CHUNK", "BatchGetItem")
     | on_items("USAGE", "Query", "UpdateItem"),
 }

@@ -75,6 +75,14 @@ def _size(element: dict[str, Any]) -> int:
 def details_answer(progress: JobProgress) -> dict[str, Any]:
     """Write a job with its times and counts."""
     job = progress.job
+    return job_times(job) | {
+        "visits": _counts(job.visits, progress.visits),
+        "images": _counts(job.images, progress.images),
+    }
+
+
+def job_times(job: Job) -> dict[str, Any]:
+    """Write what details and lists say of a job: its id, status, run and times."""
     return {
         "job_id": str(job.job_id),
         "status": job.status,
@@ -83,8 +91,6 @@ def details_answer(progress: JobProgress) -> dict[str, Any]:
         "ended_at": None if job.ended_at is None else rfc3339(job.ended_at),
         "expires_at": rfc3339(datetime.fromtimestamp(job.expires_at, UTC)),
         "metadata": job.metadata,
-        "visits": _counts(job.visits, progress.visits),
-        "images": _counts(job.images, progress.images),
     }
 
 

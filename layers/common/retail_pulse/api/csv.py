@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     ----------
     columns
         Names of fields; ``error.code`` is the field ``code`` of the object ``error``, and its column ``error_code``.
+        Pairs whose names are not known, as in metadata, are JSON in one cell.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -30,6 +32,8 @@ def _cell(row: Mapping[str, Any], column: str) -> Any:
     value: Any = row
     for name in column.split("."):
         value = None if value is None else value[name]
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return f"'{value}"
     return value

@@ -1,12 +1,14 @@
 """The query of a request: which parameters it has, and their values."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from retail_pulse.api.negotiation import prefers_csv
 from retail_pulse.domain.errors import InvalidRequestError
+from retail_pulse.domain.periods import Period, bound
 from retail_pulse.domain.text import decimal, printable
 
 _NAME_CHARACTERS_SHOWN = 40
@@ -71,6 +73,10 @@ class Query:
             raise InvalidRequestError(f"{name} must be an integer from {minimum:,} to {maximum:,}")
         return number
 
+    def kind(self, name: str, kinds: type[_Kind]) -> _Kind | None:
+        """Return a parameter that names a kind; None when it is absent. See `kinds`."""
+        return next(iter(self.kinds(name, kinds)), None)
+
     def kinds(self, name: str, kinds: type[_Kind]) -> frozenset[_Kind]:
         """Return a parameter that may be repeated and names kinds; empty when it is absent.
 
@@ -83,6 +89,28 @@ class Query:
         if not set(values) <= set(kinds):
             raise InvalidRequestError(f"{name} must be {', '.join(list(kinds)[:-1])} or {list(kinds)[-1]}")
         return frozenset(map(kinds, values))
+
+    def period(self, first: str, last: str, zone: tzinfo = UTC) -> Period:
+        """Return the period between two parameters, in a time zone unless they have an offset.
+
+        Raises
+        ------
+        InvalidRequestError
+            A parameter is not a date or a date-time, or the period ends before it begins.
+        """
+        period = Period(self._bound(first, zone, is_end=False), self._bound(last, zone, is_end=True))
+        if period.start is not None and period.end is not None and period.start > period.end:
+            raise InvalidRequestError(f"{first} must not be after {last}")
+        return period
+
+    def _bound(self, name: str, zone: tzinfo, *, is_end: bool) -> datetime | None:
+        text = self.text(name)
+        try:
+            return None if text is None else bound(text, zone, is_end=is_end)
+        except ValueError:
+            raise InvalidRequestError(
+                f"{name} must be a date or a date-time of RFC 3339, such as 2026-11-23 or 2026-11-23T10:00:00Z"
+            ) from None
 
     def next_link(self, cursor: str) -> str:
         """Return the URL of the next page: the same query with another cursor."""

@@ -93,6 +93,28 @@ class JobDetails(BaseModel):
     images: Counts
 
 
+class ListedJob(BaseModel):
+    """A job of a list."""
+
+    job_id: str
+    status: Literal["ongoing", "completed", "failed"]
+    run: Annotated[int, Field(description="How often the job has been opened, starting at 1.")]
+    created_at: Annotated[str, Field(examples=["2026-11-23T10:00:00.000Z"])]
+    ended_at: str | None
+    expires_at: str
+    metadata: Annotated[dict[str, str], Field(description="The pairs of the submission; empty without any.")]
+    visits: Annotated[int, Field(description="Number of visits.")]
+    images: Annotated[int, Field(description="Number of images.")]
+    progress: Annotated[float, Field(ge=0, le=1, description="The part of the job that the current run has finished.")]
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first."""
+
+    jobs: list[ListedJob]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
+
+
 class Reopened(BaseModel):
     """The job is open again for its failed images."""
 

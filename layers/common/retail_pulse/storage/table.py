@@ -113,8 +113,9 @@ class Table:
             raise
 
     def query(
-        self, condition: str, values: Mapping[str, Value], *, index: str | None = None, page: int | None = None
-    ) -> Iterator[Item]:
+        self, condition: str, values: Mapping[str, Value], *, index: str | None = None, page: int | None = None,
+        descending: bool = False,
+    ) -> Iterator[Item]:  # fmt: skip
         """Yield the items of a key condition; a page is read when the one before it is used up.
 
         Parameters
@@ -123,6 +124,8 @@ class Table:
             An index to query in place of the table; it may lag behind.
         page
             Maximum number of items per request; None for as many as fit in 1 MB.
+        descending
+            Whether the items come in the descending order of their sort keys.
         """
         request: Any = {
             "TableName": self._name,
@@ -130,6 +133,7 @@ class Table:
             "ExpressionAttributeValues": values,
             **({"ConsistentRead": True} if index is None else {"IndexName": index}),
             **({} if page is None else {"Limit": page}),
+            **({"ScanIndexForward": False} if descending else {}),
         }
         while True:
             with storage():

@@ -1,0 +1,82 @@
+"""Use case: lists a client's jobs, newest first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from retail_pulse.domain.errors import InvalidRequestError
+from retail_pulse.domain.jobs import MAX_JOB_ID, Job, JobStatus
+from retail_pulse.domain.periods import Period
+from retail_pulse.domain.text import decimal
+
+# Jobs whose status a page compares at most; the index has about 150 bytes for each.
+MAX_PAGE_JOBS = 1000
+
+
+class JobListStore(Protocol):
+    """What lists of jobs need from the table."""
+
+    def listed_jobs(self, client: str, first: int, last: int, page: int) -> Iterator[tuple[int, JobStatus]]: ...
+    def jobs(self, client: str, job_ids: Sequence[int]) -> list[Job]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Jobs, newest first, and the id before which the next page begins; None on the last page."""
+
+    jobs: list[Job]
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLists:
+    """Lists jobs of one client at a time."""
+
+    store: JobListStore
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def page(self, client: str, period: Period, status: JobStatus | None, before: int | None, limit: int) -> JobPage:
+        """Read a page of at most ``limit`` jobs submitted in a period.
+
+        The status of a job is that of the job itself, not that of the index; the index only finds it.
+        """
+        ids, next_before = self._find(client, period, status, before, limit)
+        now = self.now()
+        found = self.store.jobs(client, ids)
+        return JobPage([job for job in found if not job.has_expired(now) and status in {None, job.status}], next_before)
+
+    def _find(
+        self, client: str, period: Period, status: JobStatus | None, before: int | None, limit: int
+    ) -> tuple[list[int], int | None]:
+        first, last = period.job_ids
+        if before is not None:
+            last = min(last, before - 1)
+        if first > last:
+            return [], None
+        ids: list[int] = []
+        previous = None
+        entries = self.store.listed_jobs(client, first, last, limit + 1 if status is None else MAX_PAGE_JOBS)
+        for compared, (job_id, listed) in enumerate(entries):
+            if len(ids) == limit or compared == MAX_PAGE_JOBS:
+                return ids, previous
+            previous = job_id
+            if status in {None, listed}:
+                ids.append(job_id)
+        return ids, None
+
+
+def job_before(cursor: str | None) -> int | None:
+    """Read the cursor of a list of jobs: the id of the last job before the page.
+
+    Raises
+    ------
+    InvalidRequestError
+        The text is not a cursor.
+    """
+    if cursor is None:
+        return None
+    job_id = decimal(cursor, max_digits=16)
+    if job_id is None or job_id > MAX_JOB_ID:
+        raise InvalidRequestError("cursor must be the next_cursor of an earlier response")
+    return job_id

@@ -1,0 +1,67 @@
+"""Lists and reports over HTTP on the real template, with its permissions and indexes."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urljoin
+
+import pytest
+
+from local.client import ApiClient
+from local.images.server import ImageServer
+from local.stack.process import StackProcess
+from retail_pulse.domain.api_keys import new_key
+from retail_pulse.storage.api_keys_table import ApiKeysTable
+from tests.support.waiting import END_SECONDS
+
+STORE, OTHER_STORE = "S00339218", "S01408764"
+
+
+@pytest.fixture
+def reader(stack: StackProcess) -> Iterator[ApiClient]:
+    """A client without jobs of other tests."""
+    key = new_key()
+    ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(key, "reader")
+    with ApiClient(stack.url, key) as caller:
+        yield caller
+
+
+def rows_as_csv(client: ApiClient, path: str, **query: str | int) -> list[dict[str, str]]:
+    """Read all pages of a list as CSV; follow the links."""
+    rows: list[dict[str, str]] = []
+    answer = client.get(path, format="csv", **query)
+    while True:
+        assert answer.status_code == 200, answer.text
+        rows += csv.DictReader(io.StringIO(answer.text, newline=""))
+        if "next" not in answer.links:
+            return rows
+        answer = client.request("GET", urljoin(path, answer.links["next"]["url"]))
+
+
+def test_a_client_finds_its_jobs_and_their_images(
+    reader: ApiClient, other_client: ApiClient, images: ImageServer, picture: bytes
+) -> None:
+    good, gone = images.add("/good.jpg", picture), images.url("/gone.jpg")
+    jobs = [reader.submit((STORE, [good, gone])), reader.submit((OTHER_STORE, [good] * 30))]
+    statuses = [reader.wait(job, END_SECONDS)["status"] for job in jobs]
+    assert statuses == ["failed", "completed"]
+
+    newest_first = [str(job) for job in reversed(jobs)]
+    answer = reader.get("/api/jobs")
+    assert [job["job_id"] for job in answer.json()["jobs"]] == newest_first
+    assert [row["job_id"] for row in rows_as_csv(reader, "/api/jobs", limit=1)] == newest_first
+    assert [job["job_id"] for job in reader.read("/api/jobs", status="failed")["jobs"]] == [str(jobs[0])]
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    assert reader.read("/api/jobs", **{"from": tomorrow})["jobs"] == []
+    assert not set(newest_first) & {job["job_id"] for job in other_client.read("/api/jobs")["jobs"]}
+
+    results = f"/api/jobs/{jobs[1]}/results"
+    plain = reader.request("GET", results, headers={"Accept-Encoding": "identity"})
+    zipped = reader.request("GET", results, headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert zipped.json() == plain.json()
+    assert [row["image"] for row in rows_as_csv(reader, results, limit=7)] == [str(number) for number in range(30)]
+    (failed,) = reader.read(f"/api/jobs/{jobs[0]}/results", outcome="failed")["results"]
+    assert failed["url"] == gone
