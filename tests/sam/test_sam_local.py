@@ -58,7 +58,9 @@ class TestTheContract:
         self, client: ApiClient, change: dict[str, Any], error: str
     ) -> None:
         answer = client.post("/api/submit", ONE_IMAGE | change)
-        assert (answer.status_code, answer.json()) == (400, {"error": error})
+        refusal = answer.json()
+        assert (answer.status_code, refusal["error"], refusal["code"]) == (400, error, "invalid_request")
+        assert [f"{problem['place']} {problem['rule']}" for problem in refusal["errors"]] == [error]
 
     @pytest.mark.parametrize("query", [{"jobid": "1"}, {"jobid": "no-number"}, {}])
     def test_the_status_of_an_unknown_job_is_400_and_empty(self, client: ApiClient, query: dict[str, str]) -> None:

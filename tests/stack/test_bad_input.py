@@ -29,7 +29,8 @@ def test_an_unreadable_body_is_refused_whatever_its_content_type(client: ApiClie
 
 def test_a_compressed_body_is_refused_and_the_header_named(client: ApiClient) -> None:
     error = "header Content-Encoding is gzip; the body must not be compressed"
-    assert send(client, gzip.compress(BODY), content_encoding="gzip") == (415, {"error": error})
+    refusal = {"error": error, "code": "unsupported_encoding"}
+    assert send(client, gzip.compress(BODY), content_encoding="gzip") == (415, refusal)
 
 
 def test_a_header_that_is_not_ascii_is_refused_and_named(client: ApiClient) -> None:
