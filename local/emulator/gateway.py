@@ -79,7 +79,7 @@ class Gateway:
             await _answer(send, 413, "Request Entity Too Large")
             return
         if scope["method"] == "OPTIONS":
-            # The emulator would answer every preflight and allow everything; the API has no such route and no CORS.
+            # The emulator would answer every preflight and allow everything; the API has no such route.
             await _answer(send, 404, "Not Found")
             return
         answer: list[Message] = []

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
@@ -48,7 +49,7 @@ def test_the_page_runs_only_its_own_scripts_and_no_other_page_may_frame_it(servi
     assert (policy.pop("script-src"), policy.pop("style-src")) == (hashes["script"], hashes["style"])
     assert [len(texts) for texts in inline.texts.values()] == [2, 1]
     # Scripts and styles of other hosts and in attributes are not allowed, so there must be none.
-    assert inline.attributes <= {"charset", "content", "http-equiv", "id"}
+    assert inline.attributes <= {"charset", "content", "href", "id", "lang", "name", "rel"}
     assert policy == {
         "default-src": "'none'",
         "img-src": "data:",
@@ -64,12 +65,39 @@ def test_the_page_forgets_a_key_when_it_is_left(service: Service) -> None:
     assert re.findall(r"\bpersistAuthorization: (\w+)", page["body"]) == ["false"]
 
 
+def test_the_page_is_readable_on_a_phone_has_an_icon_and_its_link_leads_to_the_description(service: Service) -> None:
+    status = service.load("status")
+    page = status.handler(event("status") | {"rawPath": "/docs"}, Context())["body"]
+    assert '<meta name="viewport" content="width=device-width,initial-scale=1">' in page
+    assert re.findall(r'<link rel="icon" href="(data:image/svg\+xml,[^"]+)">', page)
+    (linked,) = re.findall(r'\bspecActions\.updateUrl\("([^"]+)"\)', page)
+    found = status.handler(event("status") | {"rawPath": linked}, Context())
+    assert (found["statusCode"], json.loads(found["body"])["openapi"]) == (200, "3.1.0")
+
+
+def test_the_page_of_codes_has_no_script_and_only_its_own_style(service: Service) -> None:
+    page = service.load("status").handler(api_event("GET", "/docs/errors"), Context())
+    inline = _Inline(page["body"])
+    (style,) = inline.texts["style"]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert inline.texts["script"] == []
+    assert (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:;" in page["headers"]["Content-Security-Policy"]
+    )
+
+
+def test_the_root_leads_to_the_page(service: Service) -> None:
+    found = service.load("status").handler(api_event("GET", "/"), Context())
+    assert (found["statusCode"], found["headers"]["Location"], found["body"]) == (302, "/docs", "")
+
+
 @pytest.mark.parametrize(
     ("function", "method", "path"),
     [
         ("status", "GET", "/api/status"), ("status", "GET", "/api/jobs/1"), ("status", "GET", "/api/jobs/1/results"),
         ("status", "GET", "/api/health"), ("status", "GET", "/api/nothing"), ("status", "GET", "/openapi.json"),
-        ("status", "GET", "/docs"), ("status", "GET", "/docs/errors"), ("submit", "POST", "/api/submit"),
+        ("status", "GET", "/"), ("status", "GET", "/docs"), ("status", "GET", "/docs/errors"),
+        ("submit", "POST", "/api/submit"),
         ("submit", "POST", "/api/jobs/1/retry"),
         ("submit", "POST", "/api/nothing"),
     ],

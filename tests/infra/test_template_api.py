@@ -27,6 +27,7 @@ ROUTES = {
     "GET /api/{proxy+}": Target("StatusFunction", "ApiKey"),
     "GET /api/health": Target("StatusFunction", "NONE"),
     "GET /openapi.json": Target("StatusFunction", "NONE"),
+    "GET /": Target("StatusFunction", "NONE"),
     "GET /docs": Target("StatusFunction", "NONE"),
     "GET /docs/errors": Target("StatusFunction", "NONE"),
 }
@@ -54,6 +55,12 @@ def callers(transformed: sam.Body, function: str) -> list[str]:
     ]
 
 
+def cors(transformed: sam.Body) -> tuple[str, sam.Body, sam.Body]:
+    """Return the condition, and the configuration with and without it, of the body that API Gateway imports."""
+    condition, configured, otherwise = transformed["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
+    return condition, configured, otherwise
+
+
 def auth(template: sam.Body) -> sam.Body:
     found: sam.Body = template["Resources"]["Api"]["Properties"]["Auth"]
     return found
@@ -68,14 +75,39 @@ class TestRoutes:
     def test_are_the_catch_alls_with_an_authorizer_and_the_open_ones(self, transformed: sam.Body) -> None:
         assert routes(transformed) == ROUTES
 
-    def test_never_end_in_a_slash_which_api_gateway_does_not_serve(self, transformed: sam.Body) -> None:
-        assert [key for key in routes(transformed) if key.endswith("/")] == []
+    def test_never_end_in_a_slash_except_the_root_which_api_gateway_does_not_serve(self, transformed: sam.Body) -> None:
+        assert [key for key in routes(transformed) if key.endswith("/")] == ["GET /"]
 
     def test_may_each_call_their_function(self, transformed: sam.Body) -> None:
         for key, target in routes(transformed).items():
             method, _, path = key.partition(" ")
             ending = f"/{method}{path.replace('{proxy+}', '*')}"
             assert any(arn.endswith(ending) for arn in callers(transformed, target.function)), key
+
+
+class TestCors:
+    def test_is_left_out_without_origins(self, transformed: sam.Body) -> None:
+        condition, _, otherwise = cors(transformed)
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        for origins, expected in (("", False), ("https://a.test", True)):
+            template = sam.Template(parameters={"AllowedOrigins": origins})
+            assert template.holds(template.body["Conditions"][condition]) is expected
+
+    def test_allows_each_of_the_origins(self, template: sam.Body) -> None:
+        origins = "https://a.test,https://b.test"
+        configured = cors(sam.transform(template, {"AllowedOrigins": origins}))[1]
+        assert configured["allowOrigins"] == {"Fn::Split": [",", origins]}
+
+    def test_allows_what_the_routes_need_and_no_credentials(self, transformed: sam.Body) -> None:
+        configured = cors(transformed)[1]
+        assert set(configured["allowMethods"]) == {key.partition(" ")[0] for key in ROUTES}
+        assert configured["allowHeaders"] == ["content-type", "idempotency-key", "x-api-key"]
+        assert configured["exposeHeaders"] == ["idempotent-replayed", "link", "location", "retry-after"]
+        assert "allowCredentials" not in configured
+
+    def test_needs_no_key_for_a_preflight(self, transformed: sam.Body) -> None:
+        """API Gateway answers a preflight itself, unless a route has the method, which then has an authorizer."""
+        assert {key.partition(" ")[0] for key in routes(transformed)} & {"OPTIONS", "ANY", "$default"} == set()
 
 
 class TestTheAuthorizer:
@@ -116,6 +148,7 @@ class TestTheStage:
     ) -> None:
         few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
         assert stage["RouteSettings"] == {
+            "GET /": few,
             "GET /docs": few,
             "GET /docs/errors": few,
             "GET /openapi.json": few,

@@ -15,12 +15,16 @@ FIXED = {
     # Routes without a key: for monitors; for people, one of them with 1.7 MB.
     ("Api", "GET /api/health", "ThrottlingRateLimit"): 10,
     ("Api", "GET /api/health", "ThrottlingBurstLimit"): 20,
+    ("Api", "GET /", "ThrottlingRateLimit"): 1,
+    ("Api", "GET /", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /docs", "ThrottlingRateLimit"): 1,
     ("Api", "GET /docs", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /docs/errors", "ThrottlingRateLimit"): 1,
     ("Api", "GET /docs/errors", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /openapi.json", "ThrottlingRateLimit"): 1,
     ("Api", "GET /openapi.json", "ThrottlingBurstLimit"): 5,
+    # Browsers ask again after an hour whether a page may call the API.
+    ("Api", "MaxAge"): 3600,
     # Reads one item: memory for the imports, time for a cold start.
     ("AuthorizeFunction", "MemorySize"): 256,
     ("AuthorizeFunction", "Timeout"): 5,
@@ -106,6 +110,18 @@ def test_own_names_are_comma_separated_with_or_without_a_port(names: str) -> Non
 )
 def test_other_own_names_are_refused_before_a_deployment(names: str) -> None:
     assert not allows(PARAMETERS["OwnHosts"], names)
+
+
+@pytest.mark.parametrize("origins", ["", "*", "https://a.example.com", "http://localhost:5173,https://b.test:8443"])
+def test_origins_are_comma_separated_or_any(origins: str) -> None:
+    assert allows(PARAMETERS["AllowedOrigins"], origins)
+
+
+@pytest.mark.parametrize(
+    "origins", ["a.test", "https://a.test/", "https://a.test,*", "*.a.test", "https://*.a.test", "null", ","]
+)
+def test_other_origins_are_refused_before_a_deployment(origins: str) -> None:
+    assert not allows(PARAMETERS["AllowedOrigins"], origins)
 
 
 @pytest.mark.parametrize("url", ["", "https://example.com/bot?a=b#c", "http://example.com", "mailto:abuse@example.com"])

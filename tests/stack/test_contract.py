@@ -16,7 +16,7 @@ STORE, OTHER_STORE = "S00339218", "S01408764"
 VISIT = {"store_id": STORE, "image_url": ["http://127.0.0.1/a.jpg"], "visit_time": "time of store visit"}
 
 
-@pytest.mark.parametrize("path", ["/api/health", "/openapi.json", "/docs", "/docs/errors"])
+@pytest.mark.parametrize("path", ["/", "/api/health", "/openapi.json", "/docs", "/docs/errors"])
 def test_some_routes_need_no_key(stack: StackProcess, path: str) -> None:
     with ApiClient(stack.url, None) as anonymous:
         assert anonymous.get(path).status_code == 200

@@ -16,7 +16,7 @@ JSON = {"content-type": "application/json"}
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"), ("GET", "/api"), ("GET", "/health"), ("GET", "/favicon.ico"), ("PUT", "/api/submit"),
+        ("POST", "/"), ("GET", "/api"), ("GET", "/health"), ("GET", "/favicon.ico"), ("PUT", "/api/submit"),
         ("DELETE", "/api/jobs/1"), ("OPTIONS", "/api/submit"), ("POST", "/docs"),
         # The emulator's own routes, and a path that it would mistake for a bucket.
         ("GET", "/_ministack/health"), ("POST", "/_ministack/reset"), ("GET", "/_localstack/health"),

@@ -8,6 +8,8 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from retail_pulse.api.description import head
+
 # A link in the checkout, a file in the built layer.
 _FILE = Path(__file__).with_name("errors.md")
 _STYLE = (
@@ -17,7 +19,7 @@ _STYLE = (
 )
 _digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_digest}'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    f"default-src 'none'; style-src 'sha256-{_digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 
@@ -26,11 +28,7 @@ POLICY = (
 def page() -> str:
     """Return the page; the row of each code has the code as its anchor."""
     blocks = _FILE.read_text(encoding="utf-8").strip().split("\n\n")
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Retail Pulse: codes of errors</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
-        f"<body>{''.join(map(_block, blocks))}</body></html>"
-    )
+    return f"{head('Retail Pulse: codes of errors', _STYLE)}<body>{''.join(map(_block, blocks))}</body></html>"
 
 
 def _block(text: str) -> str:

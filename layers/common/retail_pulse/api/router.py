@@ -122,7 +122,8 @@ class Api:
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Return the response to an event of API Gateway (payload version 2.0), with or without one trailing slash."""
         path = event["rawPath"]
-        if len(path) > 1 and path.endswith("/"):
+        # "//" is not the root.
+        if len(path) > 2 and path.endswith("/"):
             path = path[:-1]
         # The resolver's patterns match a path with a line feed at the end, and a lone surrogate cannot be logged.
         # `printable` turns both into a path that no route matches.
