@@ -210,7 +210,7 @@ class Track:
 
     def _stsc(self) -> bytes:
         counts = [len(lengths) for _, lengths in self.chunks]
-        runs = [(at + 1, count, 1) for at, count in enumerate(counts) if at == 0 or count != counts[at - 1]]
+        runs = [(at + 1, count, 7) for at, count in enumerate(counts) if at == 0 or count != counts[at - 1]]
         return full(b"stsc", struct.pack(">I", len(runs)) + b"".join(struct.pack(">III", *run) for run in runs))
 
     def _stsz(self) -> bytes:

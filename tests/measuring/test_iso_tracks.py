@@ -19,7 +19,9 @@ def movie(*tracks: Track | bytes, brand: bytes = b"avis") -> bytes:
 
 
 SIZE = (616 << 16 | 0xFFFF, 462 << 16)
-CHUNKS = [(4_000, [10, 20, 30]), (4_100, [40, 50, 20]), (4_060, [5])]
+# The third one ends last.
+CHUNKS = [(4_000, [10, 20, 30]), (4_100, [40, 50, 20]), (4_200, [30]), (4_060, [6])]
+END = 4_230
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -27,7 +29,7 @@ CHUNKS = [(4_000, [10, 20, 30]), (4_100, [40, 50, 20]), (4_060, [5])]
 def test_a_file_that_is_only_a_track_has_its_size(version: int, large_offsets: bool) -> None:
     content = movie(Track(SIZE, CHUNKS, version=version, large_offsets=large_offsets, described=(9, 9)))
     assert read(content) == "AVIF 616 x 462"
-    assert is_cut(content, 4_100 + 110 - 1)
+    assert is_cut(content, END - 1)
     for length in range(12, 4_000, 7):
         assert outcome(content[:length]).startswith("truncated: the AVIF is incomplete")
 
@@ -35,7 +37,15 @@ def test_a_file_that_is_only_a_track_has_its_size(version: int, large_offsets: b
 def test_samples_of_one_length() -> None:
     content = movie(Track(SIZE, CHUNKS, same_length=12))
     assert read(content) == "AVIF 616 x 462"
-    assert is_cut(content, 4_100 + 36 - 1)
+    assert is_cut(content, 4_200 + 12 - 1)
+
+
+@pytest.mark.parametrize("same_length", [0, 12])
+def test_a_chunk_has_no_more_samples_than_there_are(same_length: int) -> None:
+    runs = full(b"stsc", b"\0\0\0\1" + b"\0\0\0\1\0\0\0\3\0\0\0\1")
+    chunks = [(4_000, [10, 10, 10]), (4_100, [12])]
+    content = movie(Track(SIZE, chunks, same_length=same_length, changes={b"stsc": lambda _: runs}))
+    assert is_cut(content, 4_112 - 1)
 
 
 @pytest.mark.parametrize("size", [(0, 0), (616 << 16, 0), (0, 462 << 16), (0xFFFF, 462 << 16)])
@@ -55,7 +65,7 @@ def test_the_first_track_of_pictures_counts(handler: bytes) -> None:
     later = Track((8 << 16, 8 << 16), [(4_000, [999])], handler=handler)
     content = movie(*others, box(b"trak", b""), first, later)
     assert read(content) == "AVIF 616 x 462"
-    assert is_cut(content, 4_100 + 110 - 1)
+    assert is_cut(content, END - 1)
 
 
 def test_a_movie_in_fragments_has_no_tables_of_samples() -> None:
@@ -69,7 +79,7 @@ def test_a_track_without_a_table_is_ignored(kind: bytes) -> None:
     assert read(content) == "not_an_image: the AVIF does not contain an image with a size"
 
 
-@pytest.mark.parametrize(("kind", "count"), [(b"stsz", 7), (b"stsc", 2), (b"stco", 3)])
+@pytest.mark.parametrize(("kind", "count"), [(b"stsz", 8), (b"stsc", 2), (b"stco", 4)])
 def test_a_table_with_fewer_entries_than_it_says_is_ignored(kind: bytes, count: int) -> None:
     said = count.to_bytes(4)
     changes = [
@@ -86,7 +96,7 @@ def test_bytes_after_the_entries_of_a_table_are_ignored() -> None:
     longer = {kind: lambda table: box(table[4:8], table[8:] + b"\xff" * 9) for kind in (b"stsz", b"stsc", b"stco")}
     content = movie(Track(SIZE, CHUNKS, changes=longer))
     assert read(content) == "AVIF 616 x 462"
-    assert is_cut(content, 4_100 + 110 - 1)
+    assert is_cut(content, END - 1)
 
 
 def test_a_picture_comes_before_a_track_but_all_of_the_track_is_needed() -> None:
