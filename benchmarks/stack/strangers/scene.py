@@ -62,7 +62,7 @@ class Scene:
 
     def urls(self, script: str, count: int, hosts: slice = slice(None), *, tls: bool = False) -> list[str]:
         """Return different URLs of a script, one host after the other."""
-        bases = itertools.cycle(self.hosts.bases(tls)[hosts])
+        bases = itertools.cycle(self.hosts.bases(tls)[:-1][hosts])
         return [f"{next(bases)}/{script}/{number}" for number in range(count)]
 
     def submit(self, client: ApiClient, urls: Sequence[str]) -> int:
@@ -88,8 +88,10 @@ class Scene:
         The worker that is free first receives them as one batch, up to its limit of ten messages.
         """
         held = self.hosts.begun("hold")
+        # At a host of its own: a worker that knows a host as a good one begins with more requests.
+        url = f"{self.hosts.bases()[-1]}/hold/1"
         for number in (1, 2):
-            self.submit(self.mallory, self.urls("hold", 1))
+            self.submit(self.mallory, [url])
             self.wait_for("hold", held + number)
 
     def wait_for(self, script: str, requests: int, seconds: float = 30.0) -> None:
@@ -120,7 +122,7 @@ def scene(
     scripts
         The answers of the hosts.
     hosts
-        How many there are.
+        How many there are, besides the one of `Scene.occupy`.
     tls
         Whether they also listen with TLS, with certificates that the workers trust.
     descriptors
@@ -129,7 +131,7 @@ def scene(
     usual = {"good": GOOD, "hold": after(_HOLD_SECONDS)}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="strangers-")) if tls else ""
-        server = stack.enter_context(made_in_new_process(ImageHosts, usual | dict(scripts), hosts, folder))
+        server = stack.enter_context(made_in_new_process(ImageHosts, usual | dict(scripts), hosts + 1, folder))
         stack.enter_context(_trusting(f"{folder}/ca.pem" if tls else None))
         running = stack.enter_context(StackProcess())
         if descriptors:
