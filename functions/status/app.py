@@ -18,7 +18,7 @@ from retail_pulse.api.answers import (
     status_answer,
     usage_answer,
 )
-from retail_pulse.api.list_answers import JOB_COLUMNS, jobs_answer
+from retail_pulse.api.list_answers import IMAGE_COLUMNS, JOB_COLUMNS, image_size, images_answer, jobs_answer
 from retail_pulse.api.router import Api, json_answer, list_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
@@ -30,7 +30,8 @@ from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.reads_table import ReadsTable
 from retail_pulse.storage.store_master import StoreMaster
 from retail_pulse.storage.usage_table import UsageTable
-from retail_pulse.use_cases.image_rows import ImageFilter, Position
+from retail_pulse.use_cases.image_lists import ImageCursor, ImageLists
+from retail_pulse.use_cases.image_rows import ImageFilter, ImageRows, Position
 from retail_pulse.use_cases.job_lists import JobLists, job_before
 from retail_pulse.use_cases.reading import Reading
 from retail_pulse.use_cases.shown import OutcomeKind
@@ -47,14 +48,18 @@ logger = make_logger()
 settings = StatusSettings.from_environment()
 dynamodb = clients.dynamodb()
 usage = Usage(UsageTable(dynamodb, settings.table_name))
+jobs_table = JobsTable(dynamodb, settings.table_name)
+reads_table = ReadsTable(dynamodb, settings.table_name)
+stores = StoreMaster.load()
 reading = Reading(
-    store=JobsTable(dynamodb, settings.table_name),
-    find_store=StoreMaster.load().get,
+    store=jobs_table,
+    find_store=stores.get,
     result_size=result_size,
     failed_store_size=failed_store_size,
     max_bytes=MAX_LIST_BYTES,
 )
-job_lists = JobLists(ReadsTable(dynamodb, settings.table_name))
+job_lists = JobLists(reads_table)
+image_lists = ImageLists(reads_table, ImageRows(jobs_table, stores.get), image_size, MAX_LIST_BYTES)
 api = Api(on_error=logger.exception, on_client=usage.count_request)
 
 
@@ -66,8 +71,8 @@ def status() -> Response[str]:
         job = reading.job(client, job_id_from(api.parameter("jobid")))
     except (InvalidRequestError, JobNotFoundError):
         return json_answer({}, HTTPStatus.BAD_REQUEST)
-    stores = reading.failed_stores(job) if job.status is JobStatus.FAILED else None
-    return json_answer(status_answer(job, stores))
+    failed = reading.failed_stores(job) if job.status is JobStatus.FAILED else None
+    return json_answer(status_answer(job, failed))
 
 
 @api.app.get("/api/jobs")
@@ -101,6 +106,20 @@ def results(job_id: str) -> Response[str]:
     limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
     body = results_answer(reading.results(client, job_id_from(job_id), start, limit, wanted))
     return list_answer(query, body, body["results"], RESULT_COLUMNS)
+
+
+@api.app.get("/api/images")
+def images() -> Response[str]:
+    """Return a page of the images of the client's jobs."""
+    client = api.client(KeyScope.READ)
+    known = ("from", "to", "area", "store_id", "outcome", "limit", "cursor", "format")
+    query = api.query(*known, repeatable={"outcome"})
+    wanted = ImageFilter(query.kinds("outcome", OutcomeKind), query.text("store_id"), query.text("area"))
+    cursor = query.text("cursor")
+    start = None if cursor is None else ImageCursor.parse(cursor)
+    limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
+    body = images_answer(image_lists.page(client, query.period("from", "to"), wanted, start, limit))
+    return list_answer(query, body, body["images"], IMAGE_COLUMNS)
 
 
 @api.app.get("/api/usage")

@@ -35,6 +35,7 @@ BY_JOB: dict[str, dict[str, str]] = {
 OTHERS = {
     "POST /api/submit": "test_an_idempotency_key_belongs_to_its_client",
     "GET /api/jobs": "test_a_client_lists_only_its_own_jobs",
+    "GET /api/images": "test_a_client_lists_only_its_own_images",
     "GET /api/usage": "test_a_client_reads_only_its_own_usage",
 }
 
@@ -138,6 +139,24 @@ def test_a_client_lists_only_its_own_jobs(service: Service, jobs: Jobs) -> None:
         code, page = service.get("/api/jobs", by=STRANGER, cursor=cursor)
         assert (code, [job["job_id"] for job in page["jobs"]]) == (200, ids)
     assert service.get("/api/jobs", by=STRANGER, client="owner")[0] == 400
+
+
+def test_a_client_lists_only_its_own_images(service: Service, jobs: Jobs) -> None:
+    code, first = service.get("/api/images", by=OWNER, limit=1)
+    assert (code, [image["job_id"] for image in first["images"]]) == (200, [jobs.job])
+    nothing = (200, {"images": [], "next_cursor": None})
+    assert service.get("/api/images", by=STRANGER) == nothing
+    assert service.get("/api/images", by=STRANGER, cursor=first["next_cursor"]) == nothing
+    mine = str(service.submit("http://127.0.0.1:9/mine.jpg", by=STRANGER))
+    # Another client's ID in a cursor, and more than there is, bound the list and show nothing.
+    for cursor, ids in (
+        (f"{jobs.job}.0.0", []),
+        (f"{UNUSED}.5.5", [mine]),
+        (f"{mine}.0.0", [mine]),
+        (f"{mine}.0.7", []),
+    ):
+        code, page = service.get("/api/images", by=STRANGER, cursor=cursor)
+        assert (code, [image["job_id"] for image in page["images"]]) == (200, ids)
 
 
 def test_no_idempotency_key_can_imitate_another_clients(service: Service, jobs: Jobs) -> None:

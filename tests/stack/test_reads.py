@@ -65,3 +65,10 @@ def test_a_client_finds_its_jobs_and_their_images(
     assert [row["image"] for row in rows_as_csv(reader, results, limit=7)] == [str(number) for number in range(30)]
     (failed,) = reader.read(f"/api/jobs/{jobs[0]}/results", outcome="failed")["results"]
     assert failed["url"] == gone
+
+    found = rows_as_csv(reader, "/api/images", limit=9)
+    assert [row["job_id"] for row in found] == [str(jobs[1])] * 30 + [str(jobs[0])] * 2
+    assert [row["error_code"] for row in found] == [""] * 31 + ["http_status"]
+    assert len(rows_as_csv(reader, "/api/images", store_id=STORE)) == 2
+    assert rows_as_csv(reader, "/api/images", area="unknown") == []
+    assert other_client.read("/api/images", store_id=OTHER_STORE)["images"] == []

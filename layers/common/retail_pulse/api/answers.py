@@ -59,14 +59,14 @@ def status_answer(job: Job, failed_stores: Sequence[FailedStore] | None) -> dict
 
 def failed_store_size(store: FailedStore) -> int:
     """Return how many bytes a failed store takes in Lambda's answer."""
-    return _size(_failed_store(store))
+    return answer_size(_failed_store(store))
 
 
 def _failed_store(store: FailedStore) -> dict[str, Any]:
     return {"store_id": store.store_id, "error": store.error}
 
 
-def _size(element: dict[str, Any]) -> int:
+def answer_size(element: dict[str, Any]) -> int:
     """Return how many bytes an element of a list takes in Lambda's answer, with a comma."""
     # The quotes around the body belong to the answer, not to the element.
     return len(_in_answer(_in_body(element))) - 2 + 1
@@ -107,17 +107,18 @@ def retry_answer(job: Job) -> dict[str, Any]:
 def results_answer(page: ResultPage) -> dict[str, Any]:
     """Write a page of results."""
     return {
-        "results": [_result(row) for row in page.rows],
+        "results": [result_fields(row) for row in page.rows],
         "next_cursor": None if page.next_position is None else str(page.next_position),
     }
 
 
 def result_size(row: ResultRow) -> int:
     """Return how many bytes a row takes in Lambda's answer."""
-    return _size(_result(row))
+    return answer_size(result_fields(row))
 
 
-def _result(row: ResultRow) -> dict[str, Any]:
+def result_fields(row: ResultRow) -> dict[str, Any]:
+    """Write an image of a job."""
     image, store, outcome = row.shown.image, row.store, row.shown.outcome
     measured = outcome if isinstance(outcome, Measured) else None
     failure = outcome if isinstance(outcome, Failure) else None

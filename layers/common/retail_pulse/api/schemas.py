@@ -167,6 +167,20 @@ class ResultList(BaseModel):
     next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
 
 
+class ListedImage(Result):
+    """One image of a list over all jobs."""
+
+    job_id: str
+    submitted_at: Annotated[str, Field(description="When the job was created.")]
+
+
+class ImageList(BaseModel):
+    """A page of images, the newest job first, each job in the order of its body."""
+
+    images: list[ListedImage]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
+
+
 class DayUsage(BaseModel):
     """What a client has used on a day."""
 
