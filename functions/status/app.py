@@ -18,8 +18,17 @@ from retail_pulse.api.answers import (
     status_answer,
     usage_answer,
 )
-from retail_pulse.api.list_answers import IMAGE_COLUMNS, JOB_COLUMNS, image_size, images_answer, jobs_answer
-from retail_pulse.api.router import Api, json_answer, list_answer
+from retail_pulse.api.list_answers import (
+    IMAGE_COLUMNS,
+    JOB_COLUMNS,
+    VISIT_COLUMNS,
+    image_size,
+    images_answer,
+    jobs_answer,
+    visit_rows,
+    visits_answer,
+)
+from retail_pulse.api.router import VISITS_PATH, Api, json_answer, list_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
@@ -36,6 +45,7 @@ from retail_pulse.use_cases.job_lists import JobLists, job_before
 from retail_pulse.use_cases.reading import Reading
 from retail_pulse.use_cases.shown import OutcomeKind
 from retail_pulse.use_cases.usage import Usage
+from retail_pulse.use_cases.visit_reports import VisitCursor, VisitReports
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
@@ -60,6 +70,7 @@ reading = Reading(
 )
 job_lists = JobLists(reads_table)
 image_lists = ImageLists(reads_table, ImageRows(jobs_table, stores.get), image_size, MAX_LIST_BYTES)
+visit_reports = VisitReports(reads_table, stores)
 api = Api(on_error=logger.exception, on_client=usage.count_request)
 
 
@@ -120,6 +131,21 @@ def images() -> Response[str]:
     limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
     body = images_answer(image_lists.page(client, query.period("from", "to"), wanted, start, limit))
     return list_answer(query, body, body["images"], IMAGE_COLUMNS)
+
+
+@api.app.get(VISITS_PATH)
+def visits() -> Response[str]:
+    """Return a page of the report of the client's visits."""
+    client = api.client(KeyScope.READ)
+    query = api.query("area", "storeid", "startdate", "enddate", "limit", "cursor", "format")
+    zone = settings.report_time_zone
+    period = query.period("startdate", "enddate", zone)
+    cursor = query.text("cursor")
+    start = None if cursor is None else VisitCursor.parse(cursor)
+    limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
+    page = visit_reports.page(client, query.text("area"), query.text("storeid"), period, start, limit)
+    body = visits_answer(page, zone)
+    return list_answer(query, body, visit_rows(body), VISIT_COLUMNS)
 
 
 @api.app.get("/api/usage")

@@ -13,13 +13,15 @@ from local.lambda_host.table import TABLE
 from retail_pulse.domain.chunks import cut
 from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
 from retail_pulse.domain.periods import Period
-from retail_pulse.domain.visits import Visit
+from retail_pulse.domain.visits import Visit, VisitRow
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.reads_table import ReadsTable
+from retail_pulse.storage.store_master import StoreMaster
 from retail_pulse.use_cases.image_lists import ImageLists
 from retail_pulse.use_cases.image_rows import MAX_PAGE_CHUNKS, ImageFilter, ImageRows
 from retail_pulse.use_cases.job_lists import JobLists
 from retail_pulse.use_cases.shown import OutcomeKind
+from retail_pulse.use_cases.visit_reports import MAX_PAGE_STORES, VisitCursor, VisitReports
 from tests.adapters.test_jobs_table import BAD, EXPIRES, GOOD, JOB, NOW
 
 if TYPE_CHECKING:
@@ -51,12 +53,12 @@ class Costs:
         if model.name == "Query":
             # Half the price, for an index has nothing better.
             assert params.get("ConsistentRead", False) == ("IndexName" not in params)
-            self._price = 1.0 if params.get("ConsistentRead") else 0.5
 
     def _after(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name == "Query":
-            # All items of a query are added up before they are rounded.
-            self.units += self._price * max(1, math.ceil(sum(map(size, parsed["Items"])) / 4096))
+            # All items of a query are added up before they are rounded. Those of the index have its key.
+            price = 0.5 if any("client" in item for item in parsed["Items"]) else 1.0
+            self.units += price * max(1, math.ceil(sum(map(size, parsed["Items"])) / 4096))
         if model.name == "BatchGetItem":
             self.units += sum(map(read_units, parsed["Responses"][TABLE]))
 
@@ -147,3 +149,28 @@ def test_a_page_over_large_jobs_reads_at_most_so_many_chunks(
     costs.clear()
     assert images.page("me", EVER, wanted, page.next_cursor, 100).next_cursor is None
     assert len(costs.keys) == 1 + MAX_PAGE_CHUNKS - 100
+
+
+def test_a_page_of_a_report_is_a_query_per_store(reads_table: ReadsTable, jobs_table: JobsTable, costs: Costs) -> None:
+    stores = StoreMaster({f"S{number:05}": ("name", "area") for number in range(3_500)})
+    rows = [VisitRow("me", 1, number, 1, 1, f"S{number:05}", "2026-11-23", 420, 1) for number in range(0, 3_500, 10)]
+    jobs_table.put_visit_rows([(row, EXPIRES) for row in rows], 30)
+    reports = VisitReports(reads_table, stores, now=lambda: NOW)
+    costs.clear()
+    page = reports.page("me", "area", None, EVER, None, 1000)
+    assert sum(len(store.visits) for store in page.stores) == MAX_PAGE_STORES // 10
+    assert costs.calls == {"Query": MAX_PAGE_STORES}
+    assert costs.units == MAX_PAGE_STORES
+    assert page.next_cursor == VisitCursor(f"S{MAX_PAGE_STORES:05}", "")
+
+
+def test_a_page_of_a_store_with_many_visits_reads_what_it_shows(
+    reads_table: ReadsTable, jobs_table: JobsTable, costs: Costs
+) -> None:
+    stores = StoreMaster(dict.fromkeys(("A", "B"), ("name", "area")))
+    rows = [VisitRow("me", 1, number, 1, 1, name, "2026-11-23", 420, 1) for name in ("A", "B") for number in range(500)]
+    jobs_table.put_visit_rows([(row, EXPIRES) for row in rows], 30)
+    costs.clear()
+    page = VisitReports(reads_table, stores, now=lambda: NOW).page("me", None, None, EVER, None, 100)
+    assert [len(store.visits) for store in page.stores] == [100]
+    assert (costs.calls, costs.units <= 5) == ({"Query": 1}, True)

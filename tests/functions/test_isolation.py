@@ -11,7 +11,10 @@ import boto3
 import pytest
 
 from local.client import submission
+from local.images.pictures import Format, make_image
+from local.images.server import ImageServer
 from local.lambda_host.table import TABLE
+from retail_pulse.use_cases.visit_reports import VisitCursor
 from tests.functions.service import STORE, Answer, Service
 from tests.support.description import DESCRIPTION, routes
 
@@ -36,6 +39,7 @@ OTHERS = {
     "POST /api/submit": "test_an_idempotency_key_belongs_to_its_client",
     "GET /api/jobs": "test_a_client_lists_only_its_own_jobs",
     "GET /api/images": "test_a_client_lists_only_its_own_images",
+    "GET /api/visits": "test_a_client_reads_only_its_own_visits",
     "GET /api/usage": "test_a_client_reads_only_its_own_usage",
 }
 
@@ -144,7 +148,7 @@ def test_a_client_lists_only_its_own_jobs(service: Service, jobs: Jobs) -> None:
 def test_a_client_lists_only_its_own_images(service: Service, jobs: Jobs) -> None:
     code, first = service.get("/api/images", by=OWNER, limit=1)
     assert (code, [image["job_id"] for image in first["images"]]) == (200, [jobs.job])
-    nothing = (200, {"images": [], "next_cursor": None})
+    nothing: Answer = (200, {"images": [], "next_cursor": None})
     assert service.get("/api/images", by=STRANGER) == nothing
     assert service.get("/api/images", by=STRANGER, cursor=first["next_cursor"]) == nothing
     mine = str(service.submit("http://127.0.0.1:9/mine.jpg", by=STRANGER))
@@ -157,6 +161,25 @@ def test_a_client_lists_only_its_own_images(service: Service, jobs: Jobs) -> Non
     ):
         code, page = service.get("/api/images", by=STRANGER, cursor=cursor)
         assert (code, [image["job_id"] for image in page["images"]]) == (200, ids)
+
+
+def test_a_client_reads_only_its_own_visits(service: Service) -> None:
+    with ImageServer() as server:
+        url = server.add("/a.png", make_image(Format.PNG, 64, 48))
+        for count in (1, 2):
+            service.post(body=submission(*[(STORE, [url])] * count), by=OWNER)
+        service.deliver()
+    code, first = service.get("/api/visits", by=OWNER, storeid=STORE, limit=1)
+    assert (code, len(first["results"]), first["results"][0]["store_id"]) == (200, 1, STORE)
+    code, rest = service.get("/api/visits", by=OWNER, storeid=STORE, cursor=first["next_cursor"])
+    assert (code, len(rest["results"][0]["data"])) == (200, 2)
+    nothing: Answer = (200, {"results": [], "next_cursor": None})
+    for query in ({}, {"cursor": first["next_cursor"]}, {"cursor": str(VisitCursor("", ""))}):
+        assert service.get("/api/visits", by=STRANGER, storeid=STORE, **query) == nothing
+    for forged in (f"owner#STORE#{STORE}", f"{STORE}#STORE#x"):
+        assert service.get("/api/visits", by=STRANGER, storeid=forged)[0] == 400
+        cursor = str(VisitCursor(f"owner#STORE#{STORE}", ""))
+        assert service.get("/api/visits", by=STRANGER, storeid=STORE, cursor=cursor) == nothing
 
 
 def test_no_idempotency_key_can_imitate_another_clients(service: Service, jobs: Jobs) -> None:

@@ -47,6 +47,7 @@ EXPECTED = {
     "StatusFunction": {Grant("dynamodb:Query", "JobsTable/index/by_client")}
     | on_items("JOB", "BatchGetItem", "GetItem")
     | on_items("CHUNK", "BatchGetItem")
+    | on_items("CLIENT", "Query")
     | on_items("USAGE", "Query", "UpdateItem"),
 }
 
@@ -132,7 +133,7 @@ def test_every_access_to_the_table_is_limited_to_kinds_of_items(roles: dict[str,
 def test_a_request_without_a_key_is_not_allowed(roles: dict[str, sam.Body]) -> None:
     # `ForAllValues` also holds for a request that does not have the key of the condition.
     conditions = [found for each in statements(*roles.values()) if (found := each.get("Condition"))]
-    assert len(conditions) == 12
+    assert len(conditions) == 13
     for condition in conditions:
         assert set(condition) == {KEY_CONDITION, "Null"}
         assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}

@@ -15,7 +15,7 @@ from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 from tests.support.waiting import END_SECONDS
 
-STORE, OTHER_STORE = "S00339218", "S01408764"
+STORE, OTHER_STORE, THIRD_STORE = "S00339218", "S01408764", "S01592176"
 
 
 @pytest.fixture
@@ -72,3 +72,18 @@ def test_a_client_finds_its_jobs_and_their_images(
     assert len(rows_as_csv(reader, "/api/images", store_id=STORE)) == 2
     assert rows_as_csv(reader, "/api/images", area="unknown") == []
     assert other_client.read("/api/images", store_id=OTHER_STORE)["images"] == []
+
+
+def test_a_client_reports_its_visits(
+    reader: ApiClient, other_client: ApiClient, images: ImageServer, picture: bytes
+) -> None:
+    url = images.add("/visit.jpg", picture)
+    job = reader.submit((THIRD_STORE, [url] * 120), (THIRD_STORE, [url, images.url("/gone.jpg")]))
+    reader.wait(job, END_SECONDS)
+    rows = rows_as_csv(reader, "/api/visits", storeid=THIRD_STORE, startdate="2026-01-31", enddate="2026-01-31")
+    # Three parts of one visit; the other visit has an image that failed.
+    assert [(row["date"], row["perimeter"]) for row in rows] == [("2026-01-31T09:30:00.000Z", str(120 * 420))]
+    assert reader.read("/api/visits", storeid=THIRD_STORE, startdate="2026-02-01")["results"] == []
+    assert other_client.read("/api/visits", storeid=THIRD_STORE, startdate="2026-01-31")["results"] == []
+    answer = reader.get("/api/visits", area="1")
+    assert (answer.status_code, answer.json()) == (400, {"error": "area is not an area of the store master"})

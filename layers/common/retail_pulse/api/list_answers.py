@@ -1,5 +1,7 @@
 """Response bodies of lists over all jobs of a client, and their columns as CSV; `schemas.py` has their models."""
 
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from typing import Any
 
 from retail_pulse.api.answers import RESULT_COLUMNS, answer_size, job_times, result_fields
@@ -8,11 +10,13 @@ from retail_pulse.domain.times import rfc3339
 from retail_pulse.use_cases.image_lists import ImagePage
 from retail_pulse.use_cases.image_rows import ResultRow
 from retail_pulse.use_cases.job_lists import JobPage
+from retail_pulse.use_cases.visit_reports import VisitPage
 
 JOB_COLUMNS = (
     "job_id", "status", "run", "created_at", "ended_at", "expires_at", "metadata", "visits", "images",
     "progress",
 )  # fmt: skip
+VISIT_COLUMNS = ("store_id", "area", "store_name", "date", "perimeter")
 IMAGE_COLUMNS = ("job_id", "submitted_at", *RESULT_COLUMNS)
 
 
@@ -47,3 +51,35 @@ def image_size(row: ResultRow) -> int:
 
 def _image(row: ResultRow) -> dict[str, Any]:
     return {"job_id": str(row.job.job_id), "submitted_at": rfc3339(row.job.created_at)} | result_fields(row)
+
+
+def visits_answer(page: VisitPage, zone: tzinfo) -> dict[str, Any]:
+    """Write a page of a report, with times in a time zone."""
+    return {
+        "results": [
+            {
+                "store_id": each.store.store_id,
+                "area": each.store.area_code,
+                "store_name": each.store.name,
+                "data": [
+                    {"date": None if visit.time is None else _local(visit.time, zone), "perimeter": visit.perimeter}
+                    for visit in each.visits
+                ],
+            }
+            for each in page.stores
+        ],
+        "next_cursor": None if page.next_cursor is None else str(page.next_cursor),
+    }
+
+
+def visit_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the visits of a page of a report, each with its store."""
+    return [store | visit for store in answer["results"] for visit in store["data"]]
+
+
+def _local(time: datetime, zone: tzinfo) -> str:
+    try:
+        return rfc3339(time.astimezone(zone))
+    except OverflowError:
+        # A time in the first or the last hours of the calendar.
+        return rfc3339(time)

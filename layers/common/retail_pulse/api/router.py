@@ -27,8 +27,10 @@ from retail_pulse.domain.text import printable
 
 _log = logging.getLogger(__name__)
 
-# The only route whose errors have the contract's shape; the status handler makes its own, which are empty.
+# The routes whose errors have the contract's shape: all of submit's, and the report's 400. The status handler makes its
+# own, which are empty.
 SUBMIT_PATH = "/api/submit"
+VISITS_PATH = "/api/visits"
 STORAGE_UNAVAILABLE = "storage is temporarily unavailable; try again later"
 # What a client reads is for that client: nothing may keep it, unless a route says otherwise.
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding", "X-Content-Type-Options": "nosniff"}
@@ -83,7 +85,8 @@ class Api:
         """Return an error in the shape of the route: of submit's contract, or of RFC 9457."""
         event = self.app.current_event
         headers: dict[str, str | list[str]] = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        if event.path == SUBMIT_PATH:
+        is_report = event.path == VISITS_PATH and code.status == HTTPStatus.BAD_REQUEST
+        if event.path == SUBMIT_PATH or is_report:
             errors = {"errors": [problem._asdict() for problem in problems]} if problems else {}
             return json_answer({"error": text, "code": code, **errors}, code.status, headers=headers)
         body = {

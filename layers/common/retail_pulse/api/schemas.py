@@ -181,6 +181,35 @@ class ImageList(BaseModel):
     next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
 
 
+class ReportedVisit(BaseModel):
+    """A visit whose images are all measured."""
+
+    date: Annotated[
+        str | None,
+        Field(
+            description="The visit's time in the time zone of reports; null if the client's text was not a time.",
+            examples=["2026-11-23T10:00:00.000Z"],
+        ),
+    ]
+    perimeter: Annotated[int, Field(description="The sum over the visit's images, in pixels.")]
+
+
+class StoreVisits(BaseModel):
+    """The visits to a store, in the order of time."""
+
+    store_id: str
+    area: str
+    store_name: str
+    data: list[ReportedVisit]
+
+
+class VisitReport(BaseModel):
+    """A page of a report: the stores that have visits, by id."""
+
+    results: list[StoreVisits]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null on the last page.")]
+
+
 class DayUsage(BaseModel):
     """What a client has used on a day."""
 

@@ -49,3 +49,20 @@ class VisitRow:
     visit_time: str
     perimeter: int
     images: int
+
+
+class PlacedRow(NamedTuple):
+    """A visit row, and the position of its visit among those of its store."""
+
+    position: str
+    row: VisitRow
+
+
+class StoreRows(NamedTuple):
+    """Rows of whole visits to a store, in the order of time.
+
+    ``next_after`` is the position of the last visit that was read, None when there are no more.
+    """
+
+    rows: Sequence[PlacedRow]
+    next_after: str | None

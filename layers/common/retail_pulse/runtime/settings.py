@@ -7,6 +7,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import tzinfo
 from typing import Any, Self, get_type_hints
 
 from retail_pulse import VERSION
@@ -27,11 +28,22 @@ def _range(text: str) -> range:
     return numbers
 
 
+def _zone(name: str) -> tzinfo:
+    """Read a time zone of the IANA database; dateutil has a copy for systems without one."""
+    from dateutil.tz import gettz  # type: ignore[import-untyped]
+
+    zone: tzinfo | None = gettz(name) if name else None
+    if zone is None:
+        raise ValueError(f"{name} is not a time zone")
+    return zone
+
+
 # How a variable is read, by the type of its field.
 _READERS: Mapping[object, Callable[[str], object]] = {
     str: str,
     int: int,
     float: float,
+    tzinfo: _zone,
     tuple[str, ...]: _parts,
     tuple[range, ...]: lambda text: tuple(map(_range, _parts(text))),
     tuple[Network, ...]: lambda text: tuple(map(ipaddress.ip_network, _parts(text))),
@@ -82,8 +94,11 @@ class AuthorizeSettings(_Settings):
     local_key: str
 
 
+@dataclass(frozen=True, slots=True)
 class StatusSettings(_Settings):
     """The status function's settings."""
+
+    report_time_zone: tzinfo
 
 
 class ReprocessSettings(_JobSettings):

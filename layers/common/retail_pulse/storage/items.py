@@ -67,12 +67,17 @@ def job_key_from(item: Item) -> tuple[str, int]:
     return client, int(job_id)
 
 
+def visit_row_partition(client: str, store_id: str) -> str:
+    """Return the partition of the visit rows of a client's store."""
+    return f"CLIENT#{client}#STORE#{store_id}"
+
+
 def visit_row_key(row: VisitRow) -> Key:
     """Return the key of a visit row; rows of a store sort by time, and undated ones come last."""
     time = utc_of(row.visit_time)
     when = "undated" if time is None else rfc3339(time)
     return {
-        "pk": {"S": f"CLIENT#{row.client}#STORE#{row.store_id}"},
+        "pk": {"S": visit_row_partition(row.client, row.store_id)},
         "sk": {"S": f"{when}#{row.job_id:016d}#{row.visit:06d}#{row.part:04d}/{row.parts:04d}"},
     }
 
@@ -182,6 +187,20 @@ def visit_row_item(row: VisitRow, job_expires_at: int) -> Item:
     return visit_row_key(row) | attributes(
         visit_time=row.visit_time, perimeter=row.perimeter, images=row.images, expires_at=job_expires_at
     )
+
+
+def visit_row_from(item: Item) -> VisitRow:
+    """Read a visit row from its item."""
+    _, client, _, store_id = item["pk"]["S"].split("#", 3)
+    _, job_id, visit, part = item["sk"]["S"].split("#")
+    number, parts = map(int, part.split("/"))
+    values = (read(item[name]) for name in ("visit_time", "perimeter", "images"))
+    return VisitRow(client, int(job_id), int(visit), number, parts, store_id, *values)
+
+
+def visit_position(item: Item) -> str:
+    """Return the part of a visit row's sort key that all parts of its visit have in common."""
+    return str(item["sk"]["S"].rpartition("#")[0])
 
 
 def claim_item(claim: Claim) -> Item:

@@ -143,6 +143,10 @@ class Table:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def in_parallel(self, call: Callable[[_V], _T], values: Sequence[_V]) -> list[_T]:
+        """Call for every value, several at once; a single call runs in the caller's thread."""
+        return list(map(call, values) if len(values) == 1 else self._pool.map(call, values))
+
     def write_all(self, values: Sequence[_V], item_of: Callable[[_V], Item], seconds: float = _BATCHES_SECONDS) -> None:
         """Store an item for each value; a batch makes its items while others are already being sent.
 
