@@ -59,6 +59,7 @@ class Smoke:
             ("the status of an unknown job is 400", self.unknown_job),
             ("the job ends", self.end),
             ("the job's results", self.results),
+            ("the lists of jobs, images and visits", self.lists),
         ]
         with self._session:
             # Run every check: knowing what passes helps to explain a failure.
@@ -135,6 +136,18 @@ class Smoke:
             else:
                 raise CheckError(f"{row['width']} x {row['height']} pixels, but a perimeter of {row['perimeter']}")
         return ", ".join(seen)
+
+    def lists(self) -> str:
+        job_id = str(self._submitted())
+        jobs = self._json("GET", "/api/jobs", 200, params={"limit": 100}).get("jobs", [])
+        images = self._json("GET", "/api/images", 200, params={"limit": 1000}).get("images", [])
+        visits = self._json("GET", "/api/visits", 200).get("results")
+        for name, rows in (("jobs", jobs), ("images", images)):
+            if job_id not in {row.get("job_id") for row in rows}:
+                raise CheckError(f"job {job_id} is not among the newest {name}")
+        if not isinstance(visits, list):
+            raise CheckError("the report has no results")
+        return f"{len(jobs)} jobs, {len(images)} images"
 
     def _example(self) -> dict[str, Any]:
         two, three = f"{self._images}/2.jpg", f"{self._images}/3.jpg"

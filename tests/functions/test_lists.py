@@ -67,7 +67,7 @@ def test_a_long_page_is_compressed_for_who_accepts_it(service: Service) -> None:
     assert gzip.decompress(base64.b64decode(answer["body"])).decode() == plain["body"]
 
 
-@pytest.mark.parametrize("path", ["/api/jobs/1", "/api/jobs/1/results", "/api/usage", "/api/health"])
+@pytest.mark.parametrize("path", ["/api/jobs/1", "/api/jobs/1/results", "/api/usage"])
 def test_an_unknown_parameter_is_refused_and_named(service: Service, path: str) -> None:
     answer = get(service, path, "outcom=failed")
     assert answer["statusCode"] == 400

@@ -1,10 +1,13 @@
 """Numbers that a user may want to change are parameters, and no name is fixed: two stages can share an account."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from retail_pulse.domain.errors import SettingsError
+from retail_pulse.runtime.settings import StatusSettings
 from tests.infra import sam
 
 PARAMETERS: dict[str, Any] = sam.read()["Parameters"]
@@ -135,6 +138,24 @@ def test_a_contact_is_a_url(url: str) -> None:
 )
 def test_other_contacts_are_refused_before_a_deployment(url: str) -> None:
     assert not allows(PARAMETERS["ContactUrl"], url)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
+def test_a_time_zone_has_its_iana_name(zone: str) -> None:
+    assert allows(PARAMETERS["ReportTimeZone"], zone)
+    settings = StatusSettings.from_environment({"TABLE_NAME": "jobs", "REPORT_TIME_ZONE": zone})
+    assert settings.report_time_zone.utcoffset(datetime(2026, 11, 23)) is not None
+
+
+@pytest.mark.parametrize("zone", ["", "/etc/localtime", "../UTC", "+05:30", "Asia/", "Asia Kolkata", "UTC,CET"])
+def test_other_time_zones_are_refused_before_a_deployment(zone: str) -> None:
+    assert not allows(PARAMETERS["ReportTimeZone"], zone)
+
+
+@pytest.mark.parametrize("zone", ["", "Asia/Nowhere"])
+def test_a_time_zone_that_does_not_exist_is_named_at_the_cold_start(zone: str) -> None:
+    with pytest.raises(SettingsError, match=f"REPORT_TIME_ZONE: {zone} is not a time zone"):
+        StatusSettings.from_environment({"TABLE_NAME": "jobs", "REPORT_TIME_ZONE": zone})
 
 
 def may_be_deployed(**parameters: str) -> bool:

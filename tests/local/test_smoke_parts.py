@@ -27,7 +27,7 @@ def test_a_server_that_is_not_a_stage_fails_every_check(capsys: pytest.CaptureFi
         assert smoke.main([server.url(), "key"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "The stage does not fulfill the contract."
-    assert len(lines) == 11
+    assert len(lines) == 12
     assert all(line.startswith("FAIL  ") for line in lines[:-1])
 
 
@@ -35,7 +35,7 @@ def test_a_server_that_does_not_respond_fails_every_check(capsys: pytest.Capture
     with ImageServer() as server:
         url = server.url()
     assert smoke.main([url, "key"]) == 1
-    assert capsys.readouterr().out.count("FAIL  ") == 10
+    assert capsys.readouterr().out.count("FAIL  ") == 11
 
 
 def answer(body: object) -> Answer:

@@ -87,3 +87,16 @@ def test_a_client_reports_its_visits(
     assert other_client.read("/api/visits", storeid=THIRD_STORE, startdate="2026-01-31")["results"] == []
     answer = reader.get("/api/visits", area="1")
     assert (answer.status_code, answer.json()) == (400, {"error": "area is not an area of the store master"})
+
+
+def test_all_results_of_a_large_job_are_read_while_it_runs(reader: ApiClient) -> None:
+    # Images of an unknown store fail without a download.
+    urls = [f"http://127.0.0.1:9/{number:05}.jpg" for number in range(20_000)]
+    job = reader.submit(*(("nowhere", urls[first : first + 40]) for first in range(0, 20_000, 40)))
+    path = f"/api/jobs/{job}/results"
+    assert [row["url"] for row in rows_as_csv(reader, path, limit=1000)] == urls
+    assert rows_as_csv(reader, path, outcome="measured") == []
+    assert rows_as_csv(reader, path, store_id="elsewhere") == []
+    reader.wait(job, END_SECONDS)
+    found = rows_as_csv(reader, "/api/images", outcome="failed", store_id="nowhere", limit=1000)
+    assert [row["url"] for row in found if row["job_id"] == str(job)] == urls

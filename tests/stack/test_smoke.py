@@ -18,7 +18,7 @@ def test_the_embedded_stack_fulfills_the_contract(
     output = capsys.readouterr().out
     assert code == 0, output
     lines = output.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 12
     assert all(line.startswith("ok    ") for line in lines[:-1])
     assert "ok    the job ends: completed within" in output
     assert "ok    the job's results: 420, 420, 420" in output
