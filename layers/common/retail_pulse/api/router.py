@@ -85,8 +85,9 @@ class Api:
         """Return an error in the shape of the route: of submit's contract, or of RFC 9457."""
         event = self.app.current_event
         headers: dict[str, str | list[str]] = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        is_report = event.path == VISITS_PATH and code.status == HTTPStatus.BAD_REQUEST
-        if event.path == SUBMIT_PATH or is_report:
+        if event.path == VISITS_PATH and code.status == HTTPStatus.BAD_REQUEST:
+            return json_answer({"error": text}, code.status, headers=headers)
+        if event.path == SUBMIT_PATH:
             errors = {"errors": [problem._asdict() for problem in problems]} if problems else {}
             return json_answer({"error": text, "code": code, **errors}, code.status, headers=headers)
         body = {

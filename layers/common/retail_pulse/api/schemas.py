@@ -27,6 +27,12 @@ class Error(BaseModel):
     code: ErrorCode
 
 
+class ReportError(BaseModel):
+    """What is wrong with the request for a report."""
+
+    error: Annotated[str, Field(description="The place and the rule.", examples=["area 9 is not in the store master"])]
+
+
 class BodyProblem(BaseModel):
     """A place in the request, and the rule that it breaks."""
 
