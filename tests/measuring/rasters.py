@@ -88,7 +88,9 @@ def _whole() -> dict[str, bytes]:
         "DDS, grey": saved("DDS", "L"),
         "DDS, DXT1": saved("DDS", "RGBA", pixel_format="DXT1"),
         "DDS, DXT5": saved("DDS", "RGBA", pixel_format="DXT5"),
-        "FITS": _fits() + grey,
+        "DDS, grey with alpha": _dds(0x20001, 0, 16) + 2 * grey,
+        "DDS, RGBA in an extended header": _dds(4, 0x30315844, 0) + struct.pack("<5I", 28, 3, 0, 1, 0) + 4 * grey,
+        **{f"FITS, {bits} bits": _fits(bits) + abs(bits) // 8 * grey for bits in (8, 16, 32, -32, -64)},
         "FTEX, uncompressed": _ftex(1, 3 * _PIXELS),
         "FTEX, DXT1": _ftex(0, 16 * 11 * 8),
         "JPEG2000": jp2,
@@ -97,7 +99,7 @@ def _whole() -> dict[str, bytes]:
         # A last box, and a last tile part, of length 0 extend to the end of the file.
         "JPEG2000 with an open box": jp2[:stream] + bytes(4) + jp2[stream + 4 :],
         "JPEG2000 with an open part": jp2[:part] + bytes(4) + jp2[part + 4 :],
-        "MCIDAS": _mcidas() + grey,
+        **{f"MCIDAS, {width} bytes": _mcidas(width) + width * grey for width in (1, 2, 4)},
         "MSP": saved("MSP", "1"),
         "PIXAR": _pixar() + bytes(3 * _PIXELS),
         "PPM": saved("PPM"),
@@ -115,7 +117,13 @@ def _whole() -> dict[str, bytes]:
         "PSD with layers": psd(resources=b"8BIM\3\xed\0\0\0\0\0\2xx", layers=bytes(40)),
         "QOI": saved("QOI"),
         "SGI": saved("SGI"),
-        "SUN": struct.pack(">8I", 0x59A66A95, WIDTH, HEIGHT, 24, 0, 1, 0, 0) + bytes(184 * HEIGHT - 1),
+        "SUN, 1 bit": _sun(1, 1) + bytes(8 * HEIGHT),
+        "SUN, 4 bits": _sun(4, 1) + bytes(32 * HEIGHT - 1),
+        "SUN, 4 bits with a palette": _sun(4, 1, 48) + bytes(48 + 32 * HEIGHT - 1),
+        "SUN, 8 bits": _sun(8, 1) + bytes(62 * HEIGHT - 1),
+        **{f"SUN, 24 bits, type {kind}": _sun(24, kind) + bytes(184 * HEIGHT - 1) for kind in (1, 3)},
+        **{f"SUN, 32 bits, type {kind}": _sun(32, kind) + 4 * grey for kind in (1, 3)},
+        "TGA, 16 bits": struct.pack("<BBB5x4xHHBB", 0, 0, 2, WIDTH, HEIGHT, 16, 0) + 2 * grey,
     }
 
 
@@ -140,6 +148,8 @@ def _headers() -> dict[str, tuple[bytes, int]]:
         "TGA": (tga, len(tga) - 26),
         "TGA with a palette": (palette := saved("TGA", "P"), len(palette) - 26),
         "TGA, grey": (grey := saved("TGA", "L"), len(grey) - 26),
+        "TGA, grey with alpha": (faded := saved("TGA", "LA"), len(faded) - 26),
+        "TGA, RGBA": (rgba := saved("TGA", "RGBA"), len(rgba) - 26),
         "TGA, run lengths": (saved("TGA", compression="tga_rle"), 19),
         "XBM": (xbm, xbm.index(b"}") + 1),
         "XBM of GIMP": (b"/* Created with GIMP */\n" + xbm, 24 + xbm.index(b"}") + 1),
@@ -166,8 +176,25 @@ def _icons() -> dict[str, tuple[bytes, tuple[int, int]]]:
     }
 
 
-def _fits() -> bytes:
-    cards = ("SIMPLE  =                    T", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 61", "NAXIS2  = 43", "END")
+def _dds(flags: int, four: int, bits: int) -> bytes:
+    header = struct.pack("<7I44x8I", 124, 0x1007, HEIGHT, WIDTH, 0, 0, 0, 32, flags, four, bits, 255, 0, 0, 255 << 8)
+    return b"DDS " + header + bytes(20)
+
+
+def _sun(bits: int, kind: int, palette_bytes: int = 0) -> bytes:
+    palette = (1, palette_bytes) if palette_bytes else (0, 0)
+    return struct.pack(">8I", 0x59A66A95, WIDTH, HEIGHT, bits, 0, kind, *palette)
+
+
+def _fits(bits: int) -> bytes:
+    cards = (
+        "SIMPLE  =                    T",
+        f"BITPIX  = {bits}",
+        "NAXIS   = 2",
+        "NAXIS1  = 61",
+        "NAXIS2  = 43",
+        "END",
+    )
     return "".join(card.ljust(80) for card in cards).encode().ljust(2880)
 
 
@@ -175,9 +202,9 @@ def _ftex(kind: int, length: int) -> bytes:
     return b"FTEX" + struct.pack("<7iI", 1, WIDTH, HEIGHT, 1, 1, kind, 32, length) + bytes(length)
 
 
-def _mcidas() -> bytes:
+def _mcidas(width: int) -> bytes:
     words = [0] * 64
-    words[1], words[8], words[9], words[10], words[13], words[33] = 4, HEIGHT, WIDTH, 1, 1, 256
+    words[1], words[8], words[9], words[10], words[13], words[33] = 4, HEIGHT, WIDTH, width, 1, 256
     return struct.pack(">64i", *words)
 
 

@@ -67,6 +67,35 @@ def test_pillow_finds_the_same_size_of_an_icon(name: str) -> None:
         assert image.size == raster.size
 
 
+@pytest.mark.parametrize("header", [12, 40, 52, 56, 64, 108, 124])
+def test_a_bmp_in_an_icon_has_any_header_of_a_bmp(header: int) -> None:
+    sides = struct.pack("<HH" if header == 12 else "<ii", 32, 46)
+    picture = struct.pack("<I", header) + sides + bytes(200)
+    assert read(icon((32, 23, picture))).perimeter == 110
+    for other in (header - 1, header + 1):
+        assert refusal(icon((32, 23, struct.pack("<I", other) + sides + bytes(200)))).code is FailureCode.NOT_AN_IMAGE
+
+
+@pytest.mark.parametrize("height", [1, 43])
+def test_a_picture_may_have_sides_of_one_pixel(height: int) -> None:
+    assert read(png(1, height)).perimeter == 2 * (1 + height)
+    assert read(png(height, 1)).perimeter == 2 * (1 + height)
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(3_000_000, True), (3 * MB, False)])
+def test_the_boxes_of_a_jpeg_2000_may_have_a_colour_profile_of_almost_3_mb(length: int, is_read: bool) -> None:
+    (raster,) = (raster for raster in RASTERS if raster.name == "JPEG2000")
+    start = raster.content.index(b"jp2h") - 4
+    end = start + int.from_bytes(raster.content[start : start + 4])
+    boxes = raster.content[start + 8 : end] + struct.pack(">I4s", 8 + length, b"free") + bytes(length)
+    header = struct.pack(">I4s", 8 + len(boxes), b"jp2h") + boxes
+    content = raster.content[:start] + header + raster.content[end:]
+    if is_read:
+        assert read(content).width == raster.size[0]
+    else:
+        assert refusal(content).message == "the header is longer than that of any real image"
+
+
 def test_no_pixel_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("decoded")

@@ -111,6 +111,15 @@ def test_pillow_forgives_what_is_wrong_within_the_scans_of_a_jpeg(outcome: Outco
     assert outcome(changed(JPEG, len(JPEG) // 2, *[0x55] * 100)) == "JPEG 61 x 43"
 
 
+@pytest.mark.parametrize("compression", [34925, 50000, 50001])
+def test_a_tiff_that_not_every_pillow_decodes_is_not_checked(compression: int, outcome: Outcome) -> None:
+    """LZMA, Zstandard and WebP."""
+    plain, other = (struct.pack("<HHII", 259, 3, 1, value) for value in (1, compression))
+    content = saved("TIFF").replace(plain, other)
+    assert content != saved("TIFF")
+    assert outcome(content) == "TIFF 61 x 43"
+
+
 def test_what_does_not_fit_into_memory_is_not_checked(outcome: Outcome) -> None:
     small = PixelCheck(0)
     broken = DAMAGED["PNG, data"].replace(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", 60_000, 40_000), 1)
