@@ -129,6 +129,8 @@ def _process(orders: Orders, injector: Injector, function: Any, now: Callable[[]
         part._now = now
     function.pool._measure = deadly(function.pool._measure, injector)
     function._LONGEST_IMAGE_MILLISECONDS = _LONGEST_IMAGE_MILLISECONDS
+    # Messages of a worker that died, or that gave them back, come again as soon as those of the queue's own time.
+    function._VISIBILITY_MARGIN_SECONDS = function._FIRST_REDELIVERY_SECONDS = 0
 
     def invoke(event: Event) -> Any:
         seconds = INVOCATION_SECONDS

@@ -182,7 +182,7 @@ def not_before(retries: RetryPolicy, attempts: Attempts | None, now: float, draw
 
 
 def test_the_attempts_of_all_runs_are_bounded_and_then_the_failure_is_final() -> None:
-    world = World(down(BUSY, 10**9), RetryPolicy(2, 1800, 1, 900, 0, runs=2), automatic_runs=10)
+    world = World(down(BUSY, 10**9), RetryPolicy(2, 1800, 1, 900, 0, max_total_attempts=4), automatic_runs=10)
     job = world.submit(ONE)
     for _ in range(10):
         world.run_out()

@@ -57,8 +57,9 @@ class RetryPolicy:
         Upper bound of every wait, including those that a server asks for.
     inline_wait_seconds
         Maximum wait within the invocation; longer ones are spent in the queue, by a delayed pointer.
-    runs
-        In all runs together, an image has at most this many times `max_attempts` attempts. Then its failure is final.
+    max_total_attempts
+        Maximum number of attempts of an image in all runs together, if it is not below `max_attempts`. Then its failure
+        is final.
 
     Notes
     -----
@@ -72,7 +73,7 @@ class RetryPolicy:
     first_wait_seconds: float = 1.0
     max_wait_seconds: float = 900.0
     inline_wait_seconds: float = 5.0
-    runs: int = 4
+    max_total_attempts: int = 48
 
     def max_wait_after(self, attempts: Attempts | None) -> float:
         """Return the upper bound of the wait after one more failed attempt, in seconds."""
@@ -86,7 +87,7 @@ class RetryPolicy:
 
     def is_exhausted(self, attempts: Attempts) -> bool:
         """Return whether an image has had all of its attempts, in all runs together."""
-        return attempts.total >= self.max_attempts * self.runs
+        return attempts.total >= max(self.max_attempts, self.max_total_attempts)
 
     def final_failure(self, attempts: Attempts) -> Failure | None:
         """Return the failure of an image that may not be attempted again, in any run; None if it may be."""
