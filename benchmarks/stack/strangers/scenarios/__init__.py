@@ -52,7 +52,11 @@ SCENARIOS: dict[str, tuple[str, Callable[[], list[Finding]]]] = {
     "F6": (
         "One batch has 450 AVIF bombs of mallory's, whose item locations have 262,000 extents in a few hundred bytes "
         "of gzip, and 50 good images of alice's.",
-        workers.bombs,
+        workers.bombs(workers.BOMB),
+    ),
+    "F6-within": (
+        "The same with AVIFs of 26,000 extents, about as many as the limits still let through.",
+        workers.bombs(workers.WITHIN_LIMITS),
     ),
     "dead-host": ("Jobs of three good images and one at a dead host; results are read every second.", deaths.host),
     "dead-worker": ("The worker that has a job of 50 images is killed by SIGKILL.", deaths.worker),
