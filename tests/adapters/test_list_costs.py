@@ -1,6 +1,7 @@
 """The cost of lists: requests and read units of a page, by DynamoDB's published rules, counted at the client."""
 
 import math
+import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -37,6 +38,8 @@ class Costs:
         self.calls: Counter[str] = Counter()
         self.keys: list[str] = []
         self.units = 0.0
+        # A report sends its queries from several threads.
+        self._lock = threading.Lock()
         client.meta.events.register("provide-client-params.dynamodb.*", self._before)
         client.meta.events.register("after-call.dynamodb.*", self._after)
 
@@ -46,7 +49,8 @@ class Costs:
         self.units = 0.0
 
     def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self.calls[model.name] += 1
+        with self._lock:
+            self.calls[model.name] += 1
         for table in params.get("RequestItems", {}).values() if model.name == "BatchGetItem" else ():
             assert table["ConsistentRead"]
             self.keys += [key["pk"]["S"] for key in table["Keys"]]
@@ -58,7 +62,8 @@ class Costs:
         if model.name == "Query":
             # All items of a query are added up before they are rounded. Those of the index have its key.
             price = 0.5 if any("client" in item for item in parsed["Items"]) else 1.0
-            self.units += price * max(1, math.ceil(sum(map(size, parsed["Items"])) / 4096))
+            with self._lock:
+                self.units += price * max(1, math.ceil(sum(map(size, parsed["Items"])) / 4096))
         if model.name == "BatchGetItem":
             self.units += sum(map(read_units, parsed["Responses"][TABLE]))
 
