@@ -71,7 +71,7 @@ def measure(settings: Settings) -> Section:
         figures=[
             Figure("request charges of a million clean images, jobs of 1,000", sum(charges.values()), 0.50, "USD"),
             Figure("  Lambda's part (arm64, all functions)", _of_lambda(charges), 0.03, "USD", at_pace=at_pace),
-            Figure("write units per image in a clean run, jobs of 1,000", units, 0.65),
+            Figure("write units per image in a clean run, jobs of 1,000", units, 0.52),
         ],
         tables=[
             _by_job_size(runs),
