@@ -25,7 +25,11 @@ FILE = DOCS / "openapi.json"
 def describe() -> dict[str, Any]:
     """Return the API's description, an OpenAPI 3.1 document."""
     description: dict[str, Any] = yaml.safe_load((DOCS / "openapi.paths.yaml").read_text(encoding="utf-8"))
-    responses = [model for model in vars(schemas).values() if isinstance(model, type) and issubclass(model, BaseModel)]
+    responses = [
+        model
+        for name, model in vars(schemas).items()
+        if isinstance(model, type) and issubclass(model, BaseModel) and not name.startswith("_")
+    ]
     _, models = models_json_schema(
         [(SubmitBody, "validation"), *((model, "serialization") for model in responses if model is not BaseModel)],
         ref_template="#/components/schemas/{model}",

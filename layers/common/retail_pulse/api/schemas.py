@@ -85,8 +85,8 @@ class Counts(BaseModel):
     pending: int
 
 
-class JobDetails(BaseModel):
-    """A job with its times and counts."""
+class _JobTimes(BaseModel):
+    """What details and lists say of a job."""
 
     job_id: str
     status: Literal["ongoing", "completed", "failed"]
@@ -95,20 +95,18 @@ class JobDetails(BaseModel):
     ended_at: str | None
     expires_at: str
     metadata: Annotated[dict[str, str], Field(description="The pairs of the submission; empty without any.")]
+
+
+class JobDetails(_JobTimes):
+    """A job with its times and counts."""
+
     visits: Counts
     images: Counts
 
 
-class ListedJob(BaseModel):
+class ListedJob(_JobTimes):
     """A job of a list."""
 
-    job_id: str
-    status: Literal["ongoing", "completed", "failed"]
-    run: Annotated[int, Field(description="How often the job has been opened, starting at 1.")]
-    created_at: Annotated[str, Field(examples=["2026-11-23T10:00:00.000Z"])]
-    ended_at: str | None
-    expires_at: str
-    metadata: Annotated[dict[str, str], Field(description="The pairs of the submission; empty without any.")]
     visits: Annotated[int, Field(description="Number of visits.")]
     images: Annotated[int, Field(description="Number of images.")]
     progress: Annotated[float, Field(ge=0, le=1, description="The part of the job that the current run has finished.")]
