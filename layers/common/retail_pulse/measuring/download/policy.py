@@ -7,7 +7,7 @@ from typing import Any
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.domain.networks import Network
 from retail_pulse.measuring.download.addresses import is_allowed, read_address
-from retail_pulse.measuring.download.urls import Target, read_authority
+from retail_pulse.measuring.download.urls import read_authority
 
 # A name may have thousands of addresses, and checking each takes microseconds.
 _MAX_ANSWERS = 16
@@ -99,14 +99,3 @@ class CallPolicy:
 def _matches(host: str, pattern: str) -> bool:
     name, pattern = host.lower().rstrip("."), pattern.lower().removeprefix("*")
     return name.endswith(pattern) and name != pattern if pattern.startswith(".") else name == pattern
-
-
-def check_url(url: str) -> None:
-    """Check a URL before it is requested.
-
-    Raises
-    ------
-    MeasuringError
-        `invalid_url`: see `Target.parse`.
-    """
-    Target.parse(url)

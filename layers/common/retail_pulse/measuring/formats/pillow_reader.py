@@ -68,7 +68,7 @@ _READ_STEPS = 4
 # Bits per pixel of uncompressed rows, by Pillow's raw mode: 8 for all others.
 _BITS = {
     "1": 1, "1;I": 1, "L;4": 4, "P;4": 4, "LA": 16, "I;16B": 16, "BGRA;15Z": 16, "RGB": 24, "BGR": 24, "RGBA": 32,
-    "BGRA": 32, "RGBX": 32, "BGRX": 32, "CMYK": 32, "I;32B": 32, "F;32F": 32, "F;32BF": 32, "F;64BF": 64,
+    "BGRA": 32, "RGBX": 32, "BGRX": 32, "I;32B": 32, "F;32F": 32, "F;32BF": 32, "F;64BF": 64,
 }  # fmt: skip
 
 # What ends the pixels of a complete file, near its end.
