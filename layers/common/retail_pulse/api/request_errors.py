@@ -55,7 +55,7 @@ class RequestCode(StrEnum):
         return f"/docs/errors#{self.value}"
 
 
-# There is no other table.
+# The only table of codes and statuses.
 _STATUS: Mapping[RequestCode, HTTPStatus] = {
     RequestCode.INVALID_REQUEST: HTTPStatus.BAD_REQUEST,
     # The same as API Gateway and Lambda return for a body that is too large for them.

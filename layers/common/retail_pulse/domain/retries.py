@@ -114,7 +114,7 @@ class RetryPolicy:
         Returns
         -------
         Attempts or Failure
-            With the time of the next attempt; a failure when there is no further one in this run.
+            With the time of the next attempt; a failure when this run makes no further attempt.
         """
         before = Attempts(0, 0.0, 0.0) if attempts is None else attempts
         count = before.count + error.costs_attempt

@@ -66,7 +66,7 @@ class IdleConnections(Generic[_Key, _Connection]):
         self._sweeper: threading.Thread | None = None
 
     def take(self, key: _Key) -> _Connection | None:
-        """Remove and return a connection that has rested; None if there is none."""
+        """Remove and return a connection that has rested; None when none of this key has."""
         while True:
             with self._lock:
                 self._close_unused()

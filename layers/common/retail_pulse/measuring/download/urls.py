@@ -178,7 +178,7 @@ def read_authority(authority: str) -> tuple[str, int | None]:
     Raises
     ------
     MeasuringError
-        `invalid_url`: there is no host, or it or the port is invalid, or there are credentials.
+        `invalid_url`: the host is missing or invalid, the port is invalid, or the URL contains credentials.
     """
     user, _, authority = authority.rpartition("@")
     if user:

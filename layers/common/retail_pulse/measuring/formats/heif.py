@@ -134,7 +134,7 @@ class IsoReader(Walker):
         self._boxes = boxes
 
     def _rare_header(self, data: bytes | bytearray, at: int, parent: bytes, parent_end: int) -> tuple[int, int]:
-        """Return the length of a header and the end of its box, or zeros if there is no box, or not yet."""
+        """Return the length of a header and the end of its box; zeros when no complete header has arrived."""
         header, length = _HEADER_BYTES, int.from_bytes(data[at : at + 4])
         if length == 1:
             header = _LARGE_HEADER_BYTES

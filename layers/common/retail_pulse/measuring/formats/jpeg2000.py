@@ -23,7 +23,7 @@ def is_complete(file: IO[bytes], length: int, budget: StepBudget) -> bool:
     Raises
     ------
     MeasuringError
-        There is no codestream, or the file takes more steps than a real one.
+        The codestream is missing, or the file takes more steps than a real one.
     """
 
     def read(at: int, count: int) -> bytes:

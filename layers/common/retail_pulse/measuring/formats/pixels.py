@@ -56,7 +56,7 @@ class PixelCheck:
         try:
             with held(self._turn):
                 answer = self._ask(file.fileno(), name)
-        # The deadline has passed, or there is no descriptor or space for the file.
+        # The deadline has passed, or descriptors or disk space are short.
         except OSError as error:
             raise _busy("the pixel check is busy") from error
         if answer == decoding.DAMAGED:
