@@ -13,6 +13,8 @@ SEED ?= 1
 AT_ONCE ?= 1
 CASES ?= 10000
 ARCHITECTURE ?= arm64
+# What checks the API's description and collection, and what the console is made of, is on npm.
+NODE := tools/node/node_modules
 # All tests run in four processes: more than a third of their time is waiting. T names the tests of a run in one process.
 PYTEST = $(BIN)/python -m pytest $(if $(T),-n 0 $(T),-n 4 --dist loadgroup)
 # The stage whose API keys a command manages.
@@ -20,7 +22,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,6 +53,19 @@ $(SAM)/.installed: requirements-sam.lock
 	@mkdir $(SAM)/path && ln -s ../bin/sam $(SAM)/path/sam
 	@touch $@
 
+node: $(NODE)/.installed  ## Install the locked npm packages; without Node.js, say which tests are skipped
+
+$(NODE)/.installed: tools/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the locked npm packages into $(NODE) (once, about a minute)" && npm --prefix tools/node ci --silent && touch $@; \
+	else echo "There is no npm: the tests of the API's description with npm packages are skipped"; fi
+
+browser: $(VENV)/.browser  ## Install what test-browser needs, but for the browser itself
+
+$(VENV)/.browser: $(VENV)/.installed requirements-browser.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-browser.lock
+	@touch $@
+
 sam-local: setup  ## Serve the built functions with `sam local start-api`, in Docker [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
 
@@ -68,7 +83,7 @@ test-sam-local: setup  ## Test the API, queue and schedule on `sam local`; needs
 test-sam-cli: setup  ## Test `sam deploy`, and an update over live data, on the embedded stack; needs the SAM CLI
 	$(BIN)/python -m pytest -m sam_cli tests/sam
 
-test: $(if $(T),setup,check)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
+test: $(if $(T),setup,check node)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
 	$(PYTEST)
 
 test-unit: setup  ## Run every test but those of test-stack
@@ -116,7 +131,7 @@ fmt: setup  ## Format the code and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The groups of pyproject.toml that share requirements.lock; `guard` and `sam` have locks of their own.
+# The groups of pyproject.toml that share requirements.lock; `browser`, `guard` and `sam` have locks of their own.
 LOCKED_GROUPS := functions local dev bench
 LOCKS := $(VENV)/locks
 # uv keeps the pins and hashes that its output file already has, so new releases and newly uploaded wheels change nothing.
@@ -134,8 +149,9 @@ endef
 
 lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their newest releases]
 	@rm -rf $(LOCKS) && mkdir $(LOCKS)
-	$(if $(UPGRADE),,@cp requirements.lock requirements-guard.lock requirements-sam.lock $(LOCKS))
+	$(if $(UPGRADE),,@cp requirements.lock requirements-browser.lock requirements-guard.lock requirements-sam.lock $(LOCKS))
 	@$(call COMPILE,requirements.lock) $(UNIVERSAL) $(LOCKED_GROUPS:%=--group %)
+	@$(call COMPILE,requirements-browser.lock) $(UNIVERSAL) --group browser --constraint $(LOCKS)/requirements.lock
 	@$(call COMPILE,requirements-guard.lock) $(UNIVERSAL) --group guard
 	@$(call COMPILE,requirements-sam.lock) $(UNIVERSAL) --group sam
 	@cp $(LOCKS)/requirements.lock $(LOCKS)/arm64 && cp $(LOCKS)/requirements.lock $(LOCKS)/x86_64
@@ -144,12 +160,13 @@ lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their
 	@$(call COMPILE,x86_64) $(LAYER) --python-platform x86_64-manylinux_2_28
 	@cmp $(LOCKS)/arm64 $(LOCKS)/x86_64 || { echo "arm64 and x86_64 need different packages"; exit 1; }
 	$(call WRITE_LOCK,requirements.lock,requirements.lock)
+	$(call WRITE_LOCK,requirements-browser.lock,requirements-browser.lock)
 	$(call WRITE_LOCK,requirements-guard.lock,requirements-guard.lock)
 	$(call WRITE_LOCK,requirements-sam.lock,requirements-sam.lock)
 	$(call WRITE_LOCK,arm64,layers/dependencies/requirements.txt)
 
 lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
-	@git diff --exit-code -- requirements.lock requirements-guard.lock requirements-sam.lock layers/dependencies/requirements.txt
+	@git diff --exit-code -- requirements.lock requirements-browser.lock requirements-guard.lock requirements-sam.lock layers/dependencies/requirements.txt
 
 openapi: setup  ## Write docs/openapi.json from docs/openapi.paths.yaml and the models
 	$(BIN)/python -m tools.openapi
@@ -170,4 +187,4 @@ addresses: setup  ## Try every recorded address on the fetcher and write docs/ad
 	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove the environments, caches and builds
-	rm -rf $(VENV) $(GUARD) $(SAM) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GUARD) $(SAM) $(NODE) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
