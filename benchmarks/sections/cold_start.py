@@ -60,6 +60,6 @@ def measure(settings: Settings) -> Section:
         "CPU time of importing each handler, which creates its clients and reads its settings, in a new interpreter "
         "and without the interpreter's own start: medians of runs in turns. There is no bound; "
         "tests/functions/test_imports.py checks what a handler imports. *Without bytecode* is what a cold start would "
-        "take if only the packages' sources were shipped; docs/operations.md says how they are shipped.",
+        "take if only the packages' sources were shipped; docs/deployment.md says how they are shipped.",
         tables=[Table("Import of each handler", columns, rows, detail=True)],
     )

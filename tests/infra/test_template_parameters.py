@@ -220,7 +220,7 @@ def test_the_api_and_the_layers_are_named_after_the_stack(transformed: sam.Body)
 
 
 def test_the_table_of_operations_has_every_parameter_with_its_default_range_and_description() -> None:
-    text = (sam.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = (sam.ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$", text, re.MULTILINE)
     assert [(name, default, meaning) for name, default, _, meaning in rows if name in PARAMETERS] == [
         (name, str(spec["Default"]) or "empty", spec["Description"]) for name, spec in PARAMETERS.items()
