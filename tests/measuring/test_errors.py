@@ -60,3 +60,18 @@ def test_a_shortage_costs_no_attempt_and_closes_the_idle_connections(monkeypatch
         error = refusal(fetching, server.url("/a.png"))
     assert (error.code, error.message, error.is_transient, error.costs_attempt) == SHORT
     assert not fetching._adapter._idle._idle
+
+
+def test_a_full_disk_closes_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MeasuringError(FailureCode.PROCESSING_ERROR, "no space", costs_attempt=False) from OSError(
+            errno.ENOSPC, "x"
+        )
+
+    fetching = fetcher()
+    with hostile_server(ANSWER) as server:
+        measure(fetching, server.script("/kept.png", [ANSWER]))
+        monkeypatch.setattr(SizeReader, "feed", fail)
+        error = refusal(fetching, server.url("/a.png"))
+    assert not error.costs_attempt
+    assert len(fetching._adapter._idle._idle) == 1

@@ -16,7 +16,7 @@ from retail_pulse.measuring.deadline import deadline, seconds_left
 from retail_pulse.measuring.download.adapter import ImageAdapter, ImageGet
 from retail_pulse.measuring.download.codings import is_gzip
 from retail_pulse.measuring.download.connections import Connector
-from retail_pulse.measuring.download.errors import translated_errors
+from retail_pulse.measuring.download.errors import is_own_shortage, translated_errors
 from retail_pulse.measuring.download.gunzip import Gunzip
 from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.download.pool import MAX_IDLE, IdleConnections
@@ -135,8 +135,8 @@ class Fetcher:
             yield
         except MeasuringError as error:
             slot.end(error)
-            if not error.costs_attempt:
-                # Short of descriptors or memory, of which idle connections hold some.
+            if is_own_shortage(error.__cause__):
+                # Idle connections hold descriptors and memory.
                 self._adapter.close()
             raise
         except BaseException:

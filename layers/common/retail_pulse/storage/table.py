@@ -158,9 +158,8 @@ class Table:
         until = time.monotonic() + seconds
 
         def write(batch: Sequence[_V]) -> list[tuple[_V, StorageUnavailableError]]:
-            return self._write_batch(
-                until, {_key_of(item): (value, item) for value in batch for item in [item_of(value)]}
-            )
+            made = [(value, item_of(value)) for value in batch]
+            return self._write_batch(until, {_key_of(item): (value, item) for value, item in made})
 
         refused = list(chain.from_iterable(self._each_batch(write, values, _WRITE_BATCH)))
         if refused:

@@ -12,7 +12,7 @@ from retail_pulse.domain.failures import FailureCode, MeasuringError
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
-def is_own_shortage(error: BaseException) -> bool:
+def is_own_shortage(error: BaseException | None) -> bool:
     """Return whether this machine has run out of descriptors or memory, for which no server is to blame."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
 
