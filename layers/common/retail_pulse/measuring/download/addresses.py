@@ -3,6 +3,7 @@
 import ipaddress
 from bisect import bisect
 from collections.abc import Sequence
+from functools import lru_cache
 
 from retail_pulse.domain.networks import Network
 
@@ -52,6 +53,8 @@ def _bounds(networks: Sequence[str]) -> list[int]:
 _BOUNDS = {4: _bounds(_RESERVED_V4), 6: _bounds(_RESERVED_V6)}
 
 
+# Kept, because each connection reads the same few addresses three times.
+@lru_cache(maxsize=256)
 def read_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Return an address without its zone.
 

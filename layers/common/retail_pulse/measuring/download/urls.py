@@ -9,6 +9,7 @@ changed or escaped again. Dot segments are removed as browsers and curl do it, b
 import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
@@ -84,21 +85,7 @@ class Target:
         # A character has at most four bytes, so most URLs need not be encoded.
         if len(url) * 4 > limit and len(url.encode(errors="replace")) > limit:
             raise _invalid(f"the URL is longer than {limit:,} bytes")
-        if _REFUSED.search(url):
-            raise _invalid("the URL contains backslashes or control characters")
-        parts = _URL.match(url)
-        if parts is None:
-            raise _invalid("the URL does not start with http:// or https://")
-        scheme, authority, path, query = parts.groups()
-        scheme = scheme.lower()
-        host, port = read_authority(authority)
-        try:
-            path = _NOT_IN_PATH.sub(_escape, _without_dots(path or "/"))
-            if query:
-                path += _NOT_IN_QUERY.sub(_escape, query)
-        except UnicodeError as error:
-            raise _invalid() from error
-        return cls(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port, path)
+        return cls(*_read(url))
 
     @property
     def host_header(self) -> str:
@@ -111,6 +98,27 @@ class Target:
         """The name of the server for `Hosts`: with the port unless it is 80 or 443."""
         host = _bracketed(self.host.removesuffix("."))
         return host if self.port in (80, 443) else f"{host}:{self.port}"
+
+
+# Kept for a moment: the host is looked up first, to wait for its turn, and then the URL is requested.
+@lru_cache(maxsize=256)
+def _read(url: str) -> tuple[str, str, int, str]:
+    """Return scheme, host, port and path of a URL, as in `Target`."""
+    if _REFUSED.search(url):
+        raise _invalid("the URL contains backslashes or control characters")
+    parts = _URL.match(url)
+    if parts is None:
+        raise _invalid("the URL does not start with http:// or https://")
+    scheme, authority, path, query = parts.groups()
+    scheme = scheme.lower()
+    host, port = read_authority(authority)
+    try:
+        path = _NOT_IN_PATH.sub(_escape, _without_dots(path or "/"))
+        if query:
+            path += _NOT_IN_QUERY.sub(_escape, query)
+    except UnicodeError as error:
+        raise _invalid() from error
+    return scheme, host, _DEFAULT_PORTS[scheme] if port is None else port, path
 
 
 def host_key(url: str) -> str:
