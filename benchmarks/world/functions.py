@@ -164,6 +164,7 @@ class Functions:
         """Return the function's module, loaded by its first call."""
         if name not in self._modules:
             os.environ.update(environment(name, self._parameters, JobsTable=TABLE, ChunkQueue=self._queue))
+            os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(self._memory[name])
             self._modules[name] = load(name)
         return self._modules[name]
 

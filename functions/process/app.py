@@ -15,6 +15,7 @@ from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.download.urls import host_key
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.measuring.formats.pixels import PixelCheck
+from retail_pulse.runtime.one_core import stay_on_one_core
 from retail_pulse.runtime.settings import ProcessSettings
 from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
@@ -72,6 +73,7 @@ processing = Processing(
     measurer=measurer,
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
+stay_on_one_core()
 # An image that starts with less time left than this could be cut off midway.
 _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
 

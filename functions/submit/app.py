@@ -14,6 +14,7 @@ from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.idempotency import IdempotencyKey
 from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.runtime.garbage import tune_gc
+from retail_pulse.runtime.one_core import stay_on_one_core
 from retail_pulse.runtime.settings import SubmitSettings
 from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
 from retail_pulse.storage import clients
@@ -47,6 +48,7 @@ submission = Submission(
 retrying = Retrying(table, queue, SweepPolicy(settings.stall_seconds, settings.automatic_runs))
 api = Api(on_error=logger.exception, on_client=usage.count_request)
 tune_gc()
+stay_on_one_core()
 
 
 @api.app.post(SUBMIT_PATH)
