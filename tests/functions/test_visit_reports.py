@@ -144,6 +144,17 @@ def test_times_at_the_ends_of_the_calendar_are_shown(service: Service, monkeypat
     assert report(service, storeid=A) == [{A: [2, 1]}]
 
 
+def test_a_time_before_standard_time_has_no_offset_with_seconds(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORT_TIME_ZONE", "Asia/Kolkata")
+    put(A, "1850-01-01T00:00:00Z", 1)
+    put(A, "1950-01-01T00:00:00Z", 2)
+    dates = [row[3] for row in pages(service, "/api/visits", f"storeid={A}&format=csv")]
+    # Kolkata was 5:53:28 ahead of Greenwich; RFC 3339 cannot say so.
+    assert dates == ["1850-01-01T00:00:00.000Z", "1950-01-01T05:30:00.000+05:30"]
+
+
 def test_an_area_of_many_stores_ends_after_pages_of_bounded_reads(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Response bodies of lists over all jobs of a client, and their columns as CSV; `schemas.py` has their models."""
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from retail_pulse.api.answers import RESULT_COLUMNS, answer_size, job_times, result_fields
@@ -79,7 +79,10 @@ def visit_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _local(time: datetime, zone: tzinfo) -> str:
     try:
-        return rfc3339(time.astimezone(zone))
+        local = time.astimezone(zone)
     except OverflowError:
         # A time in the first or the last hours of the calendar.
         return rfc3339(time)
+    # Before standard time, offsets had seconds, and RFC 3339 has none.
+    whole_minutes = (local.utcoffset() or timedelta()) % timedelta(minutes=1) == timedelta()
+    return rfc3339(local if whole_minutes else time)
