@@ -80,6 +80,7 @@ def submit() -> Response[str]:
 def retry(job_id: str) -> Response[str]:
     """Reopen an ended job for its failed images."""
     client = api.client(KeyScope.SUBMIT)
+    api.query()
     job = retrying.retry(client, job_id_from(job_id))
     logger.info("reopened", extra={"client": client, "job_id": job.job_id, "run": job.run})
     return json_answer(retry_answer(job), HTTPStatus.ACCEPTED)

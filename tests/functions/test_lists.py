@@ -74,6 +74,12 @@ def test_an_unknown_parameter_is_refused_and_named(service: Service, path: str) 
     assert json.loads(answer["body"])["detail"] == "outcom is not a parameter of this route"
 
 
+def test_a_retry_with_an_unknown_parameter_is_refused(service: Service) -> None:
+    sent = api_event("POST", "/api/jobs/1/retry", query={"image": "2"})
+    code, problem = service.call("submit", sent)
+    assert (code, problem["detail"]) == (400, "image is not a parameter of this route")
+
+
 def test_the_contract_ignores_unknown_parameters(service: Service) -> None:
     job = service.submit("http://127.0.0.1:9/a.jpg")
     assert service.get("/api/status", jobid=job, utm_source="mail")[0] == 200
