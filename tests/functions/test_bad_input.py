@@ -118,7 +118,7 @@ def test_an_accepted_job_never_fails_later_because_of_its_characters(service: Se
         code, answer = service.get("/api/status", jobid=job)
         assert code == 200
         service.deliver()
-    assert schemas.Status.model_validate(answer).status == "failed"
+    assert schemas.StatusAnswer.model_validate(answer).status == "failed"
 
 
 # ------------------------------------------------------------------ headers

@@ -80,7 +80,7 @@ def test_a_failed_job_names_only_the_stores_that_failed(service: Service) -> Non
     job_id = service.call("submit", event("submit"))[1]["job_id"]
     service.deliver()
     code, answer = service.get("/api/status", jobid=job_id)
-    (failed,) = schemas.Status.model_validate(answer).error or []
+    (failed,) = schemas.StatusAnswer.model_validate(answer).error or []
     assert (code, answer["status"], failed.store_id) == (200, "failed", STORE)
     assert failed.error.startswith("connect_failed: ")
 

@@ -22,12 +22,12 @@ from tests.support.description import DESCRIPTION
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ACME = {"client": "acme", "daily_images": "1000"}
+PATHS = DESCRIPTION["paths"]
 EXAMPLES = {
-    name: DESCRIPTION["paths"][path][method]["responses"][status]["content"]["application/json"]["example"]
-    for name, path, method, status in (
-        ("usage", "/api/usage", "get", "200"),
-        ("limit", "/api/submit", "post", "429"),
-    )
+    "usage": PATHS["/api/usage"]["get"]["responses"]["200"]["content"]["application/json"]["example"],
+    "limit": PATHS["/api/submit"]["post"]["responses"]["429"]["content"]["application/json"]["examples"]["limit"][
+        "value"
+    ],
 }
 
 

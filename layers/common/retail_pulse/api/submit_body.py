@@ -68,7 +68,7 @@ _ImageUrl = Annotated[str, *_text(MAX_URL_BYTES, "An http or https URL, at most 
 class SubmittedVisit(BaseModel):
     """One store visited at one time, with its images."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", title="Visit")
+    model_config = ConfigDict(strict=True, extra="ignore")
 
     store_id: Annotated[str, *_text(STORE_ID_BYTES, "At most 64 bytes of UTF-8.", "S00339218")]
     image_url: Annotated[
@@ -89,7 +89,7 @@ class SubmittedVisit(BaseModel):
 class SubmitBody(BaseModel):
     """A job: visits to stores."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", title="Submission")
+    model_config = ConfigDict(strict=True, extra="ignore")
 
     count: Annotated[int, Field(ge=0, lt=MAX_COUNT, description="The number of visits.", examples=[1])]
     visits: Annotated[list[SubmittedVisit], FailFast(), Field(min_length=1)]
