@@ -86,10 +86,10 @@ test-sam-cli: setup  ## Test `sam deploy`, and an update over live data, on the 
 test: $(if $(T),setup,check node)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
 	$(PYTEST)
 
-test-unit: setup  ## Run every test but those of test-stack
+test-unit: setup node  ## Run every test but those of test-stack
 	$(PYTEST) --ignore tests/stack --ignore tests/faults
 
-test-stack: setup  ## Run the tests that start the whole service
+test-stack: setup node  ## Run the tests that start the whole service
 	$(PYTEST) tests/stack tests/faults
 
 faults: setup  ## Run jobs with injected faults and print a table [RUNS=5] [SEED=1] [AT_ONCE=1]
