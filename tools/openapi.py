@@ -6,7 +6,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -24,7 +24,7 @@ from retail_pulse.api.submit_body import SubmitBody
 DOCS = ROOT / "docs"
 FILE = DOCS / "openapi.json"
 # The rows and the columns of each list as CSV.
-_LISTS = {
+_LISTS: Mapping[str, tuple[Callable[[Any], Any], Sequence[str]]] = {
     "/api/jobs": (lambda body: body["jobs"], JOB_COLUMNS),
     "/api/jobs/{job_id}/results": (lambda body: body["results"], RESULT_COLUMNS),
     "/api/images": (lambda body: body["images"], IMAGE_COLUMNS),

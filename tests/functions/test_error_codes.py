@@ -18,6 +18,7 @@ from retail_pulse.storage.errors import ThrottledError
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.functions.service import STORE, Service
 from tests.support.checkout import text
+from tests.support.description import EXAMPLES
 
 ORDER = submission((STORE, ["no-url"]))
 _ROW = re.compile(r"^\| `(\w+)` \| (.+) \|$", re.MULTILINE)
@@ -98,6 +99,17 @@ def test_every_code_of_requests_occurs_and_leads_to_its_row(service: Service, mo
         if "error" not in body:
             assert (body["type"], body["title"]) == (f"/docs/errors#{code}", code.summary)
             assert body["request_id"] == api_event("GET", "/")["requestContext"]["requestId"]
+
+
+def test_the_errors_of_the_description_are_what_is_sent(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def general(body: dict[str, Any]) -> tuple[str, str]:
+        return body["code"], re.sub(r"[\d,]+|read|submit", "…", body.get("detail") or body["error"])
+
+    sent = {general(body) for _, body in codes(service, monkeypatch)}
+    shown = {general(each.value) for each in EXAMPLES if isinstance(each.value, dict) and "code" in each.value}
+    # Their texts vary; other tests compare them.
+    varied = {RequestCode.INVALID_REQUEST, RequestCode.DAILY_LIMIT_REACHED}
+    assert {each for each in shown if each[0] not in varied} <= sent
 
 
 def test_every_code_of_images_is_raised_somewhere() -> None:
