@@ -3,6 +3,7 @@
 import csv
 import datetime
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
+from tests.support.checkout import text
 from tests.support.python_client import PACKAGE, generate
 from tests.support.waiting import END_SECONDS, wait_until
 
@@ -166,3 +168,13 @@ def test_a_parameter_that_breaks_a_rule_is_named(client: Any) -> None:
     assert (status, error.error) == (400, "area is not an area of the store master")
     status, error = call(client, "jobs.submit_job", body=body(), idempotency_key="x" * 256)
     assert (status, error.code) == (400, "invalid_request")
+
+
+def test_the_program_of_the_page_runs(
+    stack: StackProcess, images: ImageServer, picture: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", text("docs/clients.md"), re.DOTALL)
+    url = images.add("/2.jpg", picture)
+    program = program.replace("https://www.gstatic.com/webp/gallery/2.jpg", url)
+    exec(program, {"API": stack.url, "KEY": stack.api_key})
+    assert capsys.readouterr().out == f"{url} measured 420\n"
