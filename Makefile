@@ -22,7 +22,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -113,6 +113,7 @@ check: setup  ## Run linters, type checks and template rules, and compare genera
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions layers/common local tools
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.openapi --check
+	$(BIN)/python -m tools.postman --check
 
 guard: setup $(GUARD)/.installed  ## Check the template with checkov; .checkov.yaml lists the exceptions
 	@$(BIN)/python -m tools.guard $(GUARD)/bin/checkov
@@ -170,6 +171,9 @@ lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
 
 openapi: setup  ## Write docs/openapi.json from docs/openapi.paths.yaml and the models
 	$(BIN)/python -m tools.openapi
+
+postman: setup  ## Write the Postman collection from docs/openapi.json and docs/postman/source.yaml
+	$(BIN)/python -m tools.postman
 
 key: setup  ## Create an API key and print it once: CLIENT=name [SCOPES=submit,read] [EXPIRES_DAYS=90] [DAILY_IMAGES=1000] [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys create $(if $(CLIENT),--client "$(CLIENT)") $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(EXPIRES_DAYS),--expires-days "$(EXPIRES_DAYS)") $(if $(DAILY_IMAGES),--daily-images "$(DAILY_IMAGES)") $(WHERE)
