@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urljoin
@@ -9,11 +10,11 @@ from urllib.parse import urljoin
 import pytest
 
 from local.client import ApiClient
-from local.images.server import ImageServer
+from local.images.server import ImageServer, held
 from local.stack.process import StackProcess
 from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.support.waiting import END_SECONDS
+from tests.support.waiting import END_SECONDS, wait_until
 
 STORE, OTHER_STORE, THIRD_STORE = "S00339218", "S01408764", "S01592176"
 
@@ -89,14 +90,44 @@ def test_a_client_reports_its_visits(
     assert (answer.status_code, answer.json()) == (400, {"error": "area is not an area of the store master"})
 
 
-def test_all_results_of_a_large_job_are_read_while_it_runs(reader: ApiClient) -> None:
-    # Images of an unknown store fail without a download.
-    urls = [f"http://127.0.0.1:9/{number:05}.jpg" for number in range(20_000)]
-    job = reader.submit(*(("nowhere", urls[first : first + 40]) for first in range(0, 20_000, 40)))
-    path = f"/api/jobs/{job}/results"
-    assert [row["url"] for row in rows_as_csv(reader, path, limit=1000)] == urls
-    assert rows_as_csv(reader, path, outcome="measured") == []
-    assert rows_as_csv(reader, path, store_id="elsewhere") == []
-    reader.wait(job, END_SECONDS)
-    found = rows_as_csv(reader, "/api/images", outcome="failed", store_id="nowhere", limit=1000)
-    assert [row["url"] for row in found if row["job_id"] == str(job)] == urls
+def test_every_route_serves_a_job_of_twenty_thousand_images(images: ImageServer, picture: bytes) -> None:
+    # GIVEN visits of 40 images each, the last 25 of them to an unknown store, and one image that is held back
+    held_back = threading.Event()
+    images.add("/image.jpg", picture)
+    urls = [images.url(f"/image.jpg?{number}") for number in range(20_000)]
+    urls[18_999] = images.script("/held.jpg", held(picture, held_back))
+    visits = [(STORE if first < 19_000 else "nowhere", urls[first : first + 40]) for first in range(0, 20_000, 40)]
+    with (
+        StackProcess(parameters={"DelayMinSeconds": "0", "DelayMaxSeconds": "0"}) as stack,
+        ApiClient(stack.url, stack.api_key) as client,
+    ):
+        job = client.submit(*visits)
+        details, results = f"/api/jobs/{job}", f"/api/jobs/{job}/results"
+        wait_until(lambda: client.read(details)["images"]["measured"] > 0, END_SECONDS)
+
+        # WHEN all results are read as CSV while the job runs, THEN each row comes once, in order
+        assert [row["url"] for row in rows_as_csv(client, results, limit=1000)] == urls
+        assert client.read("/api/status", jobid=job) == {"status": "ongoing", "job_id": str(job)}
+        assert client.post(f"{details}/retry").status_code == 409
+
+        # AND once it has ended
+        held_back.set()
+        assert client.wait(job, END_SECONDS)["error"][0]["store_id"] == "nowhere"
+        rows = rows_as_csv(client, results, limit=1000)
+        assert [row["url"] for row in rows] == urls
+        assert [row["perimeter"] for row in rows] == ["420"] * 19_000 + [""] * 1000
+
+        # AND filters that match nothing end, over one job and over all
+        for path in (results, "/api/images"):
+            assert rows_as_csv(client, path, outcome="pending") == []
+            assert rows_as_csv(client, path, store_id="elsewhere") == []
+        # AND the lists, the report and the retry are about the same images
+        failed = rows_as_csv(client, "/api/images", outcome="failed", limit=300)
+        assert [row["url"] for row in failed] == urls[19_000:]
+        assert [row["images"] for row in rows_as_csv(client, "/api/jobs", status="failed")] == ["20000"]
+        reported = rows_as_csv(client, "/api/visits", storeid=STORE, limit=100)
+        assert [row["perimeter"] for row in reported] == [str(40 * 420)] * 475
+        assert client.read("/api/usage")["client"] == "local"
+        assert client.post(f"{details}/retry").json()["run"] == 2
+        client.wait(job, END_SECONDS)
+        assert client.read(details)["images"] == {"total": 20_000, "measured": 19_000, "failed": 1000, "pending": 0}
