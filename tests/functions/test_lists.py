@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from local.client import submission
 from local.lambda_host.context import Context
 from local.lambda_host.events import api_event
 from tests.functions.service import STORE, Service
+from tests.support.description import routes
 
+# Their contract has no rule about further parameters.
+CONTRACT = {("POST", "/api/submit"), ("GET", "/api/status")}
 COLUMNS = (
     "visit,image,store_id,store_name,area_code,visit_time,url,outcome,width,height,perimeter,format,bytes,"
     "error_code,error_message,attempts,last_error_code,last_error_message,next_attempt_at"
@@ -67,11 +71,20 @@ def test_a_long_page_is_compressed_for_who_accepts_it(service: Service) -> None:
     assert gzip.decompress(base64.b64decode(answer["body"])).decode() == plain["body"]
 
 
-@pytest.mark.parametrize("path", ["/api/jobs/1", "/api/jobs/1/results", "/api/usage"])
-def test_an_unknown_parameter_is_refused_and_named(service: Service, path: str) -> None:
-    answer = get(service, path, "outcom=failed")
-    assert answer["statusCode"] == 400
-    assert json.loads(answer["body"])["detail"] == "outcom is not a parameter of this route"
+@pytest.mark.parametrize(("method", "path"), sorted({*routes(with_key=True)} - CONTRACT))
+def test_an_unknown_parameter_is_refused_and_named(service: Service, method: str, path: str) -> None:
+    function = "submit" if method == "POST" else "status"
+    sent = api_event(method, path.replace("{job_id}", "1")) | {"rawQueryString": "outcom=failed"}
+    code, answer = service.call(function, sent)
+    assert (code, answer.get("detail", answer.get("error"))) == (400, "outcom is not a parameter of this route")
+
+
+def test_a_retry_with_an_unknown_parameter_is_not_begun(service: Service) -> None:
+    job = service.submit("http://127.0.0.1:9/a.jpg")
+    service.deliver()
+    sent = api_event("POST", f"/api/jobs/{job}/retry") | {"rawQueryString": "scope=transient"}
+    assert service.call("submit", sent)[0] == 400
+    assert service.get(f"/api/jobs/{job}")[1]["run"] == 1
 
 
 def test_a_retry_with_an_unknown_parameter_is_refused(service: Service) -> None:
@@ -81,8 +94,10 @@ def test_a_retry_with_an_unknown_parameter_is_refused(service: Service) -> None:
 
 
 def test_the_contract_ignores_unknown_parameters(service: Service) -> None:
-    job = service.submit("http://127.0.0.1:9/a.jpg")
-    assert service.get("/api/status", jobid=job, utm_source="mail")[0] == 200
+    body = json.dumps(submission((STORE, ["http://127.0.0.1:9/a.jpg"])))
+    code, answer = service.call("submit", api_event("POST", "/api/submit", body=body, query={"utm_source": "mail"}))
+    assert code == 201
+    assert service.get("/api/status", jobid=answer["job_id"], utm_source="mail")[0] == 200
 
 
 @pytest.mark.parametrize("query", ["outcome=good", "outcome=failed&outcome=", "outcome=failed,measured"])
