@@ -169,6 +169,26 @@ def test_a_page_of_a_report_is_a_query_per_store(reads_table: ReadsTable, jobs_t
     assert page.next_cursor == VisitCursor(f"S{MAX_PAGE_STORES:05}", "")
 
 
+def test_a_report_over_3500_stores_goes_on_by_cursor_and_reads_each_store_once(
+    reads_table: ReadsTable, jobs_table: JobsTable, costs: Costs
+) -> None:
+    stores = StoreMaster({f"S{number:05}": ("name", "area") for number in range(3_500)})
+    rows = [VisitRow("me", 1, number, 1, 1, f"S{number:05}", "2026-11-23", 420, 1) for number in (0, 1_750, 3_499)]
+    jobs_table.put_visit_rows([(row, EXPIRES) for row in rows], 30)
+    reports = VisitReports(reads_table, stores, now=lambda: NOW)
+    cursor, found, calls = None, [], []
+    while cursor is not None or not calls:
+        costs.clear()
+        page = reports.page("me", "area", None, EVER, cursor, 1000)
+        found += [store.store.store_id for store in page.stores]
+        calls.append(costs.calls["Query"])
+        # A cursor has come as text from a client.
+        cursor = page.next_cursor and VisitCursor.parse(str(page.next_cursor))
+    # Most pages are empty and lead on. No page reads more than its stores, so none takes longer than the others.
+    assert found == ["S00000", "S01750", "S03499"]
+    assert calls == [MAX_PAGE_STORES] * 7
+
+
 def test_a_page_of_a_store_with_many_visits_reads_what_it_shows(
     reads_table: ReadsTable, jobs_table: JobsTable, costs: Costs
 ) -> None:

@@ -6,6 +6,7 @@ The routes are those of docs/openapi.json; a new one without a test here fails.
 import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import pytest
@@ -13,10 +14,13 @@ import pytest
 from local.client import submission
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from local.lambda_host.context import Context
+from local.lambda_host.events import api_event
 from local.lambda_host.table import TABLE
 from retail_pulse.use_cases.visit_reports import VisitCursor
 from tests.functions.service import STORE, Answer, Service
 from tests.support.description import DESCRIPTION, routes
+from tools.postman import inlined
 
 OWNER, STRANGER = (
     {"client": name, "key_id": f"{name}.0123456789ab", "scopes": "admin"} for name in ("owner", "stranger")
@@ -42,6 +46,13 @@ OTHERS = {
     "GET /api/visits": "test_a_client_reads_only_its_own_visits",
     "GET /api/usage": "test_a_client_reads_only_its_own_usage",
 }
+# Routes with CSV: a query, and how many rows the owner has.
+CSV: list[tuple[str, dict[str, str], int]] = [
+    ("/api/jobs/{job_id}/results", {}, 2),
+    ("/api/jobs", {}, 1),
+    ("/api/images", {}, 2),
+    ("/api/visits", {"storeid": STORE}, 1),
+]
 
 
 class Jobs:
@@ -180,6 +191,42 @@ def test_a_client_reads_only_its_own_visits(service: Service) -> None:
         assert service.get("/api/visits", by=STRANGER, storeid=forged)[0] == 400
         cursor = str(VisitCursor(f"owner#STORE#{STORE}", ""))
         assert service.get("/api/visits", by=STRANGER, storeid=STORE, cursor=cursor) == nothing
+
+
+def test_every_route_with_csv_is_read() -> None:
+    described = {
+        path
+        for path, operations in inlined(DESCRIPTION, DESCRIPTION)["paths"].items()
+        if "text/csv" in operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+    }
+    assert described == {path for path, _, _ in CSV}
+
+
+@pytest.mark.parametrize(("path", "query", "rows"), CSV)
+def test_no_csv_and_no_link_of_it_shows_another_clients_rows(
+    service: Service, path: str, query: dict[str, str], rows: int
+) -> None:
+    with ImageServer() as server:
+        url = server.add("/a.png", make_image(Format.PNG, 64, 48))
+        job = service.submit(url, url, by=OWNER)
+        service.deliver()
+
+    def read(by: dict[str, str], raw: str) -> tuple[int, int, str]:
+        sent = api_event("GET", path.replace("{job_id}", str(job))) | {"rawQueryString": raw}
+        sent["requestContext"]["authorizer"]["lambda"] |= by
+        answer = service.load("status").handler(sent, Context())
+        # The first line of CSV is the header.
+        return answer["statusCode"], answer["body"].count("\r\n") - 1, answer["headers"].get("Link", "")
+
+    code, shown, link = read(OWNER, urlencode(query | {"format": "csv", "limit": "1"}))
+    assert (code, shown) == (200, 1)
+    assert bool(link) is (rows > 1)
+    # Nothing in a link says whose it is: the stranger's key decides, whatever the cursor.
+    following = link.partition("?")[2].partition(">")[0]
+    for raw in (urlencode(query | {"format": "csv"}), *([following] if following else [])):
+        code, shown, stolen = read(STRANGER, raw)
+        assert (code, shown, stolen) in ((404, -1, ""), (200, 0, ""))
+        assert read(OWNER, raw)[1] >= 1
 
 
 def test_no_idempotency_key_can_imitate_another_clients(service: Service, jobs: Jobs) -> None:

@@ -31,8 +31,8 @@ class Gateway:
 
     Attributes
     ----------
-    statuses
-        What was answered so far, in order.
+    answered
+        The requests so far, as method and path with the status of their response, in order.
     """
 
     def __init__(self, functions: Mapping[str, Handler]) -> None:
@@ -40,12 +40,13 @@ class Gateway:
         self._functions = functions
         self._routes = sorted(template.routes(), key=lambda route: "{" in route.key)
         self._authorizers = {authorizer.name: authorizer.function for authorizer in template.authorizers()}
-        self.statuses: list[int] = []
+        self.answered: list[tuple[str, int]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
-        answer = self._answer(_event(Request(environ)))
-        self.statuses.append(answer.status_code)
+        sent = _event(Request(environ))
+        answer = self._answer(sent)
+        self.answered.append((f"{sent['requestContext']['http']['method']} {sent['rawPath']}", answer.status_code))
         return answer(environ, start_response)
 
     def _answer(self, sent: Event) -> Response:
