@@ -22,7 +22,19 @@ from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Section, Settings, section
 
 # In the order of the pages. Each is a module of `benchmarks.sections` with ``measure(settings) -> Section``.
-MODULES = ("bill", "worker", "submit", "downloads", "tls", "resident", "corpus", "pixels", "cold_start", "quotas")
+MODULES = (
+    "bill",
+    "worker",
+    "submit",
+    "downloads",
+    "tls",
+    "resident",
+    "corpus",
+    "pixels",
+    "cold_start",
+    "reads",
+    "quotas",
+)
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 

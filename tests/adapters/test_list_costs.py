@@ -1,15 +1,12 @@
 """The cost of lists: requests and read units of a page, by DynamoDB's published rules, counted at the client."""
 
-import math
-import threading
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.world.aws_stand_in.capacity import read_units, size
+from benchmarks.world.read_costs import ReadCosts
 from local.lambda_host.table import TABLE
 from retail_pulse.domain.chunks import cut
 from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
@@ -31,41 +28,23 @@ if TYPE_CHECKING:
 EVER = Period()
 
 
-class Costs:
-    """Counts what a client reads: calls, keys of batches, and read units."""
+class Costs(ReadCosts):
+    """Counts what a client reads, and checks that only an index is read at half the price."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
-        self.calls: Counter[str] = Counter()
         self.keys: list[str] = []
-        self.units = 0.0
-        # A report sends its queries from several threads.
-        self._lock = threading.Lock()
-        client.meta.events.register("provide-client-params.dynamodb.*", self._before)
-        client.meta.events.register("after-call.dynamodb.*", self._after)
+        super().__init__(client)
 
     def clear(self) -> None:
-        self.calls.clear()
+        super().clear()
         self.keys.clear()
-        self.units = 0.0
 
-    def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        with self._lock:
-            self.calls[model.name] += 1
+    def before(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        super().before(params, model, context)
         for table in params.get("RequestItems", {}).values() if model.name == "BatchGetItem" else ():
-            assert table["ConsistentRead"]
             self.keys += [key["pk"]["S"] for key in table["Keys"]]
-        if model.name == "Query":
-            # Half the price, for an index has nothing better.
-            assert params.get("ConsistentRead", False) == ("IndexName" not in params)
-
-    def _after(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        if model.name == "Query":
-            # All items of a query are added up before they are rounded. Those of the index have its key.
-            price = 0.5 if any("client" in item for item in parsed["Items"]) else 1.0
-            with self._lock:
-                self.units += price * max(1, math.ceil(sum(map(size, parsed["Items"])) / 4096))
-        if model.name == "BatchGetItem":
-            self.units += sum(map(read_units, parsed["Responses"][TABLE]))
+        if model.name in {"BatchGetItem", "Query"}:
+            assert context["consistent"] == ("IndexName" not in params)
 
 
 @pytest.fixture
@@ -167,26 +146,6 @@ def test_a_page_of_a_report_is_a_query_per_store(reads_table: ReadsTable, jobs_t
     assert costs.calls == {"Query": MAX_PAGE_STORES}
     assert costs.units == MAX_PAGE_STORES
     assert page.next_cursor == VisitCursor(f"S{MAX_PAGE_STORES:05}", "")
-
-
-def test_a_report_over_3500_stores_goes_on_by_cursor_and_reads_each_store_once(
-    reads_table: ReadsTable, jobs_table: JobsTable, costs: Costs
-) -> None:
-    stores = StoreMaster({f"S{number:05}": ("name", "area") for number in range(3_500)})
-    rows = [VisitRow("me", 1, number, 1, 1, f"S{number:05}", "2026-11-23", 420, 1) for number in (0, 1_750, 3_499)]
-    jobs_table.put_visit_rows([(row, EXPIRES) for row in rows], 30)
-    reports = VisitReports(reads_table, stores, now=lambda: NOW)
-    cursor, found, calls = None, [], []
-    while cursor is not None or not calls:
-        costs.clear()
-        page = reports.page("me", "area", None, EVER, cursor, 1000)
-        found += [store.store.store_id for store in page.stores]
-        calls.append(costs.calls["Query"])
-        # A cursor has come as text from a client.
-        cursor = page.next_cursor and VisitCursor.parse(str(page.next_cursor))
-    # Most pages are empty and lead on. No page reads more than its stores, so none takes longer than the others.
-    assert found == ["S00000", "S01750", "S03499"]
-    assert calls == [MAX_PAGE_STORES] * 7
 
 
 def test_a_page_of_a_store_with_many_visits_reads_what_it_shows(
