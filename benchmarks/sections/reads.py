@@ -113,12 +113,12 @@ class _Kind:
 
 
 def _of_one_job(large: int, table: JobsTable) -> Iterator[_Request]:
-    whats = f"{_IMAGES:,} images", f"{large:,} images, a failure in each chunk", f"{large:,} images, no chunk done"
+    sizes = f"{_IMAGES:,} images", f"{large:,} images, a failure in each chunk", f"{large:,} images, no chunk done"
     kinds = _Kind(_IMAGES), _Kind(large, has_failures=True), _Kind(large, is_done=False)
     jobs = [_job(table, "one", number, kind) for number, kind in enumerate(kinds)]
-    for job, what in zip(jobs, whats, strict=True):
+    for job, what in zip(jobs, sizes, strict=True):
         yield "one", "GET /api/status", "/api/status", f"jobid={job}", what
-    for job, what in zip(jobs, whats, strict=True):
+    for job, what in zip(jobs, sizes, strict=True):
         yield "one", "GET /api/jobs/{job_id}", f"/api/jobs/{job}", "", what
     for query, what in (
         ("limit=100", "100 rows"),
