@@ -57,7 +57,7 @@ def test_a_source_that_does_not_fit_the_description_is_refused(monkeypatch: pyte
     (tmp_path / "openapi.json").write_text(json.dumps(DESCRIPTION), encoding="utf-8")
     source = (postman.DOCS / "postman" / "source.yaml").read_text("utf-8")
     monkeypatch.setattr(postman, "DOCS", tmp_path)
-    for wrong in ({"operation: job": "operation: jbo"}, {"status: 404": "status: 418"}):
+    for wrong in ({"operation: GET /api/jobs/{job_id}": "operation: GET /jbo"}, {"status: 404": "status: 418"}):
         text = source
         for old, new in wrong.items():
             text = text.replace(f"{old}\n", f"{new}\n")
