@@ -19,10 +19,10 @@ NODE := tools/node/node_modules
 PYTEST = $(BIN)/python -m pytest $(if $(T),-n 0 $(T),-n 4 --dist loadgroup)
 # The stage whose API keys a command manages.
 WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common:$(CURDIR)/cli/src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ demo: setup  ## Run jobs of real image files through the whole embedded stack
 
 serve: setup  ## Run the embedded stack on http://127.0.0.1:8080 [PORT=...] [STATE_DIR=...]
 	@$(BIN)/python -m local.stack.serve --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
+
+pulse: setup  ## Run the command line from the checkout: ARGS="submit visits.csv --wait" [URL and key: docs/cli.md]
+	@$(BIN)/python -m pulse $(ARGS)
 
 sam-cli: $(SAM)/.installed  ## Install the locked SAM CLI; its command is then .sam/path/sam
 
@@ -110,7 +113,7 @@ check: setup  ## Run linters, type checks and template rules, and compare genera
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions layers/common local tools
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions layers/common cli/src local tools
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.openapi --check
 	$(BIN)/python -m tools.postman --check

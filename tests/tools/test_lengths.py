@@ -6,7 +6,7 @@ from local.checkout import ROOT
 
 SOURCES = [
     path
-    for folder in ("functions", "layers", "local", "tools", "benchmarks", "tests")
+    for folder in ("functions", "layers", "cli", "local", "tools", "benchmarks", "tests")
     for path in (ROOT / folder).rglob("*.py")
 ]
 
