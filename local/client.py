@@ -20,8 +20,8 @@ class ApiClient(Client):
     """Calls the API with one attempt each. `read`, `submit`, `wait` and `results` raise as `Client.call` does."""
 
     def get(self, path: str, **query: str | int) -> requests.Response:
-        """Send a GET."""
-        return self.request("GET", path, params=query or None)
+        """Send a GET, and follow redirects as a browser does."""
+        return self.request("GET", path, params=query or None, allow_redirects=True)
 
     def post(self, path: str, body: Any = None, **arguments: Any) -> requests.Response:
         """Send a POST with a JSON body."""

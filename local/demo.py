@@ -35,6 +35,11 @@ _PIPE_WIDTH: Final = 120
 # Narrower terminals get tables without the stores' names.
 _NAMED_WIDTH: Final = 110
 _STORES: Final = 8
+_NEXT: Final = """
+Next:
+  make serve   keeps the service up, and prints lines to submit images by curl and by pulse, and the console's address
+  docs/cli.md  has how to submit a spreadsheet of visits and get the results
+  README.md    has the API, request by request"""
 # Store IDs with image URLs. The value of a URL is what it serves, or the code of the expected failure.
 Visits = Sequence[tuple[str, Mapping[str, Sample | str]]]
 
@@ -238,6 +243,7 @@ def main() -> int:
         return 1
     took = f"({time.monotonic() - start:.1f} s)"
     console.print(f"Every perimeter matches its file, and every expected failure occurred {took}.", highlight=False)
+    console.print(_NEXT, highlight=False)
     return 0
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from local.emulator import clients
 from local.emulator.emulator import STACK_NAME
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_STACK = "retail-pulse-dev"
 _MAX_DAYS = 3650
+_LOCAL_HINT = "; without an AWS account, URL=http://127.0.0.1:8080 names the stack of `make serve`"
 _MAX_DAILY_IMAGES = 10**9
 
 
@@ -124,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.command(*_connect(options), options)
     except (RetailPulseError, NoStackError, ClientError, BotoCoreError) as error:
-        print(f"nothing was done: {error}", file=sys.stderr)
+        hint = _LOCAL_HINT if isinstance(error, NoCredentialsError | NoRegionError) else ""
+        print(f"nothing was done: {str(error).rstrip('.')}{hint}", file=sys.stderr)
         return 1
     return 0
 

@@ -4,6 +4,7 @@ Prints one line per check. The exit code is 0 when all checks pass, 1 when one f
 """
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,15 +13,15 @@ from urllib.parse import urlsplit
 
 import requests
 
+from pulse.client import NO_KEY, Client, ServiceError, UnreachableError
+
 _EXAMPLE_IMAGES: Final = "https://www.gstatic.com/webp/gallery"
 _REQUEST_SECONDS: Final = 35.0
+_CSV_TYPE: Final = "text/csv; charset=utf-8"
 _JOB_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.5
-_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 # Job IDs count time: the first ones belong to a time before any job was submitted.
 _UNKNOWN_JOB: Final = "1"
-# A header without a value takes the session's header out of a request.
-_NO_KEY: Final = {"x-api-key": None}
 _USAGE: Final = """\
 smoke needs the URL of a stage and an API key:
 
@@ -37,17 +38,19 @@ class Smoke:
     """The checks of one stage, by a key with the scopes `submit` and `read`; each method returns what it found."""
 
     def __init__(self, url: str, key: str, *, images: str = _EXAMPLE_IMAGES, seconds: float = _JOB_SECONDS) -> None:
-        self._url = url.rstrip("/")
+        self._client = Client(url, key)
         self._images = images.rstrip("/")
         self._seconds = seconds
-        self._session = requests.Session()
-        self._session.headers["x-api-key"] = key
-        # A proxy from the environment may be needed to reach a stage, but cannot reach this machine.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
         self._job_id: int | None = None
 
     def run(self) -> bool:
-        """Run every check, print one line per check, and return whether all have passed."""
+        """Run every check, print one line per check, and return whether all have passed.
+
+        Raises
+        ------
+        UnreachableError
+            Nothing answers at the URL.
+        """
         checks: list[tuple[str, Callable[[], str]]] = [
             ("health needs no key", self.health),
             ("a request without a key is refused", self.no_key),
@@ -59,20 +62,28 @@ class Smoke:
             ("the status of an unknown job is 400", self.unknown_job),
             ("the job ends", self.end),
             ("the job's results", self.results),
+            ("the job's counts", self.counts),
+            ("the job's results, filtered", self.filtered),
+            ("the results as CSV", self.csv),
             ("the lists of jobs, images and visits", self.lists),
+            ("the client's usage", self.usage),
+            ("an unknown parameter is refused", self.unknown_parameter),
         ]
-        with self._session:
+        with self._client:
+            # A URL at which nothing answers is one line, not a failure of every check.
+            with contextlib.suppress(ServiceError):
+                self._client.call("GET", "/api/health", headers=NO_KEY)
             # Run every check: knowing what passes helps to explain a failure.
             passed = [_passes(name, check) for name, check in checks]
         return all(passed)
 
     def health(self) -> str:
-        self._json("GET", "/api/health", 200, headers=_NO_KEY)
+        self._json("GET", "/api/health", 200, headers=NO_KEY)
         return "200"
 
     def no_key(self) -> str:
-        self._json("GET", "/api/status", 401, headers=_NO_KEY, params={"jobid": _UNKNOWN_JOB})
-        self._json("POST", "/api/submit", 401, headers=_NO_KEY, json=self._example())
+        self._json("GET", "/api/status", 401, headers=NO_KEY, params={"jobid": _UNKNOWN_JOB})
+        self._json("POST", "/api/submit", 401, headers=NO_KEY, json=self._example())
         return "401 on both routes of the contract"
 
     def unknown_key(self) -> str:
@@ -121,7 +132,7 @@ class Smoke:
         return f"{ended}, which is correct if the images are unreachable ({reasons})"
 
     def results(self) -> str:
-        rows = self._json("GET", f"/api/jobs/{self._submitted()}/results", 200).get("results", [])
+        rows = self._json("GET", f"{self._job_path()}/results", 200).get("results", [])
         places = [(row.get("visit"), row.get("image")) for row in rows]
         if places != [(0, 0), (0, 1), (1, 0)]:
             raise CheckError(f"the results are for the images {places}, not for the example's images in order")
@@ -136,6 +147,49 @@ class Smoke:
             else:
                 raise CheckError(f"{row['width']} x {row['height']} pixels, but a perimeter of {row['perimeter']}")
         return ", ".join(seen)
+
+    def counts(self) -> str:
+        body = self._json("GET", self._job_path(), 200)
+        images = body.get("images", {})
+        if images.get("total") != 3 or images.get("pending") != 0 or body.get("visits", {}).get("total") != 2:
+            raise CheckError(f"the job has ended, but its counts are {body.get('visits')} and {images}")
+        return f"{images['measured']} measured, {images['failed']} failed"
+
+    def filtered(self) -> str:
+        path = f"{self._job_path()}/results"
+        found = []
+        for outcome in ("measured", "failed"):
+            # One row a page, so that there is a cursor to follow.
+            rows = list(self._client.rows(path, "results", {"outcome": outcome, "limit": 1}))
+            if any(row["outcome"] != outcome for row in rows):
+                raise CheckError(f"the results with the outcome {outcome} have other ones")
+            found.append(len(rows))
+        if sum(found) != 3:
+            raise CheckError(f"{found[0]} measured and {found[1]} failed images are not the job's 3 images")
+        return f"{found[0]} measured, {found[1]} failed"
+
+    def csv(self) -> str:
+        answer = self._client.call("GET", f"{self._job_path()}/results", params={"format": "csv"})
+        lines = answer.text.split("\r\n")
+        if answer.headers.get("Content-Type") != _CSV_TYPE or not lines[0].startswith("visit,image,store_id,"):
+            raise CheckError(f"the response is {answer.headers.get('Content-Type')}: {lines[0][:200]}")
+        if len(lines) != 5 or lines[-1]:
+            raise CheckError(f"{len(lines) - 1} lines are not a header and the job's 3 images")
+        return "a header and 3 rows"
+
+    def usage(self) -> str:
+        body = self._json("GET", "/api/usage", 200)
+        images = body.get("today", {}).get("images", 0)
+        # The day may have ended since the submission.
+        if images < 3 and not body.get("days"):
+            raise CheckError(f"the usage of the client does not have the job's 3 images: {body}")
+        return f"client {body.get('client')}, {images} images today"
+
+    def unknown_parameter(self) -> str:
+        body = self._json("GET", "/api/jobs", 400, params={"nonsense": "1"})
+        if body.get("code") != "invalid_request" or "nonsense" not in body.get("detail", ""):
+            raise CheckError(f"the response does not name the parameter: {body}")
+        return f"400, {body['detail']}"
 
     def lists(self) -> str:
         job_id = str(self._submitted())
@@ -162,6 +216,9 @@ class Smoke:
             raise CheckError("no job was accepted")
         return self._job_id
 
+    def _job_path(self) -> str:
+        return f"/api/jobs/{self._submitted()}"
+
     def _status(self, path: str) -> dict[str, Any]:
         """Read the job's status and check its fields against the contract."""
         job_id = self._submitted()
@@ -176,16 +233,13 @@ class Smoke:
 
     def _json(self, method: str, path: str, status: int, **arguments: Any) -> dict[str, Any]:
         """Send a request, by default with the stage's key; return the JSON object of the response."""
-        url = self._url + path
-        answer = self._session.request(method, url, timeout=_REQUEST_SECONDS, allow_redirects=False, **arguments)
-        text = " ".join(answer.text[:200].split())
-        if answer.status_code != status:
-            raise CheckError(f"{method} {path} returned {answer.status_code}, not {status}: {text}")
+        answer = self._client.call(method, path, status, timeout=_REQUEST_SECONDS, **arguments)
         try:
             body = answer.json()
         except requests.JSONDecodeError:
             body = None
         if not isinstance(body, dict):
+            text = " ".join(answer.text[:200].split())
             raise CheckError(f"{method} {path} did not return a JSON object: {text}")
         return body
 
@@ -218,6 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         passed = Smoke(**vars(options)).run()
+    except UnreachableError as error:
+        print(f"Cannot connect to {options.url}: {error}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import shlex
 import socket
@@ -20,6 +21,7 @@ from local.lambda_host.environment import LOCAL_IMAGES
 from local.stack import shell_file
 from local.stack.messages import Order, StackInfo
 from local.stack.private import UMASK, NotPrivateError, make_private
+from local.stack.samples import Samples, samples
 from local.stack.supervisor import StackEndedError, Supervisor
 
 _LOG_TAIL_LINES = 25
@@ -31,10 +33,7 @@ _LOCAL_PARAMETERS = {
     "LocalKey": "local-dev-key",
     "ProcessConcurrency": "2",
 }
-_EXAMPLE_BODY = (
-    '{"count":1,"visits":[{"store_id":"S00339218","image_url":["https://www.gstatic.com/webp/gallery/2.jpg"],'
-    '"visit_time":"time of store visit"}]}'
-)
+_EXAMPLE = ("S00339218", "https://www.gstatic.com/webp/gallery/2.jpg")
 
 
 class CannotServeError(Exception):
@@ -67,10 +66,19 @@ def free_port(port: int = 0) -> int:
         return int(listener.getsockname()[1])
 
 
-def submit_command(url: str, key: str) -> str:
-    """Return a command line that submits an example job."""
+def submit_command(url: str, key: str, store_id: str = _EXAMPLE[0], image_url: str = _EXAMPLE[1]) -> str:
+    """Return a command line that submits an example job, by default with an image on the internet."""
+    visit = {"store_id": store_id, "image_url": [image_url], "visit_time": "2026-11-23T10:00:00Z"}
+    body = json.dumps({"count": 1, "visits": [visit]}, separators=(",", ":"))
     headers = ["-H", f"x-api-key: {key}", "-H", "content-type: application/json"]
-    return shlex.join(["curl", f"{url}/api/submit", *headers, "-d", _EXAMPLE_BODY])
+    return shlex.join(["curl", f"{url}/api/submit", *headers, "-d", body])
+
+
+def pulse_command(url: str, key: str, visits_file: Path) -> str:
+    """Return a command line that submits a file of visits by `pulse`, from any folder."""
+    variables = [f"{name}={shlex.quote(value)}" for name, value in (("PULSE_URL", url), ("PULSE_KEY", key))]
+    arguments = f"ARGS=submit {shlex.quote(str(visits_file))} --wait"
+    return " ".join([*variables, shlex.join(["make", "-s", "-C", str(ROOT), "pulse", arguments])])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -168,8 +176,9 @@ def _follow(supervisor: Supervisor, log: Path, info_file: Path | None, settings:
             raise CannotServeError(f"{report.error}{tail}")
         if info_file:
             report.info.write(info_file)
-        _announce(report.info, settings)
-        supervisor.wait()
+        with samples(settings.parent) as examples:
+            _announce(report.info, settings, examples)
+            supervisor.wait()
     except StackEndedError:
         raise CannotServeError(f"the stack ended unexpectedly; the end of its log:\n{log_tail(log)}") from None
     finally:
@@ -177,12 +186,14 @@ def _follow(supervisor: Supervisor, log: Path, info_file: Path | None, settings:
             info_file.unlink(missing_ok=True)
 
 
-def _announce(info: StackInfo, settings: Path) -> None:
+def _announce(info: StackInfo, settings: Path, examples: Samples) -> None:
     print(f"URL   {info.url}  (its description: {info.url}/docs)")
+    print(f"Web   {info.url}/  (the console, for a browser)")
     print(f"Key   {info.api_key}")
     print(f"Log   {info.log}")
     print(f"AWS   . {shlex.quote(str(settings))}  (then the AWS CLI and SDKs of that shell reach table and queue)")
-    print(f"Try   {submit_command(info.url, info.api_key)}")
+    print(f"Try   {submit_command(info.url, info.api_key, examples.store_id, examples.image_url)}")
+    print(f"Or    {pulse_command(info.url, info.api_key, examples.visits_file)}")
     print("ready", flush=True)
 
 

@@ -33,6 +33,7 @@ def test_it_shows_measured_images_and_failing_stores(tmp_path: Path) -> None:
     for code in ("unknown_store", "http_status", "not_an_image"):
         assert re.search(rf" {code}\s*$", output, re.MULTILINE)
     assert "failing stores of job" in output
+    assert output.endswith("request by request\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -147,19 +148,28 @@ def test_a_function_that_cannot_start_is_reported_with_its_error(tmp_path: Path)
     assert "No module named 'nowhere_to_be_found'" in str(raised.value)
 
 
-def test_the_printed_command_can_be_pasted_into_a_shell(stack: StackProcess) -> None:
-    lines = stack.output.splitlines()
+def test_every_printed_line_works_as_pasted_into_a_shell_without_the_internet(
+    stack: StackProcess, client: ApiClient, tmp_path: Path
+) -> None:
+    def pasted(label: str) -> str:
+        (line,) = (line.removeprefix(label).strip() for line in lines if line.startswith(f"{label} "))
+        variables = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "MAKEFLAGS": ""}
+        # From any folder.
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=tmp_path, env=os.environ | variables, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
+    lines = stack.output.splitlines()
     assert lines[-1] == "ready"
     assert f"URL   {stack.url}" in stack.output
+    assert f"Web   {stack.url}/ " in stack.output
     assert stack.api_key in stack.output
-    (command,) = (line.removeprefix("Try   ") for line in lines if line.startswith("Try"))
-    # The example's images are on the internet, so the shell only parses the line and does not send it.
-    words = subprocess.run(["sh", "-c", command.replace("curl ", "printf '%s\\n' ", 1)], capture_output=True, text=True)
-    url, *options = words.stdout.splitlines()
-    assert url == f"{stack.url}/api/submit"
-    assert f"x-api-key: {stack.api_key}" in options
-    assert json.loads(options[-1])["count"] == 1
+
+    job = json.loads(pasted("Try"))["job_id"]
+    assert client.wait(job, END_SECONDS)["status"] == "completed"
+    assert re.fullmatch(r"Job (\d+) submitted: 2 visits, 4 images\nJob \1 completed: 4 measured\n", pasted("Or"))
 
 
 def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, picture: bytes) -> None:

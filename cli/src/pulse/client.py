@@ -101,9 +101,9 @@ class Client:
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """Send a request once and return the response, whatever its status; raise what requests raises."""
-        arguments = {"timeout": (_CONNECT_SECONDS, _READ_SECONDS)} | arguments
         # A redirect could lead the key to another server.
-        return self._session.request(method, self.url + path, allow_redirects=False, **arguments)
+        defaults: dict[str, Any] = {"timeout": (_CONNECT_SECONDS, _READ_SECONDS), "allow_redirects": False}
+        return self._session.request(method, self.url + path, **defaults | arguments)
 
     def call(
         self, method: str, path: str, status: int = HTTPStatus.OK, *, is_repeatable: bool = True, **arguments: Any

@@ -1,0 +1,227 @@
+"""`pulse submit` from the outside: what is sent, what is not sent twice, what is shown, and the exit codes."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulse.client import Client
+from pulse.parts import split
+from pulse.records import Record
+from pulse.sending import Sender, SentJob
+from pulse.visits import Visit, VisitsFile
+from tests.cli.conftest import Pulse
+from tests.cli.service import FORBIDDEN, Answer, StandIn
+
+GOOD = "S1,2026-11-23,http://h/a.jpg"
+BUG: Answer = (500, {"error": "internal server error", "code": "internal_error"}, {})
+
+
+def posts(service: StandIn) -> int:
+    return service.requests.count("POST /api/submit")
+
+
+class TestTheCommand:
+    def test_a_good_file_becomes_a_job_that_names_the_file(self, pulse: Pulse, service: StandIn) -> None:
+        done = pulse.run("submit", pulse.write("week 48.csv", GOOD, "S1,2026-11-23,http://h/b.jpg"))
+        assert (done.returncode, done.stdout) == (0, "Job 1000 submitted: 1 visit, 2 images\n")
+        assert "Next: pulse status 1000 --wait" in done.stderr
+        (job,) = service.jobs
+        assert job.body["count"] == 1
+        assert job.body["metadata"] == {"file": "week 48.csv", "submission": job.key}
+
+    def test_problems_are_reported_by_row_before_anything_is_sent(self, pulse: Pulse, service: StandIn) -> None:
+        done = pulse.run("submit", pulse.write("bad.csv", GOOD, "S1,2026-11-23,www.example.com", ",x,http://h/"))
+        assert (done.returncode, done.stdout, service.requests) == (2, "", [])
+        assert re.search(r"^ +3 +image_url +is not a web address", done.stderr, re.MULTILINE)
+        assert re.search(r"^ +4 +store_id +is missing +fill in", done.stderr, re.MULTILINE)
+        assert "Nothing was submitted: the file has 2 problems." in done.stderr
+        assert "--skip-bad submits only the other 1 image" in done.stderr
+
+    def test_skip_bad_sends_the_other_rows(self, pulse: Pulse, service: StandIn) -> None:
+        done = pulse.run("submit", "--skip-bad", pulse.write("bad.csv", GOOD, "S1,2026-11-23,www.example.com"))
+        assert done.returncode == 0
+        assert service.jobs[0].images == 1
+
+    def test_a_file_without_a_good_row_is_never_sent(self, pulse: Pulse, service: StandIn) -> None:
+        assert pulse.run("submit", "--skip-bad", pulse.write("bad.csv", "a,b,c")).returncode == 2
+        assert service.requests == []
+
+    def test_a_repeat_submits_nothing_twice_and_again_submits_once_more(self, pulse: Pulse, service: StandIn) -> None:
+        name = pulse.write("a.csv", GOOD)
+        outputs = [pulse.run("submit", name, *options).stdout for options in ([], [], ["--again"], [])]
+        assert [output.partition(":")[0] for output in outputs] == [
+            "Job 1000 submitted",
+            "Job 1000 was submitted already",
+            "Job 1001 submitted",
+            "Job 1001 was submitted already",
+        ]
+        assert len({job.key for job in service.jobs}) == 2
+
+    def test_wait_ends_with_1_when_images_failed_and_says_what_to_do(self, pulse: Pulse, service: StandIn) -> None:
+        name = pulse.write("a.csv", GOOD, "S2,2026-11-23,http://h/b.jpg")
+        service.fail_next = 1
+        done = pulse.run("submit", name, "--wait")
+        assert done.returncode == 1
+        assert "Job 1000 failed: 1 measured, 1 failed" in done.stdout
+        assert re.search(r"^http_status +1 +1 +open the address", done.stdout, re.MULTILINE)
+        assert "pulse fix 1000 -o" in done.stderr
+        # Also when the job has ended before this run.
+        assert pulse.run("submit", name, "--wait").returncode == 1
+
+    def test_wait_ends_with_0_when_all_images_are_measured(self, pulse: Pulse) -> None:
+        done = pulse.run("submit", pulse.write("a.csv", GOOD), "--wait")
+        assert done.returncode == 0
+        # Without a terminal, the progress is lines.
+        assert re.search(r"^\d\d:\d\d:\d\d  1 of 1 images, 100 %, 0 failed$", done.stderr, re.MULTILINE)
+
+    def test_standard_input_is_a_file_too(self, pulse: Pulse, service: StandIn) -> None:
+        body = {"count": 1, "visits": [{"store_id": "S1", "visit_time": "x", "image_url": ["http://h/"]}]}
+        assert pulse.run("submit", "-", stdin=json.dumps(body)).returncode == 0
+        assert service.jobs[0].body["visits"] == body["visits"]
+
+    @pytest.mark.parametrize(
+        ("rows", "options", "code", "keys"),
+        [
+            ([GOOD], [], 0, {"jobs": 1, "problems": 0}),
+            ([GOOD], ["--wait"], 0, {"jobs": 1, "problems": 0}),
+            ([GOOD, "x"], [], 2, {"jobs": 0, "problems": 2, "warnings": 0}),
+            ([GOOD, "x"], ["--skip-bad"], 0, {"jobs": 1, "problems": 2}),
+        ],
+    )
+    def test_json_is_one_document_on_standard_output(
+        self, pulse: Pulse, rows: list[str], options: list[str], code: int, keys: dict[str, int]
+    ) -> None:
+        done = pulse.run("submit", pulse.write("a.csv", *rows), "--json", *options)
+        document = json.loads(done.stdout)
+        assert done.returncode == code
+        assert {key: len(document[key]) for key in keys} == keys
+        assert ("error" in document) is (code == 2)
+
+    def test_json_names_what_was_submitted_before_the_service_failed(self, pulse: Pulse, service: StandIn) -> None:
+        service.scripted = [BUG]
+        done = pulse.run("submit", pulse.write("a.csv", GOOD), "--json")
+        document = json.loads(done.stdout)
+        assert (done.returncode, document["jobs"]) == (3, [])
+        assert document["error"] == "The service refused: internal server error (500 internal_error)."
+
+    def test_a_refused_key_is_named_without_the_key(self, pulse: Pulse, service: StandIn) -> None:
+        service.scripted = [FORBIDDEN]
+        done = pulse.run("submit", pulse.write("a.csv", GOOD))
+        assert done.returncode == 3
+        assert "refused the API key" in done.stderr
+
+    @pytest.mark.parametrize("arguments", [["submit"], ["submit", "missing.csv"], ["submit", "."], ["nonsense"]])
+    def test_wrong_usage_ends_with_2(self, pulse: Pulse, arguments: list[str]) -> None:
+        assert pulse.run(*arguments).returncode == 2
+
+    def test_a_state_folder_that_cannot_be_written_is_a_warning(self, pulse: Pulse) -> None:
+        (pulse.folder / "state").write_text("")
+        done = pulse.run("submit", pulse.write("a.csv", GOOD))
+        assert done.returncode == 0
+        assert "repeat this command only within a day" in done.stderr
+
+
+class TestSendingOnce:
+    """A file of three parts, and runs that end early."""
+
+    FOUND = VisitsFile([Visit(f"S{number}", "2026-11-23", ["http://h/"]) for number in range(3)])
+
+    @pytest.fixture(autouse=True)
+    def _one_visit_a_part(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: StandIn) -> None:
+        def parts(visits: Any, **arguments: Any) -> Any:
+            return split(visits, max_images=1, **arguments)
+
+        monkeypatch.setattr("pulse.sending.split", parts)
+        self.folder, self.service = tmp_path / "records", service
+
+    def record(self, *, again: bool = False, name: str = "a.csv") -> Record:
+        return Record.load(self.folder, self.service.url, b"content", name, again=again)
+
+    def send(self, record: Record | None = None, parts: int = 3) -> list[SentJob]:
+        sent = []
+        with Client(self.service.url, "key") as client:
+            for job in Sender(client, record or self.record()).send(self.FOUND):
+                sent.append(job)
+                if len(sent) == parts:
+                    break
+        return sent
+
+    def test_a_run_that_ends_early_is_continued(self) -> None:
+        first = self.send(parts=2)
+        second = self.send()
+        assert [job.is_new for job in first + second] == [True, True, False, False, True]
+        assert [job.job_id for job in second] == ["1000", "1001", "1002"]
+        assert [job.body["metadata"]["part"] for job in self.service.jobs] == ["1 of 3", "2 of 3", "3 of 3"]
+
+    def test_without_its_record_the_service_remembers(self) -> None:
+        first = self.send()
+        for path in self.folder.iterdir():
+            path.unlink()
+        assert [(job.job_id, job.is_new) for job in self.send()] == [(job.job_id, False) for job in first]
+
+    def test_a_record_that_is_damaged_counts_as_none(self) -> None:
+        first = self.send()
+        for path in self.folder.iterdir():
+            path.write_text('{"parts": 7}')
+        assert [job.job_id for job in self.send()] == [job.job_id for job in first]
+
+    def test_after_more_than_a_day_the_record_is_enough(self) -> None:
+        first = self.send()
+        self.service.claims.clear()
+        assert [(job.job_id, job.is_new) for job in self.send()] == [(job.job_id, False) for job in first]
+        assert len(self.service.jobs) == 3
+
+    @pytest.mark.parametrize("was_accepted", [True, False])
+    def test_a_run_killed_before_its_response_more_than_a_day_ago_is_looked_up(self, was_accepted: bool) -> None:
+        record = self.record()
+        record.sending(1, now=lambda: time.time() - 25 * 3600)
+        if was_accepted:
+            with Client(self.service.url, "key") as client:
+                part = split(self.FOUND.visits, max_images=1)[0]
+                client.submit_body(part.body({"submission": record.key(1)}), record.key(1))
+        self.service.claims.clear()
+
+        sent = self.send()
+
+        assert sent[0].is_new is not was_accepted
+        assert len(self.service.jobs) == 3
+
+    def test_a_job_that_the_service_no_longer_has_is_submitted(self) -> None:
+        self.send()
+        self.service.jobs.clear()
+        self.service.claims.clear()
+        assert [job.is_new for job in self.send()] == [True, True, True]
+
+    def test_the_same_content_under_another_name_is_the_same_submission(self) -> None:
+        first = self.send()
+        assert [job.job_id for job in self.send(self.record(name="b.csv"))] == [job.job_id for job in first]
+
+    def test_on_another_machine_and_under_another_name_it_is_found_by_its_key(self, tmp_path: Path) -> None:
+        first = self.send()
+        self.folder = tmp_path / "another machine"
+        assert [job.job_id for job in self.send(self.record(name="b.csv"))] == [job.job_id for job in first]
+        assert len(self.service.jobs) == 3
+
+    def test_a_key_that_may_not_read_relies_on_the_record(self) -> None:
+        self.send()
+        self.service.scripted = [(403, {"detail": "API key lacks the scope read", "code": "missing_scope"}, {})] * 3
+        assert [job.is_new for job in self.send()] == [False, False, False]
+        assert posts(self.service) == 3
+
+    def test_again_that_was_killed_is_continued_without_again(self) -> None:
+        self.send()
+        self.send(self.record(again=True), parts=1)
+        assert [job.is_new for job in self.send()] == [False, True, True]
+        assert len(self.service.jobs) == 6
+
+    def test_a_record_is_for_one_service_and_only_its_user_can_read_it(self) -> None:
+        self.send()
+        (path,) = self.folder.iterdir()
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert self.folder.stat().st_mode & 0o777 == 0o700
+        other = Record.load(self.folder, "http://other", b"content", "a.csv", again=False)
+        assert other.parts == {}
