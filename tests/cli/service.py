@@ -57,7 +57,7 @@ class StandIn:
     """The service; a context manager.
 
     `scripted` has answers that are given first, in their order, to any request. `fail_next` is how many images of the
-    next job fail.
+    next job fail. After `fail_after` jobs, no other is accepted.
     """
 
     scripted: list[Answer] = field(default_factory=list)
@@ -65,6 +65,7 @@ class StandIn:
     requests: list[str] = field(default_factory=list)
     claims: dict[str, tuple[bytes, Job]] = field(default_factory=dict)
     fail_next: int = 0
+    fail_after: int | None = None
 
     def __enter__(self) -> Self:
         service = self
@@ -130,6 +131,8 @@ class StandIn:
             if sent != body:
                 return 422, {"error": "used for another body", "code": "idempotency_mismatch"}, {}
             return 201, {"job_id": int(job.job_id)}, {"Idempotent-Replayed": "true"}
+        if self.fail_after == len(self.jobs):
+            return 500, {"error": "internal server error", "code": "internal_error"}, {}
         job = Job(
             str(1000 + len(self.jobs)),
             json.loads(body),

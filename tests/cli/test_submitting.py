@@ -61,6 +61,24 @@ class TestTheCommand:
         ]
         assert len({job.key for job in service.jobs}) == 2
 
+    def test_120_000_images_are_three_jobs_also_when_a_run_ends_in_between(
+        self, pulse: Pulse, service: StandIn
+    ) -> None:
+        rows = [f"S{number // 10},2026-11-23,http://h/{number}.jpg" for number in range(120_000)]
+        name = pulse.write("large.csv", *rows)
+        service.fail_after = 2
+        first = pulse.run("submit", name)
+        service.fail_after = None
+
+        second = pulse.run("submit", name)
+
+        assert (first.returncode, second.returncode) == (3, 0)
+        assert "Job 1001 submitted: part 2 of 3, 5,000 visits, 50,000 images" in first.stdout
+        assert "Job 1001 was submitted already: part 2 of 3" in second.stdout
+        assert "Job 1002 submitted: part 3 of 3, 2,000 visits, 20,000 images" in second.stdout
+        assert [job.images for job in service.jobs] == [50_000, 50_000, 20_000]
+        assert len({job.key for job in service.jobs}) == 3
+
     def test_wait_ends_with_1_when_images_failed_and_says_what_to_do(self, pulse: Pulse, service: StandIn) -> None:
         name = pulse.write("a.csv", GOOD, "S2,2026-11-23,http://h/b.jpg")
         service.fail_next = 1

@@ -1,6 +1,7 @@
 """What commands show: results on standard output; notes, progress and problems on standard error."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -26,11 +27,17 @@ _SHOWN_ROWS: Final = 8
 STATUS_STYLES: Final = {"completed": "green", "failed": "red", "ongoing": "yellow", "measured": "green"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # In place of rich's exit with 1, which would tell of failed images.
+        raise BrokenPipeError(errno.EPIPE, "the reader has gone")
+
+
 def _console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
     # Numbers and URLs in colours of their own would be noise.
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+    return _Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
 def out(*lines: str | Text | Table) -> None:

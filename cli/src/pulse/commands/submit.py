@@ -129,7 +129,7 @@ class _Run:
         return ExitCode.FINE if all(map(is_without_failures, last.values())) else ExitCode.FAILED_IMAGES
 
     def _submit(self, found: VisitsFile) -> None:
-        note(f"{self._record.name}: {counted(len(found.visits), 'visit')}, {counted(found.images, 'image')}")
+        note(f"{self._document['file']}: {counted(len(found.visits), 'visit')}, {counted(found.images, 'image')}")
         try:
             for job in Sender(self._client, self._record).send(found):
                 self._show(job)
