@@ -50,12 +50,12 @@ class TestFinding:
     def test_the_key_is_not_in_the_text_of_an_access(self) -> None:
         assert KEY not in repr(Access("http://a", KEY))
 
-    def test_the_folders_are_those_of_xdg(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HOME", "/home/me")
-        assert config_path({}) == Path("/home/me/.config/pulse/config.toml")
-        assert config_path({"XDG_CONFIG_HOME": "relative"}) == Path("/home/me/.config/pulse/config.toml")
+    def test_the_folders_are_those_of_xdg(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert config_path({}) == tmp_path / ".config/pulse/config.toml"
+        assert config_path({"XDG_CONFIG_HOME": "relative"}) == tmp_path / ".config/pulse/config.toml"
         assert config_path({"XDG_CONFIG_HOME": "/c"}) == Path("/c/pulse/config.toml")
-        assert state_folder({}) == Path("/home/me/.local/state/pulse/submissions")
+        assert state_folder({}) == tmp_path / ".local/state/pulse/submissions"
 
 
 class TestTheFile:
