@@ -8,11 +8,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.api_keys import KeyRefusedError, admit
 from retail_pulse.runtime.settings import AuthorizeSettings
-from retail_pulse.runtime.telemetry import make_logger
+from retail_pulse.runtime.telemetry import FunctionMetrics, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 logger = make_logger()
+metrics = FunctionMetrics()
 settings = AuthorizeSettings.from_environment()
 table = ApiKeysTable(clients.dynamodb(), settings.table_name)
 
@@ -29,6 +30,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         known = refusal.key
         names = {"client": known.client, "key_id": known.key_id} if known else {}
         logger.warning("refused", extra={**about, "reason": refusal.reason, **names})
+        metrics.count(RequestsRefused=1)
+        metrics.send()
         return {"isAuthorized": False}
     logger.info("authorized", extra={**about, "client": key.client, "key_id": key.key_id})
     # Handlers enforce the scopes: API Gateway caches one response for all routes.

@@ -1,5 +1,6 @@
 """SQS: measures the images of a batch of chunks."""
 
+from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
@@ -17,12 +18,12 @@ from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.measuring.formats.pixels import PixelCheck
 from retail_pulse.runtime.one_core import stay_on_one_core
 from retail_pulse.runtime.settings import ProcessSettings
-from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
+from retail_pulse.runtime.telemetry import FunctionMetrics, MetricUnit, make_logger, open_descriptors
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue, decode
 from retail_pulse.storage.store_master import StoreMaster
-from retail_pulse.use_cases.batch import Delivery
+from retail_pulse.use_cases.batch import BatchReport, Delivery
 from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.processing import Processing
@@ -33,9 +34,11 @@ _RESERVE_SECONDS = 10
 _VISIBILITY_MARGIN_SECONDS = 30
 _FIRST_REDELIVERY_SECONDS = 5
 _MAX_REDELIVERY_SECONDS = 150
+# Hosts that the log line of a batch names.
+_HOSTS_LOGGED = 5
 
 logger = make_logger()
-metrics = Metrics()
+metrics = FunctionMetrics()
 settings = ProcessSettings.from_environment()
 hosts = Hosts(settings.max_requests_per_host)
 fetcher = Fetcher(
@@ -79,7 +82,6 @@ _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process a batch; return the messages that SQS has to deliver again."""
     messages = list(SQSEvent(event).records)
@@ -103,24 +105,42 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     queue.hide(
         {each.receipt_handle: _seconds_before_redelivery(each) for each in messages if each.message_id in failed}
     )
+    _report(deliveries, report, len(failed), len(unreadable))
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def _report(deliveries: Sequence[Delivery], report: BatchReport, given_back: int, unreadable: int) -> None:
+    """Write the log line and the metrics of a batch."""
+    redelivered = sum(each.receives > 1 for each in deliveries)
     logger.info(
         "processed",
         extra={
             "chunks": len(deliveries),
+            "clients": sorted({each.pointer.client for each in deliveries}),
+            "jobs": sorted({each.pointer.job_id for each in deliveries}),
             "measured": report.measured,
             "failures": report.failures,
             "retried": report.retried,
             "dropped": report.dropped,
             "requeued": report.requeued,
-            "delivered_again": len(failed),
-            "unreadable": len(unreadable),
+            "redelivered": redelivered,
+            "delivered_again": given_back,
+            "unreadable": unreadable,
             "closed": [job.job_id for job in report.closed],
+            "hosts": hosts.tallies.take(_HOSTS_LOGGED),
         },
     )
-    metrics.add_metric("ImagesMeasured", MetricUnit.Count, report.measured)
-    metrics.add_metric("ImagesFailed", MetricUnit.Count, report.failures.total())
-    metrics.add_metric("JobsEnded", MetricUnit.Count, len(report.closed))
-    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+    metrics.count(
+        ImagesMeasured=report.measured,
+        ImagesFailed=report.failures.total(),
+        **{f"ImagesFailed.{code}": count for code, count in report.failures.items()},
+        AttemptsRetried=report.retried,
+        ChunksRequeued=report.requeued,
+        MessagesRedelivered=redelivered,
+    )
+    metrics.count_ended(report.closed)
+    metrics.add("OpenDescriptors", MetricUnit.Count, open_descriptors())
+    metrics.send()
 
 
 def _seconds_before_redelivery(message: SQSRecord) -> int:

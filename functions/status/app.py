@@ -33,7 +33,7 @@ from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
 from retail_pulse.runtime.settings import StatusSettings
-from retail_pulse.runtime.telemetry import make_logger
+from retail_pulse.runtime.telemetry import FunctionMetrics, about_request, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.reads_table import ReadsTable
@@ -55,6 +55,7 @@ _LARGEST_JOBS = 100
 _CACHE = {"Cache-Control": "public, max-age=3600"}
 
 logger = make_logger()
+metrics = FunctionMetrics()
 settings = StatusSettings.from_environment()
 dynamodb = clients.dynamodb()
 usage = Usage(UsageTable(dynamodb, settings.table_name))
@@ -74,12 +75,19 @@ visit_reports = VisitReports(reads_table, stores)
 api = Api(on_error=logger.exception, on_client=usage.count_request)
 
 
+def _job_id(text: str | None) -> int:
+    """Return the job that a request names; from here on, its log lines name it too."""
+    job_id = job_id_from(text)
+    logger.append_keys(job_id=job_id)
+    return job_id
+
+
 @api.app.get("/api/status")
 def status() -> Response[str]:
     """Return a job's status. An unknown job gets 400 and `{}`, as the contract requires."""
     client = api.client(KeyScope.READ)
     try:
-        job = reading.job(client, job_id_from(api.parameter("jobid")))
+        job = reading.job(client, _job_id(api.parameter("jobid")))
     except (InvalidRequestError, JobNotFoundError):
         return json_answer({}, HTTPStatus.BAD_REQUEST)
     failed = reading.failed_stores(job) if job.status is JobStatus.FAILED else None
@@ -103,7 +111,7 @@ def details(job_id: str) -> Response[str]:
     """Return a job with its times and counts."""
     client = api.client(KeyScope.READ)
     api.query()
-    return json_answer(details_answer(reading.progress(client, job_id_from(job_id))))
+    return json_answer(details_answer(reading.progress(client, _job_id(job_id))))
 
 
 @api.app.get("/api/jobs/<job_id>/results")
@@ -115,7 +123,7 @@ def results(job_id: str) -> Response[str]:
     cursor = query.text("cursor")
     start = Position(0, 0) if cursor is None else Position.parse(cursor)
     limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
-    body = results_answer(reading.results(client, job_id_from(job_id), start, limit, wanted))
+    body = results_answer(reading.results(client, _job_id(job_id), start, limit, wanted))
     return list_answer(query, body, body["results"], RESULT_COLUMNS)
 
 
@@ -194,6 +202,9 @@ def error_codes() -> Response[str]:
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the response to an event of API Gateway."""
-    answer = api.answer(event, context)
-    logger.info("answered", extra={"route": event["routeKey"], "status": answer["statusCode"]})
+    with about_request(logger, event):
+        answer = api.answer(event, context)
+        logger.info("answered", extra={"route": event["routeKey"], "status": answer["statusCode"]})
+        metrics.count_answer(answer["statusCode"])
+        metrics.send()
     return answer

@@ -16,7 +16,7 @@ from retail_pulse.domain.jobs import SweepPolicy
 from retail_pulse.runtime.garbage import tune_gc
 from retail_pulse.runtime.one_core import stay_on_one_core
 from retail_pulse.runtime.settings import SubmitSettings
-from retail_pulse.runtime.telemetry import Metrics, MetricUnit, make_logger
+from retail_pulse.runtime.telemetry import FunctionMetrics, about_request, make_logger
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.queue import PointerQueue
@@ -28,7 +28,7 @@ from retail_pulse.use_cases.usage import Usage
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 logger = make_logger()
-metrics = Metrics()
+metrics = FunctionMetrics()
 settings = SubmitSettings.from_environment()
 # A client waits 30 s at most: a request for one item has three attempts, and all chunks together have a time limit.
 dynamodb = clients.dynamodb(attempts=3)
@@ -68,10 +68,11 @@ def submit() -> Response[str]:
         job = submission.submit_once(
             client, visits, idempotency, daily_limit, metadata, lambda: replays.update(_REPLAYED)
         )
-    logger.info("accepted", extra={"client": client, "job_id": job.job_id, "images": job.images, "chunks": job.chunks})
-    metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
-    metrics.add_metric("ImagesAccepted", MetricUnit.Count, job.images)
-    metrics.flush_metrics()
+    if replays:
+        logger.info("replayed", extra={"job_id": job.job_id})
+    else:
+        logger.info("accepted", extra={"job_id": job.job_id, "images": job.images, "chunks": job.chunks})
+        metrics.count(JobsAccepted=1, ImagesAccepted=job.images)
     headers = {"Location": f"/api/jobs/{job.job_id}"} | replays
     return json_answer({"job_id": job.job_id}, HTTPStatus.CREATED, headers=headers)
 
@@ -81,12 +82,18 @@ def retry(job_id: str) -> Response[str]:
     """Reopen an ended job for its failed images."""
     client = api.client(KeyScope.SUBMIT)
     api.query()
-    job = retrying.retry(client, job_id_from(job_id))
-    logger.info("reopened", extra={"client": client, "job_id": job.job_id, "run": job.run})
+    number = job_id_from(job_id)
+    logger.append_keys(job_id=number)
+    job = retrying.retry(client, number)
+    logger.info("reopened", extra={"run": job.run})
     return json_answer(retry_answer(job), HTTPStatus.ACCEPTED)
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the response to an event of API Gateway."""
-    return api.answer(event, context)
+    with about_request(logger, event):
+        answer = api.answer(event, context)
+        metrics.count_answer(answer["statusCode"])
+        metrics.send()
+    return answer

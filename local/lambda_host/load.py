@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 
 from local.checkout import COMMON_LAYER, ROOT
@@ -23,16 +24,17 @@ def load(function: str) -> ModuleType:
     return module
 
 
-def run_cold(code: str, function: str | None = None, *options: str) -> str:
+def run_cold(code: str, function: str | None = None, *options: str, variables: Mapping[str, str] | None = None) -> str:
     """Run Python code in a new interpreter, where ``import app`` loads a function, if any; return its output.
 
-    `options` are those of the interpreter.
+    `options` are those of the interpreter. `variables` replace those that the template gives the function.
     """
     folders = [COMMON_LAYER, *([_FUNCTIONS / function] if function else [])]
-    variables = environment(function) if function else {}
+    if variables is None:
+        variables = environment(function) if function else {}
     return subprocess.run(
         [sys.executable, *options, "-c", code],
-        env=AWS_VARIABLES | variables | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
+        env=AWS_VARIABLES | dict(variables) | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
         capture_output=True,
         text=True,
         check=True,

@@ -261,7 +261,7 @@ class PoolWithoutThreads(ImagePool):
         after_failure: Callable[[Any, MeasuringError], AfterFailure] = lambda _, error: Failure.of(error),
     ) -> Iterator[tuple[Any, Outcome | None] | None]:
         for image in images:
-            slot = Slot(Hosts(1), "me", "")
+            slot = Slot(Hosts(1), "me", "", 0.0)
             result = None
             if may_start():
                 result = self.attempt(image.request, slot)

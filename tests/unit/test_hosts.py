@@ -186,3 +186,36 @@ def test_hosts_are_forgotten_the_oldest_first_but_not_while_they_are_in_use() ->
     assert hosts.room("h4999") == 2
     assert hosts.room("in use") == 3
     kept.end()
+
+
+class TestTallies:
+    def test_name_the_hosts_with_the_most_failures_then_the_slowest_with_their_codes(self) -> None:
+        clock = [0.0]
+        hosts = Hosts(10, lambda: clock[0])
+
+        def request(host: str, seconds: float, code: FailureCode | None = None) -> None:
+            slot = hosts.begin("me", host)
+            assert slot is not None
+            clock[0] += seconds
+            slot.end(None if code is None else MeasuringError(code, "x"))
+
+        request("fast.test", 0.5)
+        request("slow.test", 3.0)
+        request("bad.test", 1.0, FailureCode.TIMEOUT)
+        request("bad.test", 0.25, FailureCode.HTTP_STATUS)
+        request("bad.test", 0.25)
+        request("", 9.0, FailureCode.INVALID_URL)
+
+        assert hosts.tallies.take(2) == [
+            {"host": "bad.test", "requests": 3, "seconds": 1.5, "failed": 2, "codes": "http_status timeout"},
+            {"host": "slow.test", "requests": 1, "seconds": 3.0, "failed": 0, "codes": ""},
+        ]
+        # The next batch starts from zero.
+        assert hosts.tallies.take(2) == []
+
+    def test_leave_out_slots_that_were_given_back(self) -> None:
+        hosts = Hosts(10)
+        slot = hosts.begin("me", "a.test")
+        assert slot is not None
+        slot.cancel()
+        assert hosts.tallies.take(5) == []

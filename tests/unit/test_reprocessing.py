@@ -126,7 +126,7 @@ def test_a_job_whose_last_worker_died_before_its_end_is_ended(world: World) -> N
     world.queue.waiting.clear()
     assert (world.job(job).all_done, world.job(job).status) == (True, JobStatus.ONGOING)
     later(world)
-    assert world.sweep().closed == 1
+    assert [closed.job_id for closed in world.sweep().closed] == [job.job_id]
     assert world.job(job).status is JobStatus.COMPLETED
 
 

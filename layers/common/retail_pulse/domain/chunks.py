@@ -70,6 +70,11 @@ class Pointer:
         """The chunk's key."""
         return ChunkKey(self.nonce, self.chunk)
 
+    @property
+    def for_log(self) -> dict[str, object]:
+        """The fields of log lines that are about the chunk."""
+        return {"client": self.client, "job_id": self.job_id, "chunk": self.chunk}
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

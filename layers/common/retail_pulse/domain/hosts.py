@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from retail_pulse.domain.failures import MeasuringError
+from retail_pulse.domain.host_tallies import HostTallies
 
 # What a host gets before it has answered, and so what a host that never answers gets.
 _FIRST_LIMIT = 4
@@ -51,13 +52,15 @@ class _Rest:
 class Slot:
     """Permission for one request to a host; it must be ended exactly once."""
 
-    def __init__(self, hosts: "Hosts", client: str, host: str) -> None:
+    def __init__(self, hosts: "Hosts", client: str, host: str, began: float) -> None:
         self.host = host
         self._hosts = hosts
         self._client = client
+        self._began = began
 
     def end(self, error: MeasuringError | None = None) -> None:
         """End the request, with the error that it led to, if any."""
+        self._hosts.tallies.add(self.host, self._hosts.now() - self._began, None if error is None else error.code)
         self._hosts.end(self._client, self.host, error)
 
     def cancel(self) -> None:
@@ -74,11 +77,17 @@ class Hosts:
         Maximum number of requests in flight per host.
     now
         The time in seconds, from any start.
+
+    Attributes
+    ----------
+    tallies
+        What the requests led to, by host.
     """
 
     def __init__(self, max_in_flight: int, now: Callable[[], float] = time.monotonic) -> None:
+        self.tallies = HostTallies()
+        self.now = now
         self._max = max_in_flight
-        self._now = now
         self._lock = Lock()
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._rests: OrderedDict[tuple[str, str], _Rest] = OrderedDict()
@@ -92,7 +101,7 @@ class Hosts:
                 return None
             state.in_flight += 1
             state.is_short = state.in_flight >= int(state.limit)
-            return Slot(self, client, host)
+            return Slot(self, client, host, self.now())
 
     def room(self, host: str) -> int:
         """Return how many more requests the host may have in flight."""
@@ -104,7 +113,7 @@ class Hosts:
         """Return why a client's requests to a host rest, with the seconds that are left; None if they do not."""
         with self._lock:
             rest = self._rests.get((client, host))
-            seconds = 0.0 if rest is None else rest.until - self._now()
+            seconds = 0.0 if rest is None else rest.until - self.now()
         if rest is None or seconds <= 0:
             return None
         error = rest.error
@@ -146,7 +155,7 @@ class Hosts:
         self._rests.move_to_end((client, host))
         if len(self._rests) > _REMEMBERED:
             self._rests.popitem(last=False)
-        now = self._now()
+        now = self.now()
         rest.error = error
         rest.failures += 1
         # Also when the server asks for less: `Retry-After: 0` does not say that it can bear more.

@@ -110,5 +110,11 @@ class BatchReport:
         """Report the messages of tasks as failed."""
         for task in tasks:
             pointer = task.pointer
-            _log.warning("chunk %d of job %d is delivered again: %s", pointer.chunk, pointer.job_id, reason)
+            _log.warning(
+                "chunk %d of job %d is delivered again: %s",
+                pointer.chunk,
+                pointer.job_id,
+                reason,
+                extra=pointer.for_log,
+            )
             self.failed_messages.update(task.messages)

@@ -1,5 +1,6 @@
 """Measures the images of chunks, and decides what a failed attempt leads to."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,8 @@ from retail_pulse.domain.text import client_message
 from retail_pulse.use_cases.attempts_line import PooledImage
 from retail_pulse.use_cases.batch import Findings, Task
 from retail_pulse.use_cases.image_pool import ImagePool
+
+_log = logging.getLogger(__name__)
 
 # A measured image is saved after this time at the latest, even if others of its chunk are not ready.
 _MAX_UNSAVED_SECONDS = 0.75
@@ -117,6 +120,8 @@ class ChunkMeasurer:
         after = self._retries.after_failure(before, error, now, self._draw() if is_short else task.draw)
         if isinstance(after, Failure):
             return after
+        about = {"image": image.index, "code": error.code, "seconds": round(after.not_before - now, 1)}
+        _log.debug("attempted again later", extra=task.pointer.for_log | about)
         findings.retried += error.costs_attempt
         findings.attempts[image.index] = after
         return RetryInline(after.not_before - now) if self._retries.waits_inline(after, now) else LeaveOpen()

@@ -132,7 +132,8 @@ class _Claim:
         try:
             self._store.claim_exclusively(pointer.key, chunk, chunk.starting, max(0, chunk.starts - 1), 0, 0)
         except StorageUnavailableError:
-            _log.warning("a start of chunk %d of job %d was counted", pointer.chunk, pointer.job_id)
+            text = "a start of chunk %d of job %d was counted"
+            _log.warning(text, pointer.chunk, pointer.job_id, extra=pointer.for_log)
 
     def _keep(self, chunk: Chunk | None) -> bool:
         if chunk is None:

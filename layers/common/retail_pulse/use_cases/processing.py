@@ -152,6 +152,9 @@ class Processing:
                 continue
             newest = max((delivery.pointer for delivery in of_this), key=lambda pointer: pointer.run)
             task = Task(newest, [delivery.message_id for delivery in of_this], chunks[key], self._draw())
+            receives = max(delivery.receives for delivery in of_this)
+            about = {"run": newest.run, "turn": newest.turn, "receives": receives}
+            _log.debug("delivered", extra=newest.for_log | about)
             with report.redelivered_if_refused([task]):
                 chunk = self._at_run_of(newest, task.chunk)
                 if chunk is None or all(_is_of_an_earlier_turn(delivery, chunk) for delivery in of_this):
@@ -174,7 +177,8 @@ class Processing:
         try:
             saved = self._store.save_chunk(pointer.key, pointer.run, findings.outcomes)
         except StorageUnavailableError as error:
-            _log.warning("outcomes of chunk %d of job %d are saved later: %s", pointer.chunk, pointer.job_id, error)
+            text = "outcomes of chunk %d of job %d are saved later: %s"
+            _log.warning(text, pointer.chunk, pointer.job_id, error, extra=pointer.for_log)
             findings.unsaved_since = time.monotonic()
         else:
             report.add(findings)

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Protocol
 
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.jobs import Job, Need, SweepPolicy
-from retail_pulse.use_cases.steps import ClosingStore, PointerSender, ReopeningStore, close, send_missing
+from retail_pulse.use_cases.steps import ClosingStore, PointerSender, ReopeningStore, close, job_fields, send_missing
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ class DueStore(ReopeningStore, ClosingStore, Protocol):
 
 @dataclass(slots=True)
 class ReprocessReport:
-    """The counts of a sweep, in jobs except for ``sent``, and whether the time ran out before the last due job."""
+    """The jobs of a sweep, how many pointers it ``sent``, and whether the time ran out before the last due job."""
 
     # Due, and claimed by this invocation.
     swept: int = 0
     # Only had to be ended.
-    closed: int = 0
+    closed: list[Job] = field(default_factory=list)
     # Pointers of open and of reopened jobs.
     sent: int = 0
     # Open, and their messages are probably still in the queue.
@@ -43,6 +43,10 @@ class ReprocessReport:
     # The table or the queue refused a step; they are due again.
     refused: int = 0
     unfinished: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of jobs and pointers."""
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"closed": len(self.closed)}
 
 
 class Reprocessing:
@@ -71,7 +75,7 @@ class Reprocessing:
                 try:
                     self._sweep_job(client, job_id, report)
                 except StorageUnavailableError as error:
-                    _log.warning("job %d is due again: %s", job_id, error)
+                    _log.warning("job %d is due again: %s", job_id, error, extra={"client": client, "job_id": job_id})
                     report.refused += 1
         except StorageUnavailableError as error:
             _log.warning("the rest of the jobs is due again: %s", error)
@@ -93,8 +97,9 @@ class Reprocessing:
         report.swept += 1
         match self._sweeps.needs(claimed, now):
             case Need.CLOSING:
-                if close(self._store, self._sweeps, claimed, now) is not None:
-                    report.closed += 1
+                closed = close(self._store, self._sweeps, claimed, now)
+                if closed is not None:
+                    report.closed.append(closed)
             case Need.MESSAGES if self._has_messages(job, wait, report):
                 report.waiting += 1
             case Need.MESSAGES:
@@ -104,6 +109,7 @@ class Reprocessing:
         """Reopen an ended job. The condition of this write serves as the claim: one write instead of two."""
         reopened = self._store.reopen_job(job, self._sweeps.automatic_run(job, now))
         if reopened is not None:
+            _log.info("reopened", extra=job_fields(reopened) | {"run": reopened.run})
             report.swept += 1
             report.reopened += 1
             self._send_missing(reopened, 0, report)
@@ -118,11 +124,12 @@ class Reprocessing:
         try:
             return self._queue.backlog() - report.sent >= len(job.missing)
         except StorageUnavailableError as error:
-            _log.warning("the length of the queue is unknown: %s", error)
+            _log.warning("the length of the queue is unknown: %s", error, extra=job_fields(job))
             return False
 
     def _send_missing(self, job: Job, turn: int | None, report: ReprocessReport) -> None:
         if send_missing(self._store, self._queue, job, self._now(), turn):
+            _log.info("pointers sent again", extra=job_fields(job) | {"pointers": len(job.missing)})
             report.sent += len(job.missing)
         else:
             report.refused += 1

@@ -37,6 +37,11 @@ class ReopeningStore(SendingStore, Protocol):
     def reopen_job(self, job: Job, reopening: Reopening) -> Job | None: ...
 
 
+def job_fields(job: Job) -> dict[str, object]:
+    """Return the fields of log lines that are about a job."""
+    return {"client": job.client, "job_id": job.job_id}
+
+
 def send_missing(store: SendingStore, queue: PointerSender, job: Job, now: datetime, turn: int | None = 0) -> bool:
     """Send a pointer to each chunk that has not ended (steps 3 and 11), and return whether all were sent.
 
@@ -46,13 +51,13 @@ def send_missing(store: SendingStore, queue: PointerSender, job: Job, now: datet
     try:
         queue.send([job.pointer_to(number, turn) for number in job.missing])
     except StorageUnavailableError as error:
-        _log.warning("job %d waits for reprocess: %s", job.job_id, error)
+        _log.warning("job %d waits for reprocess: %s", job.job_id, error, extra=job_fields(job))
     else:
         return True
     try:
         store.mark_due(job, int(now.timestamp()))
     except StorageUnavailableError as error:
-        _log.warning("job %d waits until it has stalled: %s", job.job_id, error)
+        _log.warning("job %d waits until it has stalled: %s", job.job_id, error, extra=job_fields(job))
     return False
 
 

@@ -107,7 +107,8 @@ class Usage:
         try:
             self._store.add_usage(counted.client, counted.at, -counted.images, 0)
         except StorageUnavailableError as error:
-            _log.warning("%d images of client %s stay counted: %s", counted.images, counted.client, error)
+            text = "%d images of client %s stay counted: %s"
+            _log.warning(text, counted.images, counted.client, error, extra={"client": counted.client})
 
     def report(self, client: str, limit: int | None) -> UsageReport:
         """Report a client's usage, with all requests of this environment."""
@@ -125,4 +126,5 @@ class Usage:
         try:
             self._store.add_usage(key[0], batch.since, 0, batch.requests)
         except StorageUnavailableError as error:
-            _log.warning("%d requests of client %s are not counted: %s", batch.requests, key[0], error)
+            text = "%d requests of client %s are not counted: %s"
+            _log.warning(text, batch.requests, key[0], error, extra={"client": key[0]})
