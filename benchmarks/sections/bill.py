@@ -18,6 +18,7 @@ from benchmarks.world.usage import (
     other_charges,
     request_charges,
 )
+from local.emulator.template import ALARM
 from local.lambda_host.environment import template
 
 IMAGE_BYTES = 100_000
@@ -29,7 +30,7 @@ _MONTH_HOURS = 730
 # An idle queue has five pollers. Each of their requests waits 20 s for a message.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _IDLE_REQUESTS_PER_HOUR = 5 * 3600 / 20
-# One log line, one line of metrics, and Lambda's own lines.
+# One log line, and Lambda's own lines.
 _SWEEP_LOG_BYTES = 1500
 
 
@@ -206,7 +207,7 @@ def _at_rest() -> Table:
     requests = _IDLE_REQUESTS_PER_HOUR * _MONTH_HOURS
     sweeps = 12 * _MONTH_HOURS
     memory = MEMORY["reprocess"] / 1024
-    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in template().body["Resources"].values())
+    alarms, watched = _alarms()
     # Its queries: an eventually consistent read of each of eight index shards, which finds nothing.
     lines = {
         f"SQS: the pollers' {requests:,.0f} requests": cost("sqs_request", requests),
@@ -216,13 +217,21 @@ def _at_rest() -> Table:
         "its queries": cost("dynamodb_read_unit", sweeps * 8 * 0.5),
         "its log": cost("logs_gb", sweeps * _SWEEP_LOG_BYTES / 10**9),
         "its traces": cost("trace", sweeps),
-        "its two metrics": cost("metric_month", 2),
-        f"alarms: {alarms}": cost("alarm_month", alarms),
+        f"alarms: {alarms} on {watched} metrics, and a composite one": cost("alarm_month", watched)
+        + cost("composite_alarm_month", 1),
     }
     rows = [[name, f"{usd:.2f}"] for name, usd in lines.items()]
     rows.append(["**total**", f"**{sum(lines.values()):.2f}**"])
-    rows.append(["once there are jobs: five more metrics", f"{cost('metric_month', 5):.2f}"])
+    # Counts of zero are not sent, so an idle stage has no metrics of its own.
+    rows.append(["once there are jobs: per metric that is sent in every hour", f"{cost('metric_month', 1):.2f}"])
     return Table("USD for an idle month", ["", "USD"], rows)
+
+
+def _alarms() -> tuple[int, int]:
+    """Return how many alarms on metrics the template has, and how many metrics they watch, which are what costs."""
+    alarms = template().resources(ALARM).values()
+    watched = [sum("MetricStat" in each for each in alarm.get("Metrics", [{"MetricStat": {}}])) for alarm in alarms]
+    return len(watched), sum(watched)
 
 
 def _by_memory(run: JobsRun) -> Plot:

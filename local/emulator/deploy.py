@@ -13,7 +13,7 @@ from local.emulator.bundles import Bundle, pack
 from local.emulator.clients import client
 from local.emulator.emulator import STACK_NAME
 from local.emulator.http_api import make_http_api
-from local.emulator.template import TABLE, Template
+from local.emulator.template import TABLE, Template, for_emulator
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 _BUCKET = "retail-pulse-local-artifacts"
+_TEMPLATE_KEY = "template.json"
 # The emulator deploys within seconds; the waiters' default delays are meant for minutes.
 _WAITER: Any = {"Delay": 0.05, "MaxAttempts": 600}
 
@@ -58,7 +59,10 @@ def deploy(endpoint_url: str, secret: str, root: Path, parameters: Mapping[str, 
 
     pack(template, put)
     cloudformation: CloudFormationClient = connect("cloudformation")
-    _deploy_stack(cloudformation, template)
+    # From a bucket, as the SAM CLI does: a request holds at most 51,200 bytes of template.
+    body = json.dumps(for_emulator(template.body), separators=(",", ":"))
+    s3.put_object(Bucket=_BUCKET, Key=_TEMPLATE_KEY, Body=body.encode())
+    _deploy_stack(cloudformation, template, f"{endpoint_url}/{_BUCKET}/{_TEMPLATE_KEY}")
     resources = {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
         for resource in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
@@ -72,10 +76,10 @@ def deploy(endpoint_url: str, secret: str, root: Path, parameters: Mapping[str, 
     return Deployment(api_id, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
 
 
-def _deploy_stack(cloudformation: "CloudFormationClient", template: Template) -> None:
+def _deploy_stack(cloudformation: "CloudFormationClient", template: Template, url: str) -> None:
     stack: Any = {
         "StackName": STACK_NAME,
-        "TemplateBody": json.dumps(template.body, separators=(",", ":")),
+        "TemplateURL": url,
         "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in template.parameters.items()],
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     }

@@ -18,6 +18,10 @@ FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
 HTTP_API = "AWS::Serverless::HttpApi"
 TABLE = "AWS::DynamoDB::Table"
+ALARM = "AWS::CloudWatch::Alarm"
+
+# The emulator fails a deployment that has one of these. Nothing refers to them.
+_UNKNOWN_TO_THE_EMULATOR = {"AWS::CloudWatch::CompositeAlarm", "AWS::Logs::QueryDefinition"}
 
 _PSEUDO_PARAMETERS = {"AWS::Region": REGION, "AWS::URLSuffix": "amazonaws.com"}
 _SUBSTITUTED = re.compile(r"\$\{([^}]+)\}")
@@ -60,6 +64,16 @@ def read(path: Path = TEMPLATE) -> Body:
 def of_type(resources: Body, kind: str) -> dict[str, Body]:
     """Return logical ids and properties of the resources of one type."""
     return {name: each["Properties"] for name, each in resources.items() if each["Type"] == kind}
+
+
+def for_emulator(body: Body) -> Body:
+    """Return a template without what the emulator refuses: queries, composite alarms, and alarms on metric math."""
+
+    def is_supported(resource: Body) -> bool:
+        is_math = resource["Type"] == ALARM and "Metrics" in resource["Properties"]
+        return resource["Type"] not in _UNKNOWN_TO_THE_EMULATOR and not is_math
+
+    return body | {"Resources": {name: each for name, each in body["Resources"].items() if is_supported(each)}}
 
 
 def logical_id(reference: Any) -> str:

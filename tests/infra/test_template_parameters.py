@@ -41,14 +41,35 @@ FIXED = {
     ("ReprocessFunction", "Timeout"): 120,
     # The next invocation is the retry.
     ("ReprocessFunction", "MaximumRetryAttempts"): 0,
-    # Even a single message is an alarm.
-    ("DeadLetterAlarm", "Period"): 300,
-    ("DeadLetterAlarm", "EvaluationPeriods"): 1,
-    ("DeadLetterAlarm", "Threshold"): 0,
     # Four days, SQS's default; a sweep sends a lost pointer again.
     ("ChunkQueue", "MessageRetentionPeriod"): 345_600,
     # SQS's maximum.
     ("DeadLetterQueue", "MessageRetentionPeriod"): 1_209_600,
+}
+
+# The alarms' periods in seconds, how many of how many must be bad, and thresholds; docs/monitoring.md has the reasons.
+ALARMS = {
+    "DeadLetterAlarm": (300, 1, 1, 0),
+    "ApiErrorsAlarm": (60, 3, 5, 5),
+    "ApiLatencyAlarm": (300, 3, 3, 10_000),
+    **{
+        f"{function}{metric}Alarm": (300, 2, 3, 0)
+        for function in ("Authorize", "Submit", "Process", "Reprocess", "Status")
+        for metric in ("Errors", "Throttles")
+    },
+    # Their other numbers follow from parameters.
+    "ProcessDurationAlarm": (300, 2, 3, None),
+    "ReprocessMissingAlarm": (None, 1, 1, 1),
+    "QueueAgeAlarm": (300, 2, 3, 1800),
+    "RecursionAlarm": (300, 1, 1, 0),
+    "TableThrottlesAlarm": (300, 2, 3, 10),
+    "TableErrorsAlarm": (300, 2, 3, 5),
+}
+FIXED |= {
+    (name, key): number
+    for name, numbers in ALARMS.items()
+    for key, number in zip(("Period", "DatapointsToAlarm", "EvaluationPeriods", "Threshold"), numbers, strict=True)
+    if number is not None
 }
 
 # Properties that name resources within an account and region.
@@ -249,7 +270,7 @@ def test_sam_local_hands_every_default_to_the_functions(template: sam.Body) -> N
     # The path to a key of a mapping: …, Fn::FindInMap, 1, Ref.
     ways = sam.leaves(template["Resources"])
     keys = {value for way, value in ways if way[-3:] == ("Fn::FindInMap", "1", "Ref")}
-    assert keys == {"ProcessTimeoutSeconds"}
+    assert keys == {"LogLevel", "ProcessTimeoutSeconds"}
     for name, spec in PARAMETERS.items():
         assert not isinstance(spec.get("Default"), float), name
         assert name not in keys or isinstance(spec["Default"], str), name

@@ -10,6 +10,7 @@ from tests.infra.test_samconfig import STAGES, overrides
 # A fixed name is unique per account and region: a second stage would clash, and a replacement too.
 NAMES = {
     "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::CompositeAlarm": "AlarmName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Function": "FunctionName",
@@ -19,6 +20,7 @@ NAMES = {
 }
 # Resources that take no tags, or have only those of the stack, such as log groups; samconfig.toml sets these.
 UNTAGGED = {
+    "AWS::CloudWatch::Dashboard", "AWS::Logs::QueryDefinition",
     "AWS::Lambda::EventSourceMapping", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Logs::LogGroup",
     "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
 }  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 from local.checkout import ROOT, TEMPLATE
 from local.client import submission
 from local.emulator.bundles import Bundle, pack
-from local.emulator.template import Template
+from local.emulator.template import Template, for_emulator, read
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.lambda_host.events import api_event, authorizer_event
@@ -77,7 +77,7 @@ def for_the_emulator(stage: str, folder: Path) -> Path:
 
     pack(template, put)
     path = folder / f"{stage}.json"
-    path.write_text(json.dumps(template.body), encoding="utf-8")
+    path.write_text(json.dumps(for_emulator(template.body)), encoding="utf-8")
     return path
 
 
@@ -192,7 +192,10 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_still_work(emulator: St
 
 def test_the_output_of_sam_build_is_deployed(emulator: StackProcess, tmp_path: Path) -> None:
     stack = parameters("dev", "global")["stack_name"]
-    deploy(emulator, BUILT, tmp_path, "dev", stack)
+    # Next to the built one, since it refers to the built folders.
+    supported = BUILT.with_name("for_emulator.json")
+    supported.write_text(json.dumps(for_emulator(read(BUILT))), encoding="utf-8")
+    deploy(emulator, supported, tmp_path, "dev", stack)
 
     built = Deployed(emulator, stack)
 
