@@ -95,7 +95,7 @@ def requests(functions: Functions) -> None:
 
 
 def reports(functions: Functions) -> None:
-    """Let a batch and a sweep report everything that they can."""
+    """Run a batch and a sweep that report everything that they can."""
     process, reprocess = functions.load("process"), functions.load("reprocess")
     batch = BatchReport(measured=1, retried=1, dropped=1, requeued=1, closed=[ENDED])
     batch.failures.update(FailureCode)

@@ -1,5 +1,6 @@
 """Log lines and metrics of the functions."""
 
+import json
 import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionMetrics", "Logger", "MetricUnit", "about_request", "make_logger", "open_descriptors"]
 
+# What Powertools adds to each line, and the line's log group says already.
+_NOT_LOGGED = ("function_name", "function_arn", "function_memory_size")
+
+
+def _compact(line: dict[str, Any]) -> str:
+    """Return a log line as JSON, without fields that only cost money."""
+    kept = {name: value for name, value in line.items() if name not in _NOT_LOGGED}
+    return json.dumps(kept, default=str, separators=(",", ":"), ensure_ascii=False)
+
 
 def make_logger() -> Logger:
     """Return the function's logger; the package's own modules log through it too.
@@ -25,7 +35,7 @@ def make_logger() -> Logger:
     contains a URL, a key or a header, since URLs may be signed.
     """
     level = os.environ["POWERTOOLS_LOG_LEVEL"]
-    logger = Logger(use_rfc3339=True, utc=True)
+    logger = Logger(use_rfc3339=True, utc=True, json_serializer=_compact)
     # Powertools prefers Lambda's level, which stays at INFO when ours is higher: lines of metrics have no level.
     logging.getLogger(logger.name).setLevel(level)
     utils.copy_config_to_registered_loggers(source_logger=logger, log_level=level, include={"retail_pulse"})
