@@ -15,7 +15,9 @@ from retail_pulse.storage.api_keys_table import ApiKeysTable
 logger = make_logger()
 metrics = FunctionMetrics()
 settings = AuthorizeSettings.from_environment()
-table = ApiKeysTable(clients.dynamodb(), settings.table_name)
+# Two attempts fit into the function's 5 seconds, even if both hang.
+dynamodb = clients.dynamodb(attempts=2, connect_seconds=0.75, read_seconds=1)
+table = ApiKeysTable(dynamodb, settings.table_name)
 
 
 @logger.inject_lambda_context

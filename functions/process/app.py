@@ -28,8 +28,8 @@ from retail_pulse.use_cases.chunk_measurer import ChunkMeasurer
 from retail_pulse.use_cases.image_pool import ImagePool
 from retail_pulse.use_cases.processing import Processing
 
-# What an invocation needs after its last image: the writes, with the SDK's retries.
-_RESERVE_SECONDS = 10
+# What an invocation needs after its last image: the writes, one of which may hang in all of its attempts.
+_RESERVE_SECONDS = 15
 # Messages stay hidden for longer than this worker may live, so that no second worker measures what it still holds.
 _VISIBILITY_MARGIN_SECONDS = 30
 _FIRST_REDELIVERY_SECONDS = 5

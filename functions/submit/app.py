@@ -30,11 +30,11 @@ _REPLAYED = {"Idempotent-Replayed": "true"}
 logger = make_logger()
 metrics = FunctionMetrics()
 settings = SubmitSettings.from_environment()
-# A client waits 30 s at most: a request for one item has three attempts, and all chunks together have a time limit.
-dynamodb = clients.dynamodb(attempts=3)
+# A client waits 30 s at most: writing all chunks, and then a call that hangs, must fit into that.
+dynamodb = clients.dynamodb(attempts=2)
 table = JobsTable(dynamodb, settings.table_name)
 usage = Usage(UsageTable(dynamodb, settings.table_name))
-queue = PointerQueue(clients.sqs(), settings.queue_url)
+queue = PointerQueue(clients.sqs(attempts=2), settings.queue_url)
 limits = SubmissionLimits(settings.max_body_bytes, settings.max_job_visits, settings.max_job_images)
 submission = Submission(
     store=table,

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -98,6 +99,16 @@ def test_messages_that_were_not_accepted_are_an_error_that_counts_them() -> None
     client.send_message_batch.return_value = {"Failed": [{"Id": "0"}]}
     with pytest.raises(StorageUnavailableError, match="2 of 3"):
         PointerQueue(client, "url").send(POINTERS[:3])
+
+
+def test_a_queue_that_hangs_gets_no_batch_after_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setattr("retail_pulse.storage.queue.time", Mock(monotonic=lambda: next(clock)))
+    client = Mock()
+    client.send_message_batch.side_effect = EndpointConnectionError(endpoint_url="url")
+    with pytest.raises(StorageUnavailableError, match="0 of 23"):
+        PointerQueue(client, "url").send(POINTERS)
+    assert client.send_message_batch.call_count == 1
 
 
 def test_a_message_may_be_hidden_for_a_while_and_is_counted_meanwhile(queue: PointerQueue) -> None:

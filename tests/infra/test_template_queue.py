@@ -7,7 +7,7 @@ import pytest
 from tests.infra import sam
 
 # The time of an invocation that functions/process reserves for its last writes.
-RESERVE_SECONDS = 10
+RESERVE_SECONDS = 15
 # Three deliveries before a message counts as poison, three exclusive claims of its chunk, and one that gives up:
 # docs/reliability.md.
 MIN_RECEIVES = 7

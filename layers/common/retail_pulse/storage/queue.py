@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 # Limit of the service for one batch of messages.
 _BATCH = 10
 _BATCHES_AT_ONCE = 16
+# All batches of one call together. A thousand pointers take a second, and reprocess sends what is missing.
+_SENDING_SECONDS = 8.0
 _COUNTS: Sequence["QueueAttributeNameType"] = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -78,10 +81,10 @@ class PointerQueue:
         Raises
         ------
         StorageUnavailableError
-            Some messages, or all, were not sent; each was attempted.
+            Some messages, or all, were not sent: SQS refused them, or did not answer in time.
         """
         batches = [pointers[start : start + _BATCH] for start in range(0, len(pointers), _BATCH)]
-        send_batch = partial(self._send_batch, delay_seconds)
+        send_batch = partial(self._send_batch, delay_seconds, time.monotonic() + _SENDING_SECONDS)
         sent = sum(map(send_batch, batches) if len(batches) == 1 else self._pool.map(send_batch, batches))
         if sent < len(pointers):
             raise StorageUnavailableError(f"SQS accepted {sent} of {len(pointers)} messages")
@@ -120,8 +123,11 @@ class PointerQueue:
             raise StorageUnavailableError(f"SQS: {type(error).__name__}") from error
         return sum(int(answer["Attributes"][name]) for name in _COUNTS)
 
-    def _send_batch(self, delay_seconds: int, batch: Sequence[Pointer]) -> int:
-        """Send up to ten messages, retry once those that SQS refused, and return how many it accepted."""
+    def _send_batch(self, delay_seconds: int, until: float, batch: Sequence[Pointer]) -> int:
+        """Send up to ten messages, retry once those that SQS refused, and return how many it accepted.
+
+        After the monotonic time ``until``, nothing is sent any more.
+        """
         waiting: list[SendMessageBatchRequestEntryTypeDef] = [
             {
                 "Id": str(number),
@@ -133,6 +139,8 @@ class PointerQueue:
             for number, pointer in enumerate(batch)
         ]
         for _ in range(2):
+            if time.monotonic() > until:
+                break
             try:
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=waiting)
             except (ClientError, BotoCoreError):
