@@ -37,7 +37,7 @@ from retail_pulse.runtime.telemetry import FunctionMetrics, about_request, make_
 from retail_pulse.storage import clients
 from retail_pulse.storage.jobs_table import JobsTable
 from retail_pulse.storage.reads_table import ReadsTable
-from retail_pulse.storage.store_master import StoreMaster
+from retail_pulse.storage.store_master import StoreMaster, StoreMasterError, UnusableStoreMaster
 from retail_pulse.storage.usage_table import UsageTable
 from retail_pulse.use_cases.image_lists import ImageCursor, ImageLists
 from retail_pulse.use_cases.image_rows import ImageFilter, ImageRows, Position
@@ -61,7 +61,12 @@ dynamodb = clients.dynamodb()
 usage = Usage(UsageTable(dynamodb, settings.table_name))
 jobs_table = JobsTable(dynamodb, settings.table_name)
 reads_table = ReadsTable(dynamodb, settings.table_name)
-stores = StoreMaster.load()
+try:
+    stores = StoreMaster.load()
+except StoreMasterError as unusable:
+    # Only what shows stores is 503 then: lists of images and reports. A status needs no store.
+    logger.exception("the store master cannot be used")
+    stores = UnusableStoreMaster(unusable)
 reading = Reading(
     store=jobs_table,
     find_store=stores.get,

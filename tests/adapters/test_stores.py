@@ -102,9 +102,12 @@ class TestWhatIsAccepted:
 
 LONE_COMMA = "line 2: row has 4 fields; the header has 3; quote a field that contains a comma"
 SPLIT = ["AreaCode,StoreName,StoreID", '7,"One', "of", 'three lines",S1', '7,"Two', 'lines",S1']
+NO_ID, SAVE = "line 1: column StoreID is missing", ": save the file with commas"
 REFUSED = {
     "a missing column": ("AreaCode,StoreName\n7,One\n", "line 1: column StoreID is missing"),
     "another spelling of a column": ("AreaCode,Storename,StoreID\n", "line 1: column StoreName is missing"),
+    "semicolons": ("AreaCode;StoreName;StoreID\n", f"{NO_ID}; the columns are separated by semicolons{SAVE}"),
+    "tabs": ("AreaCode\tStoreName\tStoreID\n", f"{NO_ID}; the columns are separated by tabs{SAVE}"),
     "an empty text": ("", "line 1: column StoreID is missing"),
     "blank lines only": ("\n\n", "line 1: column StoreID is missing"),
     "a byte order mark only": ("\ufeff", "line 1: column StoreID is missing"),
@@ -129,6 +132,16 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED)
     def test_a_file_that_breaks_a_rule_is_refused_with_the_line(self, text: str, problem: str) -> None:
         assert refusal(text) == f"stores.csv, {problem}"
+
+    def test_the_error_has_all_problems(self) -> None:
+        with pytest.raises(StoreMasterError) as caught:
+            parse(HEADER + '7,One\n7,One,\n7,One,S1\n8,Two,S1\n7,"Three,S3')
+        assert caught.value.problems == (
+            "stores.csv, line 2: row has 2 fields; the header has 3",
+            "stores.csv, line 3: StoreID is empty",
+            "stores.csv, line 5: StoreID S1 is already on line 4",
+            "stores.csv, line 6: a quote is not closed",
+        )
 
     def test_a_quote_that_swallows_more_than_a_field_may_hold(self) -> None:
         text = HEADER + '7,"One,S1\n' + "8,Two,S2\n" * 20_000

@@ -19,14 +19,14 @@ Errors of one subject are defined next to it::
     ├── JobIdTakenError
     ├── StorageUnavailableError
     │   ├── PartlyRefusedError        storage/errors.py
-    │   └── ThrottledError            storage/errors.py
+    │   ├── ThrottledError            storage/errors.py
+    │   └── StoreMasterError          storage/store_master.py
     ├── InvalidPointerError
     ├── SettingsError
     ├── InvalidClientError            domain/api_keys.py
     ├── InvalidScopeError             domain/api_keys.py
     ├── KeyNotFoundError              domain/api_keys.py
-    ├── KeyRefusedError               domain/api_keys.py
-    └── StoreMasterError              storage/store_master.py
+    └── KeyRefusedError               domain/api_keys.py
 
 `MeasuringError` in domain/failures.py is not one of them: it becomes the outcome of an image.
 """
@@ -111,7 +111,7 @@ class JobIdTakenError(RetailPulseError):
 
 
 class StorageUnavailableError(RetailPulseError):
-    """The table or the queue refused a request, despite the SDK's retries."""
+    """The table or the queue refused a request, despite the SDK's retries; or the store master cannot be used."""
 
 
 class InvalidPointerError(RetailPulseError):

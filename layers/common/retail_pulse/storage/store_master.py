@@ -9,16 +9,29 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
-from retail_pulse.domain.errors import RetailPulseError
+from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.stores import Store
 
 _COLUMNS = ("StoreID", "StoreName", "AreaCode")
 
 
-class StoreMasterError(RetailPulseError):
-    """The store master cannot be used; the text names the file, the line and the rule."""
+# What spreadsheets of some countries put between columns.
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+
+_Row = tuple[str, str, str]
+
+
+class StoreMasterError(StorageUnavailableError):
+    """The store master cannot be used.
+
+    Each of ``problems`` names the file, the line and the rule; the text is the first one.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__(problems[0])
 
 
 class StoreMaster:
@@ -32,7 +45,7 @@ class StoreMaster:
 
     @classmethod
     def load(cls) -> Self:
-        """Read the ``store_master.csv`` next to this module."""
+        """Read the ``store_master.csv`` next to this module; raise as `read`."""
         return cls.read(Path(__file__).with_name("store_master.csv"))
 
     @classmethod
@@ -67,20 +80,17 @@ class StoreMaster:
         ------
         StoreMasterError
             A column is missing or appears twice, a row is too short or too long, an id is empty or appears twice, or a
-            quote is not closed.
+            quote is not closed. It has all problems, but for what comes after a broken header or an open quote.
         """
-        records = _records(text, name)
         rows: dict[str, tuple[str, str]] = {}
-        lines: dict[str, int] = {}
-        line, header = next(records, (1, []))
-        try:
-            columns = _columns(header)
-            for line, row in records:
-                store_id, store_name, area_code = _row(row, columns, lines)
-                lines[store_id] = line
-                rows[store_id] = (store_name, area_code)
-        except ValueError as rule:
-            raise StoreMasterError(f"{name}, line {line}: {rule}") from None
+        problems = []
+        for line, found in _rows(text):
+            if isinstance(found, str):
+                problems.append(f"{name}, line {line}: {found}")
+            else:
+                rows[found[0]] = found[1:]
+        if problems:
+            raise StoreMasterError(*problems)
         return cls(rows)
 
     def get(self, store_id: str) -> Store | None:
@@ -99,35 +109,76 @@ class StoreMaster:
         return (Store(store_id, name, area) for store_id, (name, area) in self._rows.items())
 
 
-def _columns(header: Sequence[str]) -> tuple[int, ...]:
-    """Return the number of columns and the positions of those that are read; raise ValueError for a broken rule."""
+class UnusableStoreMaster(StoreMaster):
+    """Stands in for a store master that cannot be used: whoever asks for a store gets the error."""
+
+    __slots__ = ("_problems",)
+
+    def __init__(self, error: StoreMasterError) -> None:
+        super().__init__({})
+        self._problems = error.problems
+
+    def get(self, store_id: str) -> NoReturn:  # noqa: ARG002
+        """Raise the error."""
+        raise StoreMasterError(*self._problems)
+
+    def __contains__(self, store_id: object) -> NoReturn:
+        raise StoreMasterError(*self._problems)
+
+    def __iter__(self) -> NoReturn:
+        raise StoreMasterError(*self._problems)
+
+
+def _rows(text: str) -> Iterator[tuple[int, _Row | str]]:
+    """Yield the line of each row with its id, name and area code, or with the rule that it breaks."""
+    records = _records(text)
+    line, header = next(records, (1, []))
+    columns = header if isinstance(header, str) else _columns(header)
+    if isinstance(columns, str):
+        yield line, columns
+        return
+    lines: dict[str, int] = {}
+    for line, record in records:
+        row = record if isinstance(record, str) else _row(record, columns, lines)
+        if not isinstance(row, str):
+            lines[row[0]] = line
+        yield line, row
+
+
+def _columns(header: Sequence[str]) -> tuple[int, ...] | str:
+    """Return the number of columns and the positions of those that are read, or the rule that the header breaks."""
     names = [column.strip() for column in header]
     for column in _COLUMNS:
         if column not in names:
-            raise ValueError(f"column {column} is missing")
+            separators = [name for character, name in _OTHER_SEPARATORS.items() if character in "".join(header)]
+            hint = f"; the columns are separated by {separators[0]}: save the file with commas" if separators else ""
+            return f"column {column} is missing{hint}"
         if names.count(column) > 1:
-            raise ValueError(f"column {column} appears more than once")
+            return f"column {column} appears more than once"
     return len(names), *map(names.index, _COLUMNS)
 
 
-def _row(row: Sequence[str], columns: Sequence[int], lines: Mapping[str, int]) -> tuple[str, str, str]:
-    """Return id, name and area code of a row; raise ValueError for a broken rule. ``lines`` has the lines of ids."""
+def _row(row: Sequence[str], columns: Sequence[int], lines: Mapping[str, int]) -> _Row | str:
+    """Return id, name and area code of a row, or the rule that it breaks. ``lines`` has the lines of ids."""
     width, id_at, name_at, area_at = columns
     if len(row) < width:
-        raise ValueError(f"row has {len(row)} fields; the header has {width}")
+        return f"row has {len(row)} fields; the header has {width}"
     # Spreadsheets leave empty fields after the last column. Text in one of them means a comma without quotes.
     if len(row) > width and any(field.strip() for field in row[width:]):
-        raise ValueError(f"row has {len(row)} fields; the header has {width}; quote a field that contains a comma")
+        return f"row has {len(row)} fields; the header has {width}; quote a field that contains a comma"
     store_id = row[id_at].strip()
     if not store_id:
-        raise ValueError("StoreID is empty")
+        return "StoreID is empty"
     if store_id in lines:
-        raise ValueError(f"StoreID {store_id} is already on line {lines[store_id]}")
+        return f"StoreID {store_id} is already on line {lines[store_id]}"
     return store_id, row[name_at].strip(), row[area_at].strip()
 
 
-def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not blank, each with the number of the line that it starts on."""
+def _records(text: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield the line that each record starts on with its fields, without blank ones.
+
+    When a quote is not closed, the last yielded value is the rule.
+    """
     # newline="" keeps the line ends, since a quoted field may contain some.
     lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     # The reader closes an open quote at the end of the text without an error. An extra last line, which such a quote
@@ -137,8 +188,10 @@ def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
         try:
             row = next(reader)
         except csv.Error as error:
-            raise StoreMasterError(f"{name}, line {start}: {error}; is a quote not closed?") from error
+            yield start, f"{error}; is a quote not closed?"
+            return
         if reader.line_num > len(lines):
-            raise StoreMasterError(f"{name}, line {start}: a quote is not closed")
+            yield start, "a quote is not closed"
+            return
         if len(row) > 1 or (row and row[0].strip()):
             yield start, row
