@@ -187,6 +187,14 @@ keys: setup  ## List API keys, without the keys themselves [CLIENT=name] [STACK=
 revoke-key: setup  ## Revoke an API key: ID=name.0123456789ab [STACK=name|URL=...]
 	@$(BIN)/python -m tools.keys revoke $(if $(ID),--id "$(ID)") $(WHERE)
 
+.PHONY: redrive
+redrive: setup  ## Show the dead letters of a stage by job and send them back [STACK=name|URL=...] [YES=1: without a question]
+	@$(BIN)/python -m tools.redrive $(if $(YES),--yes) $(WHERE)
+
+.PHONY: stores
+stores: setup  ## Check a store master before it is deployed [FILE=store_master.csv]
+	@$(BIN)/python -m tools.stores $(if $(FILE),"$(FILE)")
+
 smoke: setup  ## Check a deployed stage over HTTP: URL=... KEY=...
 	@$(BIN)/python -m tools.smoke "$(URL)" "$(KEY)"
 

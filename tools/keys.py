@@ -7,26 +7,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
-
-from local.emulator import clients
-from local.emulator.emulator import STACK_NAME
-from local.stack.shell_file import NoStackError, find_secret
 from retail_pulse.domain.api_keys import DEFAULT_SCOPES, KeyScope, check_client, new_key
 from retail_pulse.domain.errors import RetailPulseError
 from retail_pulse.domain.text import decimal
 from retail_pulse.storage.api_keys_table import ApiKeysTable
+from tools import stage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_DEFAULT_STACK = "retail-pulse-dev"
 _MAX_DAYS = 3650
-_LOCAL_HINT = "; without an AWS account, URL=http://127.0.0.1:8080 names the stack of `make serve`"
 _MAX_DAILY_IMAGES = 10**9
 
 
@@ -79,24 +71,9 @@ def _up_to(maximum: int) -> Callable[[str], int]:
     return read
 
 
-def _connect(options: argparse.Namespace) -> tuple["DynamoDBClient", str]:
-    client: Any = boto3.client
-    if options.url:
-        # The embedded stack has its own credentials; those of AWS must not reach it.
-        client = partial(clients.client, endpoint_url=options.url, secret=find_secret(options.url))
-    stack = options.stack or (STACK_NAME if options.url else _DEFAULT_STACK)
-    (found,) = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    names = [each["OutputValue"] for each in found.get("Outputs", []) if each["OutputKey"] == "TableName"]
-    if not names:
-        raise RetailPulseError(f"stack {stack} has no output TableName: it is not a stack of Retail Pulse")
-    return client("dynamodb"), names[0]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.keys", description=__doc__)
-    where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--stack", help=f"name of the CloudFormation stack, {_DEFAULT_STACK} by default")
-    where.add_argument("--url", help="the embedded stack's URL, such as http://127.0.0.1:8080, instead of AWS")
+    where = stage.arguments()
     commands = parser.add_subparsers(required=True)
 
     create = commands.add_parser("create", parents=[where], help="create a key, which is printed once")
@@ -123,10 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(*_connect(options), options)
-    except (RetailPulseError, NoStackError, ClientError, BotoCoreError) as error:
-        hint = _LOCAL_HINT if isinstance(error, NoCredentialsError | NoRegionError) else ""
-        print(f"nothing was done: {str(error).rstrip('.')}{hint}", file=sys.stderr)
+        client, outputs = stage.connect(options, "TableName")
+        options.command(client("dynamodb"), outputs["TableName"], options)
+    except (RetailPulseError, *stage.ERRORS) as error:
+        print(f"nothing was done: {error}", file=sys.stderr)
         return 1
     return 0
 
