@@ -6,16 +6,19 @@ The handlers are those of functions/, with the variables and the memory that the
 import json
 import os
 import resource
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import boto3
 
+from local.emulator.descriptors import limit_descriptors
 from local.emulator.emulator import AWS_VARIABLES
 from local.lambda_host.context import Context
 from local.lambda_host.environment import FUNCTIONS, environment, template
@@ -80,6 +83,7 @@ class Functions:
     """
 
     def __init__(self, endpoint_url: str, **parameters: str) -> None:
+        limit_descriptors()
         os.environ.update(AWS_VARIABLES | {"AWS_ENDPOINT_URL": endpoint_url})
         # The log goes to a file without a name, so that its bytes can be counted.
         with tempfile.TemporaryFile() as log:
@@ -99,6 +103,10 @@ class Functions:
     def pid(self) -> int:
         """Return the process's id."""
         return os.getpid()
+
+    def sockets(self, port: int) -> int:
+        """Return how many sockets are connected to a port, on any address."""
+        return sum(peer == port for peer in map(_peer_port, Path("/proc/self/fd").iterdir()))
 
     def peak_bytes(self) -> int:
         """Return the peak memory of the process so far."""
@@ -167,6 +175,16 @@ class Functions:
             os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(self._memory[name])
             self._modules[name] = load(name)
         return self._modules[name]
+
+
+def _peer_port(descriptor: Path) -> int | None:
+    """Return the port that a descriptor is connected to; None for what is not a connection."""
+    try:
+        with socket.socket(fileno=os.dup(int(descriptor.name))) as found:
+            port: int = found.getpeername()[1]
+            return port
+    except OSError:
+        return None
 
 
 def job_body(urls: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from local.emulator import fair_queue, permissions
 from local.emulator.callers import Callers
+from local.emulator.descriptors import limit_descriptors
 from local.emulator.gateway import App
 
 STACK_NAME = "retail-pulse-local"
@@ -98,6 +99,14 @@ def application(callers: Callers) -> App:
         emit(func, request_id, text, *args, **kwargs)
 
     lambda_svc._emit_lambda_logs = emit_and_log
+    spawn = lambda_runtime.Worker._spawn
+
+    def spawn_limited(worker: Any) -> None:
+        # The stack itself needs more descriptors, and its children would inherit its limit.
+        spawn(worker)
+        limit_descriptors(worker._proc.pid)
+
+    lambda_runtime.Worker._spawn = spawn_limited
     sts.register_session = callers.sessions(sts.register_session)
     # Both modules, because the second one has imported the name.
     derive = callers.role_credentials(lambda_runtime.execution_credentials)

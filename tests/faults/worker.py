@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from local.emulator.descriptors import limit_descriptors
 from local.lambda_host.context import Context
 from local.lambda_host.events import Event, api_event, event
 from local.lambda_host.load import load
@@ -89,6 +90,7 @@ def main(orders: Orders) -> None:
     log = os.open(orders.folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    limit_descriptors()
     os.environ.update(orders.environment)
     random.seed(orders.seed)
     journal = Journal(orders.folder / JOURNAL)

@@ -1,7 +1,9 @@
 """The handlers: GIVEN a recorded event, WHEN the handler is called, THEN this is what it returns to AWS."""
 
 import base64
+import errno
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.client import BaseClient
@@ -14,6 +16,7 @@ from local.lambda_host.events import event
 from retail_pulse.api import schemas
 from retail_pulse.api.router import STORAGE_UNAVAILABLE
 from retail_pulse.domain.errors import StorageUnavailableError
+from retail_pulse.measuring.download.connections import GuardedConnection
 from retail_pulse.storage.errors import ThrottledError
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.functions.service import STORE, Service
@@ -39,6 +42,18 @@ def test_a_failed_row_has_its_attempts_and_a_pending_one_has_had_none(service: S
         found.append((row.outcome, row.attempts, row.last_error, row.next_attempt_at))
         service.deliver()
     assert found == [("pending", 0, None, None), ("failed", 1, None, None)]
+
+
+def test_an_image_without_a_descriptor_has_had_no_attempt(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An ordinary failure would be final: PARAMETERS allow one attempt. What waits is requeued.
+    monkeypatch.setenv("INLINE_WAIT_SECONDS", "0")
+    job_id = service.submit("http://127.0.0.1:9/a.png")
+    refusal = OSError(errno.EMFILE, "Too many open files")
+    monkeypatch.setattr(GuardedConnection, "_connect", Mock(side_effect=refusal))
+    service.deliver()
+    (row,) = schemas.ResultList.model_validate(service.get(f"/api/jobs/{job_id}/results")[1]).results
+    assert row.last_error is not None
+    assert (row.outcome, row.attempts, row.last_error.code) == ("pending", 0, "processing_error")
 
 
 @pytest.mark.parametrize(("check", "found"), [("off", None), ("all", "damaged")])

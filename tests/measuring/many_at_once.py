@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from local.emulator.descriptors import limit_descriptors
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.hosts import Hosts
 from retail_pulse.domain.image_requests import ImageRequest
@@ -14,13 +15,10 @@ from retail_pulse.measuring.fetch import Fetcher
 from tests.measuring.hostile_server import fetcher
 from tests.support.fetching import measure
 
-# As in Lambda.
-DESCRIPTORS = 1024
-
 
 def outcomes(urls: Sequence[str], threads: int) -> tuple[Counter[str], int]:
     """Measure images at once; return their outcomes, and how many descriptors were open at most above those before."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    limit_descriptors()
     fetching = fetcher()
     before = most = _descriptors()
     found: Counter[str] = Counter()

@@ -15,6 +15,7 @@ import pytest
 
 from local.checkout import ROOT
 from local.client import ApiClient
+from local.emulator.descriptors import LIMIT
 from local.images.server import ImageServer, stalled
 from local.stack.process import StackError, StackProcess
 from retail_pulse.domain.api_keys import new_key
@@ -146,6 +147,15 @@ def test_a_function_that_cannot_start_is_reported_with_its_error(tmp_path: Path)
 
     assert "GET /api/health returned 500" in str(raised.value)
     assert "No module named 'nowhere_to_be_found'" in str(raised.value)
+
+
+def test_the_functions_have_the_descriptors_of_lambda(busy: tuple[StackProcess, set[int]]) -> None:
+    folders = [Path(f"/proc/{process}") for process in busy[1]]
+    workers = [folder for folder in folders if "_worker.py" in (folder / "cmdline").read_text(encoding="utf-8")]
+    limits = [(folder / "limits").read_text(encoding="ascii") for folder in workers]
+    found = [re.findall(r"^Max open files +(\d+) +(\d+)", text, re.MULTILINE) for text in limits]
+    assert len(found) >= 4
+    assert found == [[(str(LIMIT), str(LIMIT))]] * len(found)
 
 
 def test_every_printed_line_works_as_pasted_into_a_shell_without_the_internet(
