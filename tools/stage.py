@@ -34,7 +34,7 @@ def connect(options: argparse.Namespace, *needed: str) -> tuple[Callable[[str], 
     RetailPulseError
         The stack lacks an output that is needed.
     """
-    client: Callable[[str], Any] = boto3.client
+    client: Any = boto3.client
     if options.url:
         # The embedded stack has its own credentials; those of AWS must not reach it.
         client = partial(clients.client, endpoint_url=options.url, secret=find_secret(options.url))
