@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         client, outputs = stage.connect(options, "TableName")
         options.command(client("dynamodb"), outputs["TableName"], options)
     except (RetailPulseError, *stage.ERRORS) as error:
-        print(f"nothing was done: {error}", file=sys.stderr)
+        print(f"nothing was done: {stage.reason(error)}", file=sys.stderr)
         return 1
     return 0
 

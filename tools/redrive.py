@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         client, outputs = stage.connect(options, "QueueUrl", "DeadLetterQueueUrl")
         _redrive(client("sqs"), outputs["DeadLetterQueueUrl"], outputs["QueueUrl"], options.yes)
     except (RetailPulseError, *stage.ERRORS) as error:
-        print(f"not everything was sent back: {error}", file=sys.stderr)
+        print(f"not everything was sent back: {stage.reason(error)}", file=sys.stderr)
         return 1
     return 0
 

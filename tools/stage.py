@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from local.emulator import clients
 from local.emulator.emulator import STACK_NAME
@@ -16,6 +16,13 @@ from retail_pulse.domain.errors import RetailPulseError
 _DEFAULT_STACK = "retail-pulse-dev"
 # What a command meets when the stage does not exist or refuses a call.
 ERRORS = (NoStackError, ClientError, BotoCoreError)
+_LOCAL_HINT = "; without an AWS account, URL=http://127.0.0.1:8080 names the stack of `make serve`"
+
+
+def reason(error: Exception) -> str:
+    """Return the text of an error, with a hint for people without an AWS account."""
+    hint = _LOCAL_HINT if isinstance(error, NoCredentialsError | NoRegionError) else ""
+    return f"{str(error).rstrip('.')}{hint}"
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -73,6 +73,15 @@ def test_the_stack_runs_in_its_own_session_so_that_ctrl_c_reaches_only_its_start
     assert os.getsid(stack.pid) == stack.pid
 
 
+def test_the_functions_have_the_descriptors_of_lambda(busy: tuple[StackProcess, set[int]]) -> None:
+    folders = [Path(f"/proc/{process}") for process in busy[1]]
+    workers = [folder for folder in folders if "_worker.py" in (folder / "cmdline").read_text(encoding="utf-8")]
+    limits = [(folder / "limits").read_text(encoding="ascii") for folder in workers]
+    found = [re.findall(r"^Max open files +(\d+) +(\d+)", text, re.MULTILINE) for text in limits]
+    assert len(found) >= 4
+    assert found == [[(str(LIMIT), str(LIMIT))]] * len(found)
+
+
 def test_killing_the_launcher_leaves_nothing_behind(busy: tuple[StackProcess, set[int]]) -> None:
     stack, processes = busy
     assert stack.stop(signal.SIGKILL) == -signal.SIGKILL

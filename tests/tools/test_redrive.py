@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from moto import mock_aws
 
 from retail_pulse.domain.chunks import Pointer, Scope
@@ -128,3 +130,12 @@ def test_more_than_one_portion_is_left_for_the_next_time(queues: Queues, monkeyp
     queues.bury(*letters(25))
     assert redrive.main(["--stack", "mine", "--yes"]) == 0
     assert len(queues.bodies(queues.dead)) == 5
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), NoRegionError()])
+def test_without_an_aws_account_the_local_stack_is_a_hint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    monkeypatch.setattr(boto3, "client", Mock(side_effect=error))
+    assert redrive.main([]) == 1
+    assert "URL=http://127.0.0.1:8080 names the stack of `make serve`" in capsys.readouterr().err
