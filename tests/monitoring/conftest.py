@@ -1,14 +1,13 @@
 """What the functions write to the log, observed once for all tests of this folder."""
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from local.checkout import COMMON_LAYER, ROOT
+from local.checkout import PYTHON_PATH, ROOT
 from local.emulator.emulator import AWS_VARIABLES
 
 Line = dict[str, Any]
@@ -17,10 +16,9 @@ Line = dict[str, Any]
 @pytest.fixture(scope="session")
 def printed() -> str:
     """What `tests.monitoring.observed` prints."""
-    path = os.pathsep.join(map(str, (ROOT, COMMON_LAYER)))
     return subprocess.run(
         [sys.executable, "-m", "tests.monitoring.observed"],
-        env=AWS_VARIABLES | {"PYTHONPATH": path},
+        env=AWS_VARIABLES | {"PYTHONPATH": PYTHON_PATH},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -158,15 +158,6 @@ def test_a_function_that_cannot_start_is_reported_with_its_error(tmp_path: Path)
     assert "No module named 'nowhere_to_be_found'" in str(raised.value)
 
 
-def test_the_functions_have_the_descriptors_of_lambda(busy: tuple[StackProcess, set[int]]) -> None:
-    folders = [Path(f"/proc/{process}") for process in busy[1]]
-    workers = [folder for folder in folders if "_worker.py" in (folder / "cmdline").read_text(encoding="utf-8")]
-    limits = [(folder / "limits").read_text(encoding="ascii") for folder in workers]
-    found = [re.findall(r"^Max open files +(\d+) +(\d+)", text, re.MULTILINE) for text in limits]
-    assert len(found) >= 4
-    assert found == [[(str(LIMIT), str(LIMIT))]] * len(found)
-
-
 def test_every_printed_line_works_as_pasted_into_a_shell_without_the_internet(
     stack: StackProcess, client: ApiClient, tmp_path: Path
 ) -> None:
