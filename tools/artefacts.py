@@ -33,6 +33,10 @@ SERVICE_CLIENT = re.compile(r"""\.client\(\s*["']([\w-]+)""")
 IMPORT_FUNCTION = Path(__file__).with_name("import_function.py")
 
 
+class BuildError(RuntimeError):
+    """A folder is not a build."""
+
+
 class Build:
     """The folder that `sam build` leaves, ``.aws-sam/build`` by default."""
 
@@ -46,6 +50,20 @@ class Build:
             for name, folder in (self.functions | self.layers).items()
         }
         self.largest = max(self.sizes[n] for n in self.functions) + sum(self.sizes[n] for n in self.layers)
+
+    def architecture(self) -> str:
+        """Return what it was built for, by the first library of its layers.
+
+        Raises
+        ------
+        BuildError
+            They have no library for a processor of Lambda.
+        """
+        for folder in self.layers.values():
+            for path in _files(folder):
+                if ".so" in path.suffixes and (number := _elf_machine(folder / path)) in ELF_MACHINES.values():
+                    return next(name for name, machine in ELF_MACHINES.items() if machine == number)
+        raise BuildError("the layers have no library for Lambda: run `make build`")
 
     def faults(self, architecture: str, python: str = "python3.13") -> Iterator[str]:
         """Yield what is wrong with a build for an architecture; `python` imports the functions if this machine can."""
@@ -107,11 +125,19 @@ def _bytecode_faults(name: str, folder: Path) -> Iterator[str]:
 def _machine_faults(name: str, folder: Path, architecture: str) -> Iterator[str]:
     for path in _files(folder):
         if ".so" in path.suffixes:
-            head = (folder / path).read_bytes()[:20]
-            if head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") != ELF_MACHINES[architecture]:
+            if (machine := _elf_machine(folder / path)) is None:
+                yield f"{name}: {path.name} is not a library for Linux"
+            elif machine != ELF_MACHINES[architecture]:
                 yield f"{name}: {path.name} is for another processor than {architecture}"
             elif FOREIGN_PYTHON.search(path.name):
                 yield f"{name}: {path.name} is for another Python than 3.13"
+
+
+def _elf_machine(path: Path) -> int | None:
+    """Return the number of the processor that an ELF file is for; None for any other file."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    return int.from_bytes(head[18:], "little") if head[:4] == b"\x7fELF" else None
 
 
 def _content_faults(layers: list[Path]) -> Iterator[str]:

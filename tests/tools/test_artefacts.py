@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tools import artefacts
-from tools.artefacts import BYTECODE_ENDING, BYTECODE_HEAD, ELF_MACHINES, PACKAGE, Build
+from tools.artefacts import BYTECODE_ENDING, BYTECODE_HEAD, ELF_MACHINES, PACKAGE, Build, BuildError
 
 TEMPLATE = """\
 Parameters:
@@ -89,6 +89,8 @@ CHANGES: dict[str, tuple[dict[str, bytes | None], list[str]]] = {
     "nothing": ({}, []),
     "a library for another processor, with a version after its ending":
         ({"Packages/python/webp.so.7.2": elf("x86_64")}, ["Packages: webp.so.7.2 is for another processor than arm64"]),
+    "a library of the machine that built it, such as a Mac":
+        ({"Packages/python/fast.so": b"\xcf\xfa\xed\xfe"}, ["Packages: fast.so is not a library for Linux"]),
     "a package for another Python": (
         {f"{PILLOW}/{EXTENSION}": None, f"{PILLOW}/{EXTENSION.replace('313', '311')}": elf("arm64")},
         ["Packages: _imaging.cpython-311-aarch64-linux-gnu.so is for another Python than 3.13"],
@@ -139,6 +141,13 @@ CHANGES: dict[str, tuple[dict[str, bytes | None], list[str]]] = {
 def test_what_is_wrong_with_a_build_is_found(built: Path, files: dict[str, bytes | None], found: list[str]) -> None:
     change(built, files)
     assert sorted(faults(built)) == found
+
+
+def test_its_architecture_is_that_of_its_libraries(built: Path) -> None:
+    assert Build(built).architecture() == "arm64"
+    change(built, {f"{PILLOW}/{EXTENSION}": b"\xcf\xfa\xed\xfe"})
+    with pytest.raises(BuildError, match="no library for Lambda"):
+        Build(built).architecture()
 
 
 def test_a_size_near_lambdas_limit_is_found(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
