@@ -16,6 +16,9 @@ _PART_OVERHEAD_BYTES = 48
 _TEXT_OVERHEAD_BYTES = 3
 # Maximum delay of a message: a limit of SQS.
 MAX_DELAY_SECONDS = 900
+# After so many turns in a chain of messages, the next sweep starts a new one. Lambda's own guard, which would end a
+# chain after 16 invocations, is off: several hosts that are down take 20 to 44.
+MAX_TURNS_IN_A_CHAIN = 100
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -139,6 +142,11 @@ class Chunk:
             for image in self.open_images()
         )
         return min(MAX_DELAY_SECONDS, max(0, math.ceil(min(waits))))
+
+    @property
+    def ends_its_chain(self) -> bool:
+        """Whether its turn has no message of its own, so that the chain of messages is bounded."""
+        return self.turn > 0 and self.turn % MAX_TURNS_IN_A_CHAIN == 0
 
     @property
     def is_done(self) -> bool:

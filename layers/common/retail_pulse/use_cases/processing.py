@@ -197,6 +197,11 @@ class Processing:
             ready = task.chunk.outcomes.keys() | outcomes.keys()
             attempts = {index: failed for index, failed in findings.attempts.items() if index not in ready}
             saved = self._store.requeue_chunk(key, task.chunk, outcomes, attempts)
+            if saved is not None and not saved.is_done and saved.ends_its_chain:
+                _log.warning(
+                    "chunk %d of job %d waits for a sweep after %d turns", key.number, task.pointer.job_id, saved.turn
+                )
+                return None
             if saved is not None and not saved.is_done:
                 # After a crash between the save and this, the message comes again, and requeues the rest once more.
                 delay = saved.message_delay(self._now().timestamp())
