@@ -1,4 +1,5 @@
 # The only entry point: everything that CI runs is a target here. `make help` lists them.
+# It uses nothing that is newer than GNU Make 3.81, the one of macOS; tests/infra/test_makefiles.py checks that.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,12 +18,14 @@ ARCHITECTURE ?= arm64
 NODE := tools/node/node_modules
 # All tests run in four processes: more than a third of their time is waiting. T names the tests of a run in one process.
 PYTEST = $(BIN)/python -m pytest $(if $(T),-n 0 $(T),-n 4 --dist loadgroup)
+# Where a stage is deployed or deleted.
+WHERE_TO_DEPLOY = $(if $(URL),--url "$(URL)") $(if $(filter no,$(CONFIRM)),--yes)
 # The stage whose API keys a command manages.
 WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common:$(CURDIR)/cli/src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -76,9 +79,16 @@ sam-local: setup  ## Serve the built functions with `sam local start-api`, in Do
 validate: setup  ## Validate and lint the template with the SAM CLI, for each stage of samconfig.toml
 	for stage in default dev prod; do sam validate --lint --config-env $$stage || exit 1; done
 
+# `make deploy` takes the architecture from the build, so this is the only place that decides it.
 build: setup  ## Run `sam build` and check the result [ARCHITECTURE=arm64]; needs python3.13
 	sam build --parameter-overrides "Architecture=$(ARCHITECTURE)"
 	$(BIN)/python -m tools.artefacts .aws-sam/build $(ARCHITECTURE)
+
+deploy: setup  ## Deploy the build: STAGE=dev [SET="Name=Value ..."] [CONFIRM=no] [URL=...]; needs the SAM CLI
+	@$(BIN)/python -m tools.deploy deploy "$(STAGE)" $(if $(SET),--set '$(SET)') $(WHERE_TO_DEPLOY)
+
+delete: setup  ## Delete a stage with its table, but for prod: STAGE=dev [CONFIRM=no] [URL=...]; needs the SAM CLI
+	@$(BIN)/python -m tools.deploy delete "$(STAGE)" $(WHERE_TO_DEPLOY)
 
 test-sam-local: setup  ## Test the API, queue and schedule on `sam local`; needs Docker, the SAM CLI and python3.13
 	$(BIN)/python -m pytest -m sam_local tests/sam
@@ -202,4 +212,4 @@ addresses: setup  ## Try every recorded address on the fetcher and write docs/ad
 	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove the environments, caches and builds
-	rm -rf $(VENV) $(GUARD) $(SAM) $(NODE) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GUARD) $(SAM) $(NODE) .aws-sam .aws-sam-local .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from samtranslator.translator.transform import transform as sam_transform
 
-from local.emulator.template import Body
+from local.emulator.template import Body, default_parameters
 
 
 class ManagedPolicyError(ValueError):
@@ -40,7 +40,7 @@ def transform(body: Body, overrides: Mapping[str, Any] | None = None) -> Body:
     ManagedPolicyError
         When a function has a managed policy, whose name only AWS can resolve.
     """
-    values = {name: spec["Default"] for name, spec in body["Parameters"].items()} | dict(overrides or {})
+    values = default_parameters(body["Parameters"]) | dict(overrides or {})
     packaged = copy.deepcopy(body)
     for resource in packaged["Resources"].values():
         for name in {"CodeUri", "ContentUri"} & resource["Properties"].keys():

@@ -1,5 +1,6 @@
 """Deploys the template to the emulator, as CloudFormation and API Gateway would."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ def deploy(endpoint_url: str, secret: str, root: Path, parameters: Mapping[str, 
         return {"Bucket": _BUCKET, "Key": bundle.key}
 
     pack(template, put)
+    if "Release" not in parameters:
+        template.parameters["Release"] = _release(template)
     cloudformation: CloudFormationClient = connect("cloudformation")
     # From a bucket, as the SAM CLI does: a request holds at most 51,200 bytes of template.
     body = json.dumps(for_emulator(template.body), separators=(",", ":"))
@@ -74,6 +77,12 @@ def deploy(endpoint_url: str, secret: str, root: Path, parameters: Mapping[str, 
     _start_event_sources(functions)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return Deployment(api_id, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
+
+
+def _release(template: Template) -> str:
+    """Return a hash of the packed template and its parameters: as on AWS, a change publishes new versions."""
+    deployed = json.dumps([template.body, template.parameters], sort_keys=True)
+    return hashlib.sha256(deployed.encode()).hexdigest()[:10]
 
 
 def _deploy_stack(cloudformation: "CloudFormationClient", template: Template, url: str) -> None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from local.emulator import fair_queue, permissions
+from local.emulator import fair_queue, permissions, transforms
 from local.emulator.callers import Callers
 from local.emulator.descriptors import limit_descriptors
 from local.emulator.gateway import App
@@ -113,6 +113,7 @@ def application(callers: Callers) -> App:
     lambda_runtime.execution_credentials = lambda_svc.execution_credentials = derive
     sqs._collect_msgs = fair_queue.collecting(sqs._collect_msgs, time.time)
     permissions.correct()
+    transforms.correct()
     return cast("App", app.app)
 
 

@@ -31,7 +31,7 @@ def make_http_api(
     routes = template.routes()
 
     def arn(function: str) -> str:
-        return functions.get_function_configuration(FunctionName=resources[function])["FunctionArn"]
+        return functions.get_alias(FunctionName=resources[function], Name=template.alias())["AliasArn"]
 
     authorizers = {
         each.name: gateway.create_authorizer(

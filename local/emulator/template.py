@@ -23,6 +23,8 @@ ALARM = "AWS::CloudWatch::Alarm"
 # The emulator fails a deployment that has one of these. Nothing refers to them.
 _UNKNOWN_TO_THE_EMULATOR = {"AWS::CloudWatch::CompositeAlarm", "AWS::Logs::QueryDefinition"}
 
+# What `make deploy` sets on AWS: these parameters have no defaults.
+LOCAL_PARAMETERS = {"Stage": "local", "Release": "0" * 10}
 _PSEUDO_PARAMETERS = {"AWS::Region": REGION, "AWS::URLSuffix": "amazonaws.com"}
 _SUBSTITUTED = re.compile(r"\$\{([^}]+)\}")
 
@@ -77,7 +79,7 @@ def for_emulator(body: Body) -> Body:
 
 
 def logical_id(reference: Any) -> str:
-    """Return the resource that a ``Ref`` or a ``Fn::GetAtt`` names.
+    """Return the resource that a ``Ref`` or a ``Fn::GetAtt`` names; of a function's alias, the function.
 
     Raises
     ------
@@ -86,11 +88,17 @@ def logical_id(reference: Any) -> str:
     """
     match reference:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
-            return name
+            return name.removesuffix(".Alias")
         case {"Fn::GetAtt": str(path)}:
             return path.split(".", maxsplit=1)[0]
         case _:
             raise TemplateError(f"{reference} does not name a resource")
+
+
+def default_parameters(declared: Body) -> dict[str, str]:
+    """Return the defaults of a template's parameters, and what stands for those that `make deploy` sets."""
+    local = {name: value for name, value in LOCAL_PARAMETERS.items() if name in declared}
+    return local | {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
 
 
 class Template:
@@ -110,7 +118,7 @@ class Template:
         if unknown := sorted(given.keys() - declared):
             known = ", ".join(sorted(declared))
             raise TemplateError(f"{path.name} has no parameter {', '.join(unknown)}; it has {known}")
-        defaults = {name: str(spec["Default"]) for name, spec in declared.items() if "Default" in spec}
+        defaults = default_parameters(declared)
         # CloudFormation reads every scalar of a mapping as a string. The emulator keeps numbers, and a worker does not
         # start with a number in its environment.
         self.body["Mappings"] = _with_strings(self.body.get("Mappings", {}))
@@ -163,6 +171,11 @@ class Template:
         shared, own = self.body.get("Globals", {}).get("Function", {}), self.resources(FUNCTION)[function]
         variables = [each.get("Environment", {}).get("Variables", {}) for each in (shared, own)]
         return {name: str(self.resolve(value, names)) for name, value in (variables[0] | variables[1]).items()}
+
+    def alias(self) -> str:
+        """Return the alias of every function that API Gateway, the queue and the schedule call."""
+        name: str = self.body["Globals"]["Function"]["AutoPublishAlias"]
+        return name
 
     def memory_megabytes(self, function: str) -> int:
         """Return the memory of a function, by its logical id."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.checkout import ARCHITECTURE, ROOT
-from local.emulator.template import FUNCTION, Body, of_type, read
+from local.emulator.template import FUNCTION, HTTP_API, Body, logical_id, of_type, read
 from local.sam.environment import environment
 
-FOLDER = ROOT / ".aws-sam" / "build"
+# Not .aws-sam/build: that is for another processor than this machine's, and `make deploy` deploys it.
+FOLDER = ROOT / ".aws-sam-local"
 # `sam local` sets only variables that the template declares. AWS does not need this one, so only a copy of the built
 # template declares it.
 _ENDPOINT = "AWS_ENDPOINT_URL"
@@ -27,7 +28,8 @@ def build() -> None:
     BuildError
         The build failed.
     """
-    command = ["sam", "build", "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+    folder, overrides = str(FOLDER), f"Architecture={ARCHITECTURE}"
+    command = ["sam", "build", "--build-dir", folder, "--parameter-overrides", overrides]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"sam build failed:\n{done.stdout}{done.stderr}")
@@ -43,6 +45,10 @@ def write_template() -> Path:
     body = _built()
     for variables in _variables(body).values():
         variables[_ENDPOINT] = ""
+    # `sam local` finds a function by its ARN, but not by its alias.
+    for api in of_type(body["Resources"], HTTP_API).values():
+        for authorizer in api["Auth"]["Authorizers"].values():
+            authorizer["FunctionArn"] = {"Fn::GetAtt": [logical_id(authorizer["FunctionArn"]), "Arn"]}
     path = FOLDER / "sam-local.json"
     path.write_text(json.dumps(body), encoding="utf-8")
     return path

@@ -14,6 +14,7 @@ from local.emulator.template import of_type as of_type
 from local.emulator.template import read as read
 from tools import transform as sam_transform
 
+ALIAS = "AWS::Lambda::Alias"
 LOG_GROUP = "AWS::Logs::LogGroup"
 PERMISSION = "AWS::Lambda::Permission"
 QUEUE = "AWS::SQS::Queue"
@@ -30,6 +31,13 @@ def only(resources: Body, kind: str) -> Body:
     """Return the properties of the only resource of a type."""
     (found,) = of_type(resources, kind).values()
     return found
+
+
+def called(transformed: Body, reference: Any) -> str:
+    """Return the function whose alias a reference names; no caller may name the function itself."""
+    alias = transformed[logical_id(reference)]
+    assert alias["Type"] == ALIAS
+    return logical_id(alias["Properties"]["FunctionName"])
 
 
 def attribute(reference: Any) -> str:

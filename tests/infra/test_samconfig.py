@@ -25,7 +25,8 @@ def pairs(stage: str, command: str, name: str) -> list[list[str]]:
 
 
 def overrides(stage: str) -> dict[str, str]:
-    return dict(pairs(stage, "deploy", "parameter_overrides"))
+    """Return the parameters of a stage but for `Release`, which `make deploy` computes."""
+    return {name: value for name, value in pairs(stage, "deploy", "parameter_overrides") if name != "Release"}
 
 
 def test_default_dev_and_prod_exist() -> None:
@@ -42,6 +43,11 @@ class TestEveryStage:
 
     def test_overrides_parameters_that_the_template_has_with_values_that_it_allows(self, stage: str) -> None:
         assert {name: value for name, value in overrides(stage).items() if not allows(PARAMETERS[name], value)} == {}
+
+    def test_is_refused_by_the_template_if_sam_deploys_it_without_make(self, stage: str) -> None:
+        (release,) = (value for name, value in pairs(stage, "deploy", "parameter_overrides") if name == "Release")
+        assert not allows(PARAMETERS["Release"], release)
+        assert "make deploy" in PARAMETERS["Release"]["ConstraintDescription"]
 
     def test_deploys_a_stack_named_after_itself(self, stage: str) -> None:
         tagged = overrides(stage)["Stage"]

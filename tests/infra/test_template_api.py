@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.infra import sam
+from tests.infra.test_template_parameters import PARAMETERS
 
 API_GATEWAY = "apigateway.amazonaws.com"
 
@@ -39,7 +40,8 @@ def routes(transformed: sam.Body) -> dict[str, Target]:
     for path, methods in transformed["Api"]["Properties"]["Body"]["paths"].items():
         for method, route in methods.items():
             uri = route["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-            (function,) = re.findall(r"\$\{(\w+)\.Arn\}/invocations", uri)
+            (alias,) = re.findall(r"\$\{(\w+)\}/invocations", uri)
+            function = sam.called(transformed, {"Ref": alias})
             (security,) = route["security"]
             (authorizer,) = security
             found[f"{method.upper()} {path}"] = Target(function, authorizer)
@@ -51,7 +53,7 @@ def callers(transformed: sam.Body, function: str) -> list[str]:
     return [
         permission["SourceArn"]["Fn::Sub"][0]
         for permission in sam.of_type(transformed, sam.PERMISSION).values()
-        if permission["Principal"] == API_GATEWAY and sam.logical_id(permission["FunctionName"]) == function
+        if permission["Principal"] == API_GATEWAY and sam.called(transformed, permission["FunctionName"]) == function
     ]
 
 
@@ -59,6 +61,12 @@ def cors(transformed: sam.Body) -> tuple[str, sam.Body, sam.Body]:
     """Return the condition, and the configuration with and without it, of the body that API Gateway imports."""
     condition, configured, otherwise = transformed["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
     return condition, configured, otherwise
+
+
+def authorizer(transformed: sam.Body) -> sam.Body:
+    schemes = transformed["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
+    found: sam.Body = schemes["ApiKey"]["x-amazon-apigateway-authorizer"]
+    return found
 
 
 def auth(template: sam.Body) -> sam.Body:
@@ -124,16 +132,23 @@ class TestTheAuthorizer:
         assert auth(template)["DefaultAuthorizer"] == "ApiKey"
 
     def test_is_asked_with_the_api_key_in_the_form_that_the_handler_answers(self, transformed: sam.Body) -> None:
-        schemes = transformed["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
-        found = schemes["ApiKey"]["x-amazon-apigateway-authorizer"]
+        found = authorizer(transformed)
         assert found["identitySource"] == ["$request.header.x-api-key"]
         assert found["authorizerPayloadFormatVersion"] == "2.0"
         assert found["enableSimpleResponses"] is True
 
-    def test_keeps_an_answer_as_long_as_the_parameter_says(self, template: sam.Body) -> None:
-        assert auth(template)["Authorizers"]["ApiKey"]["Identity"]["ReauthorizeEvery"] == {
-            "Ref": "AuthorizerCacheSeconds"
-        }
+    def test_is_called_by_its_alias(self, transformed: sam.Body) -> None:
+        uri = authorizer(transformed)["authorizerUri"]["Fn::Sub"][1]["__FunctionArn__"]
+        assert sam.called(transformed, uri) == "AuthorizeFunction"
+
+    @pytest.mark.parametrize("seconds", PARAMETERS["AuthorizerCacheSeconds"]["AllowedValues"])
+    def test_keeps_an_answer_as_long_as_the_parameter_says_which_is_a_number(
+        self, transformed: sam.Body, seconds: int
+    ) -> None:
+        """Check that the API's body has no text: a ``Ref`` would be one, and AWS documents a number."""
+        deployed = sam.Template(parameters={"AuthorizerCacheSeconds": str(seconds)})
+        found = deployed.resolve(authorizer(transformed)["authorizerResultTtlInSeconds"])
+        assert (found, type(found)) == (seconds, int)
 
 
 class TestTheStage:
@@ -158,6 +173,13 @@ class TestTheStage:
         assert set(stage["RouteSettings"]) <= set(routes(transformed))
         assert stage["ApiId"] == {"Ref": "Api"}
         assert set(stage["RouteSettings"]) == {key for key, target in ROUTES.items() if target.authorizer == "NONE"}
+
+    def test_logs_to_a_group_that_needs_no_entry_in_the_accounts_policy(
+        self, transformed: sam.Body, stage: sam.Body
+    ) -> None:
+        """Check the prefix; otherwise each stage adds to the one policy of CloudWatch Logs, which becomes too long."""
+        group = transformed[sam.logical_id(stage["AccessLogSettings"]["DestinationArn"])]
+        assert group["Properties"]["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/${AWS::StackName}/")
 
     def test_logs_no_header_and_no_query_string(self, stage: sam.Body) -> None:
         logged = set(re.findall(r"\$context\.([\w.]+)", stage["AccessLogSettings"]["Format"]))

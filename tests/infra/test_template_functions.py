@@ -16,6 +16,7 @@ from tests.infra.test_template_queue import RESERVE_SECONDS
 # DynamoDB's limit.
 MAX_ITEM_BYTES = 400 * 1024
 
+FUNCTION = "AWS::Lambda::Function"
 FUNCTIONS = sorted(sam.of_type(sam.read()["Resources"], sam.FUNCTION))
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
@@ -99,8 +100,88 @@ def test_no_resource_waits_for_itself(transformed: sam.Body) -> None:
     # CloudFormation refuses a circle of references, such as a function that names its own API.
     waits = {name: references(body) & transformed.keys() for name, body in transformed.items()}
     assert "Api" in waits["ProcessFunction"]
-    assert "StatusFunction" in waits["Api"]
+    assert "StatusFunctionAliaslive" in waits["Api"]
     TopologicalSorter(waits).prepare()
+
+
+@pytest.mark.parametrize("rollout", sam.read()["Parameters"]["Rollout"]["AllowedValues"])
+def test_no_alias_waits_for_itself_however_its_traffic_moves(template: sam.Body, rollout: str) -> None:
+    made = sam.transform(template, {"Rollout": rollout})
+    TopologicalSorter({name: references(body) & made.keys() for name, body in made.items()}).prepare()
+
+
+class TestTheAliases:
+    """Code, layers and variables change together: everything that calls a function calls its alias."""
+
+    def test_are_one_per_function_and_point_to_its_version(self, transformed: sam.Body) -> None:
+        aliases = sam.of_type(transformed, sam.ALIAS).values()
+        assert sorted(sam.logical_id(alias["FunctionName"]) for alias in aliases) == FUNCTIONS
+        for alias in aliases:
+            assert alias["Name"] == "live"
+            version = transformed[sam.logical_id(alias["FunctionVersion"])]
+            assert version["Properties"]["FunctionName"] == alias["FunctionName"]
+
+    def test_are_what_the_schedule_may_call_and_calls(self, transformed: sam.Body) -> None:
+        schedule = sam.only(transformed, "AWS::Scheduler::Schedule")
+        assert sam.called(transformed, schedule["Target"]["Arn"]) == "ReprocessFunction"
+        (policy,) = transformed[sam.logical_id(schedule["Target"]["RoleArn"])]["Properties"]["Policies"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Resource"] == schedule["Target"]["Arn"]
+
+    def test_get_new_versions_exactly_when_the_release_changes(self, template: sam.Body) -> None:
+        """Check it for layers and parameters too; SAM's own hash misses both."""
+
+        def versions(release: str, **overrides: str) -> set[str]:
+            made = sam.transform(template, {"Release": release, **overrides})
+            # Lambda publishes no version of a function that did not change. The description does.
+            assert all(release in function["Description"] for function in sam.of_type(made, FUNCTION).values())
+            return set(sam.of_type(made, "AWS::Lambda::Version"))
+
+        before = versions("0123456789")
+        assert versions("0123456789", LogLevel="DEBUG") == before
+        assert versions("123456789a").isdisjoint(before)
+
+    def test_leave_no_version_behind_that_a_repeated_update_would_find(self, transformed: sam.Body) -> None:
+        versions = [each for each in transformed.values() if each["Type"] == "AWS::Lambda::Version"]
+        assert {version["DeletionPolicy"] for version in versions} == {"Delete"}
+
+    def test_move_at_once_without_resources_of_codedeploy(self, transformed: sam.Body) -> None:
+        kinds = {resource["Type"] for resource in transformed.values()}
+        assert not [kind for kind in kinds if kind.startswith("AWS::CodeDeploy")]
+
+    def test_move_gradually_and_back_when_their_functions_fail(self, template: sam.Body) -> None:
+        made = sam.transform(template, {"Rollout": "Canary10Percent5Minutes"})
+        for alias in (each for each in made.values() if each["Type"] == sam.ALIAS):
+            policy = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+            group = made[sam.logical_id(policy["DeploymentGroupName"])]["Properties"]
+            assert "CodeDeployDefault.Lambda${ConfigName}" in str(group["DeploymentConfigName"])
+            condition, alarms, otherwise = group["AlarmConfiguration"]["Fn::If"]
+            assert (condition, otherwise) == ("Gradual", {})
+            watched = {
+                sam.logical_id(dimension["Value"])
+                for alarm in alarms["Alarms"]
+                for metric in made[sam.logical_id(alarm["Name"])]["Properties"]["Metrics"]
+                for dimension in metric.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [])
+            }
+            assert sam.logical_id(alias["Properties"]["FunctionName"]) in watched
+
+
+class TestTracing:
+    def test_is_off_unless_the_parameter_says_otherwise(self, template: sam.Body, transformed: sam.Body) -> None:
+        assert template["Parameters"]["Tracing"]["Default"] == "off"
+        for tracing, mode in (("off", "PassThrough"), ("on", "Active")):
+            deployed = sam.Template(parameters={"Tracing": tracing})
+            modes = [function["TracingConfig"]["Mode"] for function in sam.of_type(transformed, FUNCTION).values()]
+            assert len(modes) == len(FUNCTIONS)
+            assert {deployed.resolve(each) for each in modes} == {mode}
+
+
+def test_lambda_repeats_no_sweep_and_keeps_none_for_hours(transformed: sam.Body) -> None:
+    # A retry of the schedule is a delivery to Lambda; only this is about what Lambda does with it.
+    config = sam.only(transformed, "AWS::Lambda::EventInvokeConfig")
+    assert sam.logical_id(config["FunctionName"]) == "ReprocessFunction"
+    assert (config["Qualifier"], config["MaximumRetryAttempts"]) == ("live", 0)
+    assert config["MaximumEventAgeInSeconds"] <= 300
 
 
 def test_every_settings_model_has_its_function() -> None:

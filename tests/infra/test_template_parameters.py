@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from local.emulator.template import LOCAL_PARAMETERS
 from retail_pulse.domain.errors import SettingsError
 from retail_pulse.runtime.settings import StatusSettings
 from tests.infra import sam
@@ -26,6 +27,16 @@ FIXED = {
     ("Api", "GET /docs/errors", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /openapi.json", "ThrottlingRateLimit"): 1,
     ("Api", "GET /openapi.json", "ThrottlingBurstLimit"): 5,
+    # What AuthorizerCacheSeconds allows: a reference would be a text.
+    ("Api", "1"): 3600,
+    ("Api", "2"): 60,
+    # Even a single failure takes an update back.
+    ("ApiRolloutAlarm", "Period"): 60,
+    ("ApiRolloutAlarm", "EvaluationPeriods"): 1,
+    ("ApiRolloutAlarm", "Threshold"): 0,
+    ("ProcessRolloutAlarm", "Period"): 60,
+    ("ProcessRolloutAlarm", "EvaluationPeriods"): 1,
+    ("ProcessRolloutAlarm", "Threshold"): 0,
     # Browsers ask again after an hour whether a page may call the API.
     ("Api", "MaxAge"): 3600,
     # Reads one item: memory for the imports, time for a cold start.
@@ -41,6 +52,8 @@ FIXED = {
     ("ReprocessFunction", "Timeout"): 120,
     # The next invocation is the retry.
     ("ReprocessFunction", "MaximumRetryAttempts"): 0,
+    # A throttled sweep is given up after a minute; the next one is at most as far away as the schedule says.
+    ("ReprocessFunction", "MaximumEventAgeInSeconds"): 60,
     # Four days, SQS's default; a sweep sends a lost pointer again.
     ("ChunkQueue", "MessageRetentionPeriod"): 345_600,
     # SQS's maximum.
@@ -78,11 +91,18 @@ NAMES = re.compile(
 )
 # An HTTP API that SAM makes has one stage.
 NAMES_WITHIN_A_RESOURCE = {"StageName"}
+TYPES_WITHIN_A_RESOURCE = {sam.ALIAS}
+
+
+# Lambda's quota for the names and values of a function's variables.
+MAX_VARIABLES_BYTES = 4096
 
 
 def allows(spec: dict[str, Any], value: str) -> bool:
     """Return whether CloudFormation accepts a value for a parameter."""
     if "AllowedValues" in spec and value not in map(str, spec["AllowedValues"]):
+        return False
+    if len(value) > spec.get("MaxLength", len(value)):
         return False
     if "AllowedPattern" in spec and not re.fullmatch(spec["AllowedPattern"], value):
         return False
@@ -97,8 +117,10 @@ class TestEveryParameter:
     def test_says_what_it_is(self, name: str) -> None:
         assert PARAMETERS[name]["Description"].endswith(".")
 
-    def test_has_a_default_within_what_it_allows(self, name: str) -> None:
-        assert allows(PARAMETERS[name], str(PARAMETERS[name]["Default"]))
+    def test_has_a_default_within_what_it_allows_unless_make_deploy_sets_it(self, name: str) -> None:
+        # With a default, an override that leaves `Stage` out would make a dev of a prod.
+        assert ("Default" in PARAMETERS[name]) == (name not in LOCAL_PARAMETERS)
+        assert allows(PARAMETERS[name], sam.Template().parameters[name])
 
     def test_has_both_ends_when_it_is_a_number(self, name: str) -> None:
         spec = PARAMETERS[name]
@@ -228,6 +250,7 @@ def test_no_resource_has_a_fixed_name(transformed: sam.Body) -> None:
     fixed = {
         (logical_id, name): value
         for logical_id, resource in transformed.items()
+        if resource["Type"] not in TYPES_WITHIN_A_RESOURCE
         for name, value in resource["Properties"].items()
         if NAMES.fullmatch(name) and name not in NAMES_WITHIN_A_RESOURCE and isinstance(value, str)
     }
@@ -244,7 +267,7 @@ def test_the_table_of_operations_has_every_parameter_with_its_default_range_and_
     text = (sam.ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$", text, re.MULTILINE)
     assert [(name, default, meaning) for name, default, _, meaning in rows if name in PARAMETERS] == [
-        (name, str(spec["Default"]) or "empty", spec["Description"]) for name, spec in PARAMETERS.items()
+        (name, str(spec.get("Default", "none")) or "empty", spec["Description"]) for name, spec in PARAMETERS.items()
     ]
     for name, _, values, _ in rows:
         spec = PARAMETERS.get(name, {})
@@ -274,3 +297,32 @@ def test_sam_local_hands_every_default_to_the_functions(template: sam.Body) -> N
     for name, spec in PARAMETERS.items():
         assert not isinstance(spec.get("Default"), float), name
         assert name not in keys or isinstance(spec["Default"], str), name
+
+
+def test_the_longest_texts_fit_into_the_4_kb_of_variables(template: sam.Body) -> None:
+    """Check the variables of every function, with a text of its greatest length in every parameter that is one."""
+    texts = {
+        name: "x" * spec["MaxLength"] for name, spec in PARAMETERS.items() if "MaxLength" in spec and name != "Stage"
+    }
+    numbers = {name: str(spec["MaxValue"]) for name, spec in PARAMETERS.items() if "MaxValue" in spec}
+    open_ended = {
+        name
+        for name, spec in PARAMETERS.items()
+        if spec["Type"] == "String" and not {"AllowedValues", "MaxLength"} & spec.keys()
+    }
+    # These are short by their patterns, or are not variables.
+    assert open_ended == {
+        "Stage",
+        "Release",
+        "AlarmTopicArn",
+        "AllowedOrigins",
+        "LocalKey",
+        "ReportTimeZone",
+        "ReprocessSchedule",
+    }
+    longest = sam.Template(parameters=texts | numbers)
+    # What CloudFormation knows only later: a table's name, a queue's URL.
+    resources = dict.fromkeys(template["Resources"], "x" * 160)
+    for name in sam.of_type(template["Resources"], sam.FUNCTION):
+        variables = longest.environment(name, resources)
+        assert sum(len(key) + len(value) for key, value in variables.items()) < MAX_VARIABLES_BYTES, name

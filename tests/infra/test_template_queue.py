@@ -58,6 +58,12 @@ class TestForEveryAllowedTimeout:
         longest = parameters["ImageDeadlineSeconds"]["MaxValue"] + parameters["DelayMaxSeconds"]["MaxValue"]
         assert longest + RESERVE_SECONDS < timeout
 
+    def test_the_last_delivery_is_before_the_message_expires(
+        self, template: sam.Body, queues: Bodies, timeout: int
+    ) -> None:
+        queue, deliveries = queues["ChunkQueue"], template["Parameters"]["MaxReceiveCount"]["MaxValue"]
+        assert deliveries * seconds(queue["VisibilityTimeout"], timeout) < queue["MessageRetentionPeriod"]
+
 
 def test_the_mapping_has_exactly_the_allowed_timeouts(template: sam.Body) -> None:
     assert sorted(template["Mappings"]["ProcessTimeout"]) == sorted(map(str, TIMEOUTS))
@@ -99,7 +105,7 @@ class TestTheEventSource:
         assert mapping["FunctionResponseTypes"] == source["FunctionResponseTypes"]
         assert mapping["ScalingConfig"] == source["ScalingConfig"]
         assert sam.logical_id(mapping["EventSourceArn"]) == "ChunkQueue"
-        assert sam.logical_id(mapping["FunctionName"]) == "ProcessFunction"
+        assert sam.called(transformed, mapping["FunctionName"]) == "ProcessFunction"
 
     def test_needs_no_batching_window_and_so_takes_at_most_ten_messages(
         self, template: sam.Body, source: sam.Body

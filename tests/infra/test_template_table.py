@@ -56,5 +56,9 @@ def test_the_due_index_is_sparse_and_spread(table: sam.Body) -> None:
     assert found["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
-def test_its_replacement_keeps_the_data(template: sam.Body) -> None:
-    assert template["Resources"]["JobsTable"]["UpdateReplacePolicy"] == "Retain"
+def test_it_outlives_its_stack_and_a_replacement_but_not_a_first_deployment_that_failed(template: sam.Body) -> None:
+    resource = template["Resources"]["JobsTable"]
+    assert resource["UpdateReplacePolicy"] == "Retain"
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    # A protected table cannot be rolled back: the stack would end in ROLLBACK_FAILED. `make deploy` protects it later.
+    assert "DeletionProtectionEnabled" not in resource["Properties"]

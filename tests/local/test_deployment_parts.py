@@ -47,9 +47,9 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_routes_and_authorizers_are_those_of_the_template() -> None:
-    template = Template(parameters={"AuthorizerCacheSeconds": "7"})
+    template = Template(parameters={"AuthorizerCacheSeconds": "300"})
 
-    assert template.authorizers() == [Authorizer("ApiKey", "AuthorizeFunction", ("$request.header.x-api-key",), 7)]
+    assert template.authorizers() == [Authorizer("ApiKey", "AuthorizeFunction", ("$request.header.x-api-key",), 300)]
     assert set(template.routes()) >= {
         Route("POST /api/{proxy+}", "SubmitFunction", "ApiKey"),
         Route("GET /api/{proxy+}", "StatusFunction", "ApiKey"),

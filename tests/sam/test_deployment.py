@@ -1,4 +1,4 @@
-"""The real `sam deploy` with samconfig's stages, and an update over live data (`make test-sam-cli`).
+"""`make deploy` with the real SAM CLI and samconfig's stages, and an update over live data (`make test-sam-cli`).
 
 The embedded stack only stands in for AWS: `sam` creates its own stacks, next to the one that `local.stack.serve`
 deployed. The emulator creates no routes for an ``HttpApi`` (see `local.emulator.http_api`), so the tests invoke the
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from local.checkout import ROOT, TEMPLATE
+from local.checkout import ARCHITECTURE, ROOT, TEMPLATE
 from local.client import submission
 from local.emulator.bundles import Bundle, pack
-from local.emulator.template import Template, for_emulator, read
+from local.emulator.template import Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.lambda_host.events import api_event, authorizer_event
@@ -25,12 +26,12 @@ from local.sam.environment import environment
 from local.stack.process import StackProcess
 from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
-from tests.infra.test_samconfig import overrides, parameters
+from tests.infra.test_samconfig import overrides
 from tests.support.waiting import wait_until
+from tools.deploy import BUILD, Deployer, DeployError, stack_name
 
 pytestmark = pytest.mark.sam_cli
 
-BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 KEY = new_key()
 CLIENT = "acme"
 STORE = "S00339218"
@@ -41,15 +42,8 @@ def check_needs() -> None:
     """End the run if something is missing: a run without tests must not look as if it passed."""
     if shutil.which("sam") is None:
         pytest.exit("sam deploy needs the SAM CLI (`sam` on PATH)", returncode=1)
-    if not BUILT.exists():
+    if not BUILD.exists():
         pytest.exit("sam deploy needs a build: run `make build`", returncode=1)
-
-
-def sam(*arguments: str, folder: Path, stack: StackProcess) -> None:
-    command = ["sam", *arguments]
-    variables = environment(stack.endpoint_url, stack.secret)
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +53,21 @@ def emulator() -> Iterator[StackProcess]:
         yield running
 
 
+class Packed:
+    """In place of `tools.artefacts.Build`: what the emulator can run is not what `sam build` made for Lambda."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def architecture(self) -> str:
+        return ARCHITECTURE
+
+    def faults(self, _: str) -> list[str]:
+        return []
+
+
 def for_the_emulator(stage: str, folder: Path) -> Path:
-    """Write a template that the emulator can run, with the packed code next to it; return its path.
+    """Write a template that the emulator can run into a folder, with the packed code next to it; return the folder.
 
     The emulator's workers run on this Python with its packages, not on what `sam build` built for Lambda.
     """
@@ -76,18 +83,8 @@ def for_the_emulator(stage: str, folder: Path) -> Path:
         return bundle.key
 
     pack(template, put)
-    path = folder / f"{stage}.json"
-    path.write_text(json.dumps(for_emulator(template.body)), encoding="utf-8")
-    return path
-
-
-def deploy(emulator: StackProcess, template: Path, folder: Path, stage: str, stack: str) -> None:
-    sam(
-        *("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage, "--stack-name", stack),
-        *("--template-file", str(template), "--no-confirm-changeset"),
-        folder=folder,
-        stack=emulator,
-    )
+    (folder / "template.yaml").write_text(json.dumps(template.body), encoding="utf-8")
+    return folder
 
 
 class Deployed:
@@ -102,8 +99,8 @@ class Deployed:
         self._dynamodb = emulator.client("dynamodb")
 
     def call(self, function: str, sent: dict[str, Any]) -> dict[str, Any]:
-        """Invoke a function by its logical ID."""
-        answer = self._lambda.invoke(FunctionName=self.resources[function], Payload=json.dumps(sent))
+        """Invoke the live version of a function by its logical ID."""
+        answer = self._lambda.invoke(FunctionName=self.resources[function], Qualifier="live", Payload=json.dumps(sent))
         payload: dict[str, Any] = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         return payload
@@ -143,7 +140,7 @@ class Deployed:
         return job_id
 
     def environment(self, function: str) -> dict[str, str]:
-        found = self._lambda.get_function_configuration(FunctionName=self.resources[function])
+        found = self._lambda.get_function_configuration(FunctionName=self.resources[function], Qualifier="live")
         variables: dict[str, str] = found["Environment"]["Variables"]
         return variables
 
@@ -156,16 +153,29 @@ class Deployed:
         (stack,) = self._cloudformation.describe_stacks(StackName=self._name)["Stacks"]
         return {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
 
+    def versions(self, function: str) -> list[str]:
+        """Return the numbers of the published versions of a function."""
+        found = self._lambda.list_versions_by_function(FunctionName=self.resources[function])["Versions"]
+        return [version["Version"] for version in found if version["Version"] != "$LATEST"]
+
     def is_protected(self) -> bool:
+        """Return whether both the stack and the table are."""
+        (stack,) = self._cloudformation.describe_stacks(StackName=self._name)["Stacks"]
         table = self._dynamodb.describe_table(TableName=self.resources["JobsTable"])["Table"]
-        return bool(table["DeletionProtectionEnabled"])
+        found = {bool(stack["EnableTerminationProtection"]), bool(table["DeletionProtectionEnabled"])}
+        assert len(found) == 1
+        return found.pop()
 
 
-def test_an_update_keeps_jobs_and_keys_and_the_functions_still_work(emulator: StackProcess, tmp_path: Path) -> None:
-    stack = parameters("prod", "global")["stack_name"]
+def test_an_update_keeps_jobs_and_keys_and_the_functions_still_work(
+    emulator: StackProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.deploy.Build", Packed)
+    deployer = Deployer(emulator.endpoint_url, for_the_emulator("prod", tmp_path))
+    stack = stack_name("prod")
     with ImageServer() as server:
         image = server.add("/1.jpg", make_image(Format.JPEG, 120, 90))
-        deploy(emulator, for_the_emulator("prod", tmp_path), tmp_path, "prod", stack)
+        deployer.deploy("prod", {}, confirm=False)
         before = Deployed(emulator, stack)
         ApiKeysTable(emulator.client("dynamodb"), before.resources["JobsTable"]).issue(KEY, CLIENT)
         job_id = before.run_job(image)
@@ -176,26 +186,32 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_still_work(emulator: St
         assert before.tags() == {"Project": "retail-pulse", "Stage": "prod"}
         items = before.items()
 
-        # Dev's parameters for the same stack: an update changes only named ones, and dev names what prod leaves out.
-        deploy(emulator, for_the_emulator("dev", tmp_path), tmp_path, "dev", stack)
+        # The same again changes nothing, and a parameter reaches the live versions of all functions.
+        deployer.deploy("prod", {}, confirm=False)
+        assert Deployed(emulator, stack).versions("SubmitFunction") == before.versions("SubmitFunction")
+        deployer.deploy("prod", {"LogLevel": "DEBUG", "ReprocessSchedule": "rate(10 minutes)"}, confirm=False)
         after = Deployed(emulator, stack)
 
         for name in ("JobsTable", "ChunkQueue", "DeadLetterQueue"):
             assert after.resources[name] == before.resources[name]
         assert after.items() == items
         assert after.environment("SubmitFunction")["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
-        assert not after.is_protected()
+        assert after.is_protected()
         assert after.status(job_id) == {"status": "completed", "job_id": str(job_id)}
         assert after.perimeters(job_id) == [420]
         assert after.run_job(image) != job_id
 
+    # Neither a command nor CloudFormation deletes it.
+    with pytest.raises(DeployError, match="by hand"):
+        deployer.delete("prod")
+    with pytest.raises(ClientError, match="TerminationProtection"):
+        emulator.client("cloudformation").delete_stack(StackName=stack)
+    assert Deployed(emulator, stack).items()
 
-def test_the_output_of_sam_build_is_deployed(emulator: StackProcess, tmp_path: Path) -> None:
-    stack = parameters("dev", "global")["stack_name"]
-    # Next to the built one, since it refers to the built folders.
-    supported = BUILT.with_name("for_emulator.json")
-    supported.write_text(json.dumps(for_emulator(read(BUILT))), encoding="utf-8")
-    deploy(emulator, supported, tmp_path, "dev", stack)
+
+def test_the_output_of_sam_build_is_deployed_and_deleted_with_its_table(emulator: StackProcess) -> None:
+    deployer, stack = Deployer(emulator.endpoint_url), stack_name("dev")
+    deployer.deploy("dev", {}, confirm=False)
 
     built = Deployed(emulator, stack)
 
@@ -203,3 +219,15 @@ def test_the_output_of_sam_build_is_deployed(emulator: StackProcess, tmp_path: P
     assert {name for name in built.resources if name.endswith("Function")} == {
         f"{name}Function" for name in ("Authorize", "Submit", "Process", "Reprocess", "Status")
     }
+    deployer.delete("dev")
+    assert built.resources["JobsTable"] not in emulator.client("dynamodb").list_tables()["TableNames"]
+    with pytest.raises(ClientError, match="does not exist"):
+        emulator.client("cloudformation").describe_stacks(StackName=stack)
+
+
+def test_sam_deploy_by_itself_is_refused_and_names_the_command(emulator: StackProcess) -> None:
+    command = ["sam", "deploy", "--config-env", "dev", "--no-confirm-changeset"]
+    variables = environment(emulator.endpoint_url, emulator.secret)
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode != 0
+    assert "must be set by `make deploy`" in done.stdout + done.stderr
