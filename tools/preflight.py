@@ -44,7 +44,8 @@ class Account:
     """The account that is deployed to; `connect` returns a client of a service, of AWS by default."""
 
     def __init__(self, connect: Callable[[str], Any] | None = None) -> None:
-        self.client: Callable[[str], Any] = connect or boto3.client
+        of_aws: Any = boto3.client
+        self.client: Callable[[str], Any] = connect or of_aws
 
     def stack(self, name: str) -> StackState:
         """Return the state of a stack."""

@@ -4,6 +4,7 @@
 """
 
 import copy
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,9 @@ from unittest.mock import patch
 from samtranslator.translator.transform import transform as sam_transform
 
 from local.emulator.template import Body, default_parameters
+
+# It warns for each function that a switch of AWS's own service is not set here.
+logging.getLogger("samtranslator.feature_toggle.feature_toggle").setLevel(logging.ERROR)
 
 
 class ManagedPolicyError(ValueError):

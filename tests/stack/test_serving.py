@@ -208,3 +208,10 @@ def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, pictur
             assert [row["perimeter"] for row in client.results(ended)] == [420, 420]
             assert client.wait(ongoing, END_SECONDS)["status"] == "completed"
             assert client.wait(client.submit((STORE, [url])), END_SECONDS)["status"] == "completed"
+        # AND the parameter has reached the version that the queue calls
+        functions = second.client("lambda")
+        (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        assert mapping["FunctionArn"].endswith(":live")
+        live = functions.get_function_configuration(FunctionName=mapping["FunctionArn"])
+        assert live["Environment"]["Variables"]["DELAY_MAX_SECONDS"] == "0.2"
+        assert live["Version"] == "2"
