@@ -10,7 +10,7 @@ from local.emulator.template import FUNCTION, HTTP_API, Body, logical_id, of_typ
 from local.sam.environment import environment
 
 # Not .aws-sam/build: that is for another processor than this machine's, and `make deploy` deploys it.
-FOLDER = ROOT / ".aws-sam-local"
+FOLDER = ROOT / ".aws-sam-local" / "build"
 # `sam local` sets only variables that the template declares. AWS does not need this one, so only a copy of the built
 # template declares it.
 _ENDPOINT = "AWS_ENDPOINT_URL"

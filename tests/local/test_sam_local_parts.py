@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local.checkout import ARCHITECTURE, ROOT
+from local.checkout import ARCHITECTURE, ROOT, TEMPLATE
 from local.images.server import ImageServer
 from local.lambda_host.events import Event
 from local.lambda_host.poller import InvocationError, QueuePoller
@@ -24,6 +24,7 @@ from local.sam.stage import SamLocalStage
 from local.stack.serve import PortError
 from tests.support.commands import running
 from tests.support.waiting import wait_until
+from tools import deploy
 
 QUEUE_URL = "http://127.0.0.1:1/000000000000/chunks"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:000000000000:chunks"
@@ -101,6 +102,30 @@ def test_no_setting_of_the_host_reaches_a_build(monkeypatch: pytest.MonkeyPatch,
     build.build()
 
     assert "of-the-host" not in (tmp_path / "variables").read_text()
+
+
+def test_the_build_is_not_where_a_deployment_looks_for_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put_program(tmp_path, "sam", f"echo \"$@\" >'{tmp_path}/arguments'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+    build.build()
+
+    words = (tmp_path / "arguments").read_text().split()
+    folder = Path(words[words.index("--build-dir") + 1])
+    assert folder == build.FOLDER
+    # SAM also writes build.toml next to it.
+    assert deploy.BUILD.parent not in {folder, folder.parent, *folder.parents}
+    assert folder.parent != ROOT
+
+
+def test_the_authorizer_is_named_by_its_arn_for_sam_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_bytes(TEMPLATE.read_bytes())
+    monkeypatch.setattr(build, "FOLDER", tmp_path)
+
+    copy = json.loads(build.write_template().read_text())
+
+    authorizer = copy["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"]
+    assert authorizer["FunctionArn"] == {"Fn::GetAtt": ["AuthorizeFunction", "Arn"]}
 
 
 @pytest.mark.usefixtures("settings_of_the_host")
