@@ -107,13 +107,12 @@ class Deployer:
 
     def _sam_deploy(self, plan: Plan, release: str, *, confirm: bool) -> None:
         overrides = dict(plan.parameters) | {"Release": release}
+        config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", plan.stage)
+        how = ("--no-fail-on-empty-changeset", *(() if confirm else ("--no-confirm-changeset",)))
+        values = (f"{name}={_quoted(value)}" for name, value in sorted(overrides.items()))
         with self._template() as template:
-            self._run(
-                *("sam", "deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", plan.stage),
-                *("--template-file", str(template), "--no-fail-on-empty-changeset"),
-                *(() if confirm else ("--no-confirm-changeset",)),
-                *("--parameter-overrides", *(f"{name}={_quoted(value)}" for name, value in sorted(overrides.items()))),
-            )
+            what = ("--stack-name", plan.stack, "--template-file", str(template))
+            self._run("sam", "deploy", *config, *what, *how, "--parameter-overrides", *values)
 
     @contextmanager
     def _template(self) -> Iterator[Path]:

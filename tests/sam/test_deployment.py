@@ -209,6 +209,40 @@ def test_an_update_keeps_jobs_and_keys_and_the_functions_still_work(
     assert Deployed(emulator, stack).items()
 
 
+def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(
+    emulator: StackProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.deploy.Build", Packed)
+    monkeypatch.setattr("tools.deploy.stack_name", lambda stage: f"again-{stage}")
+    folder = for_the_emulator("prod", tmp_path)
+    right = (folder / "template.yaml").read_text(encoding="utf-8")
+    body = json.loads(right)
+    # GIVEN a template with a resource that fails after the table was made
+    body["Resources"]["Broken"] = {
+        "Type": "AWS::Lambda::EventInvokeConfig",
+        "DependsOn": ["JobsTable", "SubmitFunction"],
+        "Properties": {"FunctionName": {"Ref": "SubmitFunction"}, "Qualifier": "nowhere"},
+    }
+    (folder / "template.yaml").write_text(json.dumps(body), encoding="utf-8")
+    tables = emulator.client("dynamodb").list_tables()["TableNames"]
+    deployer = Deployer(emulator.endpoint_url, folder)
+    with pytest.raises(DeployError, match="`sam deploy` failed"):
+        deployer.deploy("prod", {}, confirm=False)
+
+    # THEN it is rolled back with its table, and the next attempt names the command that removes the rest
+    (stack,) = emulator.client("cloudformation").describe_stacks(StackName="again-prod")["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert emulator.client("dynamodb").list_tables()["TableNames"] == tables
+    (folder / "template.yaml").write_text(right, encoding="utf-8")
+    with pytest.raises(DeployError, match="`make delete STAGE=prod` removes what is left"):
+        deployer.deploy("prod", {}, confirm=False)
+
+    # AND after it, the deployment succeeds
+    deployer.delete("prod")
+    deployer.deploy("prod", {}, confirm=False)
+    assert Deployed(emulator, "again-prod").is_protected()
+
+
 def test_the_output_of_sam_build_is_deployed_and_deleted_with_its_table(emulator: StackProcess) -> None:
     deployer, stack = Deployer(emulator.endpoint_url), stack_name("dev")
     deployer.deploy("dev", {}, confirm=False)

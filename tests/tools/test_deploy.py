@@ -182,6 +182,19 @@ def test_a_topic_that_no_alarm_can_notify_is_refused(key: str, *, works: bool) -
     assert works or "use a key of your own that allows cloudwatch.amazonaws.com" in found[0]
 
 
+@pytest.mark.parametrize(("code", "known"), [("AuthorizationError", False), ("NotFound", True)])
+def test_a_topic_that_does_not_exist_is_refused_but_not_one_that_cannot_be_read(code: str, *, known: bool) -> None:
+    def attributes(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "Topic"}}, "GetTopicAttributes")
+
+    services = Services()
+    topics = SimpleNamespace(get_topic_attributes=attributes)
+    account = Account(lambda name: topics if name == "sns" else services(name))
+    values = effective(DECLARED, UPDATED, DEV | {"AlarmTopicArn": TOPIC})
+    found = list(problems(Plan("dev", "retail-pulse-dev", DEV, "arm64"), UPDATED, account, values))
+    assert [text.partition(":")[0] for text in found] == ["AlarmTopicArn"] * known
+
+
 class Build:
     """A correct build for arm64."""
 
