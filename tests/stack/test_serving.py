@@ -208,7 +208,12 @@ def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, pictur
             assert [row["perimeter"] for row in client.results(ended)] == [420, 420]
             assert client.wait(ongoing, END_SECONDS)["status"] == "completed"
             assert client.wait(client.submit((STORE, [url])), END_SECONDS)["status"] == "completed"
-        # AND the parameter has reached the version that the queue calls
+        # AND the parameter has reached the version that the queue calls, and the API calls the same alias
+        gateway = second.client("apigatewayv2")
+        (api,) = gateway.get_apis()["Items"]
+        called = [each["IntegrationUri"] for each in gateway.get_integrations(ApiId=api["ApiId"])["Items"]]
+        called += [each["AuthorizerUri"] for each in gateway.get_authorizers(ApiId=api["ApiId"])["Items"]]
+        assert [uri for uri in called if not uri.endswith(":live")] == []
         functions = second.client("lambda")
         (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
         assert mapping["FunctionArn"].endswith(":live")
