@@ -30,13 +30,6 @@ FIXED = {
     # What AuthorizerCacheSeconds allows: a reference would be a text.
     ("Api", "1"): 3600,
     ("Api", "2"): 60,
-    # Even a single failure takes an update back.
-    ("ApiRolloutAlarm", "Period"): 60,
-    ("ApiRolloutAlarm", "EvaluationPeriods"): 1,
-    ("ApiRolloutAlarm", "Threshold"): 0,
-    ("ProcessRolloutAlarm", "Period"): 60,
-    ("ProcessRolloutAlarm", "EvaluationPeriods"): 1,
-    ("ProcessRolloutAlarm", "Threshold"): 0,
     # Browsers ask again after an hour whether a page may call the API.
     ("Api", "MaxAge"): 3600,
     # Reads one item: memory for the imports, time for a cold start.
@@ -63,6 +56,8 @@ FIXED = {
 # The alarms' periods in seconds, how many of how many must be bad, and thresholds; docs/monitoring.md has the reasons.
 ALARMS = {
     "DeadLetterAlarm": (300, 1, 1, 0),
+    "ApiRolloutAlarm": (60, 1, 1, 0),
+    "ProcessRolloutAlarm": (60, 1, 1, 0),
     "ApiErrorsAlarm": (60, 3, 5, 5),
     "ApiLatencyAlarm": (300, 3, 3, 10_000),
     **{

@@ -20,7 +20,7 @@ def test_without_the_sam_cli_it_fails_and_says_so(tmp_path: Path) -> None:
 def test_without_a_build_it_fails_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sam").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(test_deployment, "BUILT", tmp_path / "template.yaml")
+    monkeypatch.setattr(test_deployment, "BUILD", tmp_path / "build")
 
     with pytest.raises(pytest.exit.Exception, match="make build") as caught:
         test_deployment.check_needs()
