@@ -25,7 +25,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common:$(CURDIR)/cli/src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete vendor
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -127,6 +127,7 @@ check: setup  ## Run linters, type checks and template rules, and compare genera
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules
 	$(BIN)/python -m tools.openapi --check
 	$(BIN)/python -m tools.postman --check
+	@if [ -e $(NODE) ]; then $(BIN)/python -m tools.vendor --check; else echo "tools.vendor: skipped, since the npm packages are not installed"; fi
 
 guard: setup $(GUARD)/.installed  ## Check the template with checkov; .checkov.yaml lists the exceptions
 	@$(BIN)/python -m tools.guard $(GUARD)/bin/checkov
@@ -181,6 +182,9 @@ lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their
 
 lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
 	@git diff --exit-code -- requirements.lock requirements-browser.lock requirements-guard.lock requirements-sam.lock layers/dependencies/requirements.txt
+
+vendor: setup node  ## Copy the console's libraries from the locked npm packages
+	@$(BIN)/python -m tools.vendor
 
 openapi: setup  ## Write docs/openapi.json from docs/openapi.paths.yaml and the models
 	$(BIN)/python -m tools.openapi

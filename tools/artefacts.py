@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from local.checkout import ARCHITECTURE, COMMON_LAYER
+from local.checkout import ARCHITECTURE, COMMON_LAYER, ROOT
 from local.emulator.template import FUNCTION, LAYER, Template
 from local.sam.environment import environment
 
@@ -69,8 +69,9 @@ class Build:
         """Yield what is wrong with a build for an architecture; `python` imports the functions if this machine can."""
         for name, folder in self.functions.items():
             found = sorted(map(str, _files(folder)))
-            if found != ["app.py"]:
-                yield f"{name} has {', '.join(found) or 'nothing'}, not just app.py"
+            wanted = sorted(map(str, _sources(name)))
+            if found != wanted:
+                yield f"{name} has {', '.join(found) or 'nothing'}, not just {', '.join(wanted)}"
         for name, folder in self.layers.items():
             yield from _layer_faults(name, folder)
             yield from _bytecode_faults(name, folder)
@@ -91,6 +92,12 @@ class Build:
             done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
             if done.returncode:
                 yield f"{name} cannot be imported: {''.join(done.stderr.splitlines()[-1:])}"
+
+
+def _sources(function: str) -> list[Path]:
+    """Return the files of a function in the checkout, by its logical id, or only app.py for another template's."""
+    folder = ROOT / "functions" / function.removesuffix("Function").lower()
+    return [path for path in _files(folder) if "__pycache__" not in path.parts] or [Path("app.py")]
 
 
 def _layer_faults(name: str, folder: Path) -> Iterator[str]:

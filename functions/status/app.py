@@ -166,7 +166,7 @@ def read_usage() -> Response[str]:
     """Return the client's usage today and of the 30 days before."""
     client = api.client(KeyScope.READ)
     api.query()
-    return json_answer(usage_answer(usage.report(client, api.daily_limit())))
+    return json_answer(usage_answer(usage.report(client, api.daily_limit()), api.scopes()))
 
 
 @api.app.get("/api/health")
@@ -190,7 +190,7 @@ def docs() -> Response[str]:
 
 @api.app.get("/")
 def root() -> Response[str]:
-    """Lead browsers to the page of the description."""
+    """Lead browsers to the page of the description; with the console, its function answers instead."""
     return Response(HTTPStatus.FOUND, "text/plain", "", {"Location": "/docs"})
 
 

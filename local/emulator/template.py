@@ -134,8 +134,14 @@ class Template:
                     event["Properties"] = self._with_numbers(event["Properties"])
 
     def resources(self, kind: str) -> dict[str, Body]:
-        """Return logical ids and properties of the resources of one type."""
-        return of_type(self.body["Resources"], kind)
+        """Return logical ids and properties of the resources of one type, but for those whose condition does not hold."""
+        conditions = self.body.get("Conditions", {})
+        made = {
+            name: each
+            for name, each in self.body["Resources"].items()
+            if "Condition" not in each or self.holds(conditions[each["Condition"]])
+        }
+        return of_type(made, kind)
 
     def resolve(self, value: Any, resources: Mapping[str, str] | None = None) -> Any:
         """Return a scalar, or the value of a ``Ref``, ``Fn::Sub`` of a text, ``Fn::FindInMap`` or ``Fn::If``.

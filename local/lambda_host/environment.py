@@ -6,7 +6,9 @@ from functools import cache
 from local.emulator.template import Template
 
 # The functions' logical IDs in the template, by their folders in functions/.
-FUNCTIONS = {name: f"{name.title()}Function" for name in ("authorize", "submit", "process", "status", "reprocess")}
+FUNCTIONS = {
+    name: f"{name.title()}Function" for name in ("authorize", "submit", "process", "status", "reprocess", "console")
+}
 # Images come from this machine, from any port. In production both are blocked.
 LOCAL_IMAGES = {"AllowedNetworks": "127.0.0.0/8", "AllowedPorts": "1-65535"}
 

@@ -48,6 +48,7 @@ ALLOWED = {
     ),
     "status": (AWS, AWS_HEAVY | HTTP | CHUNKS),
     "reprocess": (AWS, AWS_HEAVY | CHUNKS),
+    "console": (set(), set()),
 }
 
 

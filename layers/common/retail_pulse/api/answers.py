@@ -157,11 +157,12 @@ def _attempts(shown: ShownImage) -> dict[str, Any]:
     return {"attempts": attempts.total, "last_error": _error(attempts.last_error), "next_attempt_at": at}
 
 
-def usage_answer(report: UsageReport) -> dict[str, Any]:
-    """Write a client's usage."""
+def usage_answer(report: UsageReport, scopes: Sequence[str]) -> dict[str, Any]:
+    """Write a client's usage, and the scopes of the calling key."""
     limits = {"limit": report.limit, "remaining": report.remaining, "resets_at": rfc3339(report.resets_at)}
     return {
         "client": report.client,
+        "scopes": list(scopes),
         "today": _day(report.today) | limits,
         "days": [_day(usage) for usage in report.days],
     }

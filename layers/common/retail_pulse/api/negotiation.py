@@ -32,7 +32,8 @@ def prefers_csv(accept: str) -> bool:
     return csv > json
 
 
-def _accepts_gzip(accept_encoding: str) -> bool:
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether an Accept-Encoding header allows gzip."""
     weights = _weights(accept_encoding)
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
@@ -42,7 +43,7 @@ def gzipped(answer: dict[str, Any], accept_encoding: str) -> dict[str, Any]:
 
     The body gets shorter in Base64, as Lambda passes it on, so compression never exceeds Lambda's limit.
     """
-    if answer["isBase64Encoded"] or not _accepts_gzip(accept_encoding):
+    if answer["isBase64Encoded"] or not accepts_gzip(accept_encoding):
         return answer
     plain = answer["body"].encode()
     if len(plain) <= GZIP_MIN_BYTES:

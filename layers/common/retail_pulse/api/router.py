@@ -156,6 +156,11 @@ class Api:
             raise ForbiddenError(f"API key lacks the scope {scope}")
         return client
 
+    def scopes(self) -> list[str]:
+        """Return the scopes of the calling key."""
+        found: str = self.app.current_event["requestContext"]["authorizer"]["lambda"]["scopes"]
+        return found.split()
+
     def daily_limit(self) -> int | None:
         """Return how many images the calling key's client may submit per day; None for any number."""
         images = self.app.current_event["requestContext"]["authorizer"]["lambda"].get("daily_images")
