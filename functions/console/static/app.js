@@ -51,7 +51,7 @@ function Help({ onClose }) {
   return html`<dialog ref=${ref} onClose=${onClose} aria-labelledby="help" onClick=${(event) => event.target === ref.current && ref.current.close()}>
     <div class="inner"><h2 id="help">Keyboard</h2>
       <dl class="keys">${KEYS.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-      <p><a href="/docs">The API’s description</a> · <a href="/docs/errors">Codes of errors</a> ·
+      <p><a href="/docs">The API’s description</a> · <a href="/docs/errors">Codes of errors</a>${" · "}
         <a href=${new URL("./vendor/licenses.txt", import.meta.url).pathname}>Licences</a></p>
       <p class="end"><button type="button" onClick=${() => ref.current.close()} autofocus>Close</button></p></div>
   </dialog>`;

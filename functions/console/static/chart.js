@@ -48,7 +48,7 @@ function options(lines, width) {
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [Math.min(0, low), high * 1.1 || 1] } },
     axes: [
-      { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" })), space: 72 },
+      { ...axis, size: 32, values: (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" })), space: 72 },
       { ...axis, size: 64, values: (_, splits) => splits.map((value) => number(value)) },
     ],
     series: [

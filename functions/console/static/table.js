@@ -1,12 +1,25 @@
 // A table that draws only the rows in view, so that 20,000 of them scroll like 20.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 
-const ROW = 32;
+const HEAD = 32;
 const EXTRA = 12;
-const MAX_HEIGHT = 18 * ROW;
+const MAX_HEIGHT = 18 * HEAD;
 
-// columns: [{name, title, width, class}]; row(index) returns the cells, or undefined while it is not loaded.
-export function VirtualTable({ label, columns, total, row, rowProps = () => ({}), onRange = () => {} }) {
+// columns: [{name, title, width, narrow, class}], where `narrow` is the width on a phone; row(index) returns the cells, or undefined while it is not loaded.
+const narrow = matchMedia("(max-width: 640px)");
+
+export function useNarrow() {
+  const [isNarrow, setIsNarrow] = useState(narrow.matches);
+  useEffect(() => {
+    const onChange = () => setIsNarrow(narrow.matches);
+    narrow.addEventListener("change", onChange);
+    return () => narrow.removeEventListener("change", onChange);
+  }, []);
+  return isNarrow;
+}
+
+export function VirtualTable({ label, columns, total, row, rowHeight = 32, rowProps = () => ({}), onRange = () => {} }) {
+  const isNarrow = useNarrow();
   const box = useRef(null);
   const [range, setRange] = useState([0, 30]);
   const frame = useRef(0);
@@ -14,14 +27,19 @@ export function VirtualTable({ label, columns, total, row, rowProps = () => ({})
     frame.current = 0;
     if (!box.current) return;
     const { scrollTop, clientHeight } = box.current;
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - EXTRA);
-    const last = Math.min(Math.max(total - 1, 0), Math.ceil((scrollTop + clientHeight) / ROW) + EXTRA);
+    const first = Math.max(0, Math.floor(scrollTop / rowHeight) - EXTRA);
+    const last = Math.min(Math.max(total - 1, 0), Math.ceil((scrollTop + clientHeight) / rowHeight) + EXTRA);
     setRange((before) => (before[0] === first && before[1] === last ? before : [first, last]));
   };
   const onScroll = () => {
     frame.current ||= requestAnimationFrame(measure);
   };
-  useLayoutEffect(measure, [total]);
+  useLayoutEffect(measure, [total, rowHeight]);
+  useEffect(() => {
+    const sizes = new ResizeObserver(onScroll);
+    sizes.observe(box.current);
+    return () => sizes.disconnect();
+  }, []);
   useEffect(() => {
     onRange(range[0], range[1]);
   }, [range, total]);
@@ -33,19 +51,19 @@ export function VirtualTable({ label, columns, total, row, rowProps = () => ({})
   const gap = (height) => height > 0 && html`<tr class="gap" aria-hidden="true"><td colspan=${columns.length} style=${{ height: `${height}px` }} /></tr>`;
   const cell = ({ name, class: kind = "" }, content) => html`<td key=${name} class=${kind}>${content}</td>`;
   return html`<div class="scroller" ref=${box} onScroll=${onScroll} tabindex="0" role="region" aria-label=${label}
-    style=${{ height: `${Math.min(MAX_HEIGHT, (total + 1) * ROW) + 2}px` }}>
+    style=${{ height: `${Math.min(MAX_HEIGHT, total * rowHeight + HEAD) + 2}px` }}>
     <table class="fixed" aria-rowcount=${total + 1}>
-      <colgroup>${columns.map(({ name, width, class: kind = "" }) => html`<col key=${name} class=${kind} style=${{ width }} />`)}</colgroup>
-      <thead><tr aria-rowindex="1">${columns.map(({ name, title, class: kind = "" }) => html`<th key=${name} scope="col" class=${kind}>${title}</th>`)}</tr></thead>
+      <colgroup>${columns.map((column) => html`<col key=${column.name} class=${column.class} style=${{ width: (isNarrow && column.narrow) || column.width }} />`)}</colgroup>
+      <thead><tr aria-rowindex="1">${columns.map(({ name, title, class: kind = "" }) => html`<th key=${name} scope="col" class=${kind}><span class="word">${title}</span></th>`)}</tr></thead>
       <tbody>
-        ${gap(first * ROW)}
+        ${gap(first * rowHeight)}
         ${rows.map((index) => {
           const cells = row(index);
-          return html`<tr key=${index} aria-rowindex=${index + 2} ...${cells ? rowProps(index) : {}}>
+          return html`<tr key=${index} style=${{ height: `${rowHeight}px` }} aria-rowindex=${index + 2} ...${cells ? rowProps(index) : {}}>
             ${columns.map((column) => cell(column, cells ? cells[column.name] : html`<span class="bone" />`))}
           </tr>`;
         })}
-        ${gap((total - 1 - last) * ROW)}
+        ${gap((total - 1 - last) * rowHeight)}
       </tbody>
     </table>
   </div>`;

@@ -26,7 +26,7 @@ function group(rows) {
 }
 
 // Reads the failed images, again when there are others, and not too often while the job runs.
-function useFailed({ job_id: id, images: { failed }, run, status }) {
+function useFailed({ job_id: id, images: { failed }, run, status }, onReady) {
   const [found, setFound] = useState({ rows: [], isWhole: true });
   const version = `${id} ${run} ${status} ${failed}`;
   useEffect(() => {
@@ -42,7 +42,7 @@ function useFailed({ job_id: id, images: { failed }, run, status }) {
       } while (cursor && rows.length < MAX_ROWS);
       setFound({ rows, isWhole: !cursor });
     };
-    const timer = setTimeout(() => read().catch(() => {}), status === "ongoing" && found.rows.length ? WAIT_MS : 0);
+    const timer = setTimeout(() => read().catch(onReady), status === "ongoing" && found.rows.length ? WAIT_MS : 0);
     return () => {
       clearTimeout(timer);
       controller.abort();
@@ -69,8 +69,13 @@ function Reason({ job, found }) {
   </li>`;
 }
 
-export function Failures({ job }) {
-  const { rows, isWhole } = useFailed(job);
+// `onReady` says that the block has its final height, so that what is below it does not move.
+export function Failures({ job, onReady }) {
+  const { rows, isWhole } = useFailed(job, onReady);
+  const isReady = rows.length > 0 || !job.images.failed;
+  useEffect(() => {
+    if (isReady) onReady();
+  }, [isReady]);
   if (!job.images.failed) return null;
   const groups = group(rows);
   return html`<section class="card failures" aria-labelledby="failures">

@@ -8,13 +8,13 @@ import { Empty, ErrorBox, Status, TextFilter, Time } from "../ui.js";
 import { OUTCOME, reason } from "../words.js";
 
 const COLUMNS = [
-  { name: "outcome", title: "Outcome", width: "112px" },
-  { name: "store", title: "Store", width: "108px" },
-  { name: "image", title: "Image", width: "30%" },
+  { name: "outcome", title: "Outcome", width: "112px", narrow: "36px", class: "icon" },
+  { name: "store", title: "Store", width: "108px", narrow: "96px" },
+  { name: "image", title: "Image" },
   { name: "size", title: "Size", width: "116px", class: "numeric wide" },
-  { name: "perimeter", title: "Perimeter", width: "92px", class: "numeric" },
-  { name: "why", title: "Reason", width: "34%", class: "wide" },
-  { name: "attempts", title: "Attempts", width: "80px", class: "numeric wide" },
+  { name: "perimeter", title: "Perimeter", width: "92px", narrow: "84px", class: "numeric" },
+  { name: "why", title: "Reason", class: "wide" },
+  { name: "attempts", title: "Attempts", width: "92px", class: "numeric wide" },
   { name: "next", title: "Next attempt", width: "116px", class: "wide" },
 ];
 
@@ -77,7 +77,7 @@ function Outcomes({ job, query }) {
   </ul>`;
 }
 
-export function Images({ job, query }) {
+export function Images({ job, query, hidden }) {
   const outcome = query.outcome in OUTCOME ? query.outcome : undefined;
   const store = query.store ?? "";
   const isFiltered = Boolean(outcome || store);
@@ -119,7 +119,7 @@ export function Images({ job, query }) {
     };
   };
   const row = open === null ? undefined : rows.get(open);
-  return html`<section aria-labelledby="images">
+  return html`<section aria-labelledby="images" hidden=${hidden}>
     <div class="subheading"><h2 id="images">Images</h2>
       <${Outcomes} job=${job} query=${query} />
       <form role="search" aria-label="Filter images" onSubmit=${(event) => event.preventDefault()}>

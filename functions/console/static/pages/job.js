@@ -137,6 +137,7 @@ function Actions({ job, onReopened }) {
 export default function Job({ id, query }) {
   const load = (signal) => get(`/api/jobs/${id}`, {}, signal);
   const { data: job, error, again } = useLoad(load, [id], (found) => (found.status === "ongoing" ? POLL_MS : 0));
+  const [isReady, setIsReady] = useState(false);
   const name = job ? jobTitle(job) : `Job ${id}`;
   return html`<main id="main">
     <p class="back"><a href="#/jobs">Jobs</a></p>
@@ -149,7 +150,7 @@ export default function Job({ id, query }) {
     ${job && html`
       <${Facts} job=${job} />
       <${Progress} job=${job} />
-      <${Failures} job=${job} />
-      <${Images} job=${job} query=${query} />`}
+      <${Failures} job=${job} onReady=${() => setIsReady(true)} />
+      <${Images} job=${job} query=${query} hidden=${!isReady} />`}
   </main>`;
 }

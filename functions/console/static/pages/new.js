@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "../lib.js";
 import { go, href } from "../router.js";
 import { may, session, updateAccount } from "../session.js";
 import { makeStore, useStore } from "../state.js";
-import { VirtualTable } from "../table.js";
+import { useNarrow, VirtualTable } from "../table.js";
 import { Action, announce, ErrorBox, Notice, Shape, Title } from "../ui.js";
 import { bodyOf, keyOf, readVisits, split } from "../visits.js";
 
@@ -107,7 +107,7 @@ function Choose() {
         <button type="submit" disabled=${!text.trim()}>Check the pasted rows</button>
       </form>
     </div>
-    <details class="format"><summary>What must be in the file?</summary>
+    <details class="format" open><summary>What must be in the file?</summary>
       <p>One row per photo, and a header that names three columns, in any order. Other columns are ignored. Rows with the same store and time make one visit.</p>
       <div class="scroll"><table><thead><tr>${HEADER.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>
         <tbody>${EXAMPLE.map((row) => html`<tr key=${row.join()}>${row.map((cell) => html`<td key=${cell}>${cell}</td>`)}</tr>`)}</tbody></table></div>
@@ -117,10 +117,10 @@ function Choose() {
 }
 
 const FINDING = [
-  { name: "row", title: "Row", width: "72px", class: "numeric" },
-  { name: "column", title: "Column", width: "128px" },
-  { name: "problem", title: "Problem", width: "50%" },
-  { name: "fix", title: "How to fix it", width: "50%", class: "wide" },
+  { name: "row", title: "Row", width: "72px", narrow: "52px", class: "numeric" },
+  { name: "column", title: "Column", width: "128px", narrow: "92px" },
+  { name: "problem", title: "Problem" },
+  { name: "fix", title: "How to fix it", class: "wide" },
 ];
 
 function Findings({ list, label }) {
@@ -129,7 +129,13 @@ function Findings({ list, label }) {
     const text = problem.charAt(0).toUpperCase() + problem.slice(1);
     return { row: row === null ? "" : number(row), column: html`<code title=${column}>${column}</code>`, problem: html`<span title=${text}>${text}</span>`, fix: html`<span title=${fix}>${fix}</span>` };
   };
-  return html`<div class="card"><${VirtualTable} label=${label} columns=${FINDING} total=${list.length} row=${draw} /></div>`;
+  const stacked = (index) => {
+    const { problem, fix, ...rest } = draw(index);
+    return { ...rest, problem: html`<div class="stacked">${problem}<small>${list[index].fix}</small></div>` };
+  };
+  const isNarrow = useNarrow();
+  return html`<div class="card"><${VirtualTable} label=${label} columns=${FINDING} total=${list.length}
+    row=${isNarrow ? stacked : draw} rowHeight=${isNarrow ? 80 : 32} /></div>`;
 }
 
 const downloadFindings = (name, list) => save(`${name.replace(/\.\w+$/, "")}-problems.csv`, [csv(["row", "column", "problem", "how_to_fix"], list.map(({ row, column, problem, fix }) => [row, column, problem, fix]))]);

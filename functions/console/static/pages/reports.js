@@ -13,11 +13,11 @@ const PAGE = 1000;
 // Visits that are read before the reader asks for more.
 const VISITS_AT_ONCE = 2000;
 const COLUMNS = [
-  { name: "store", title: "Store", width: "120px" },
-  { name: "name", title: "Name", width: "46%", class: "wide" },
+  { name: "store", title: "Store", width: "120px", narrow: "104px" },
+  { name: "name", title: "Name", class: "wide" },
   { name: "area", title: "Area", width: "104px", class: "wide" },
-  { name: "date", title: "Visit", width: "30%" },
-  { name: "perimeter", title: "Perimeter", width: "112px", class: "numeric" },
+  { name: "date", title: "Visit", width: "180px", narrow: "128px" },
+  { name: "perimeter", title: "Perimeter", width: "112px", narrow: "auto", class: "numeric" },
 ];
 
 function Filters({ query, stores }) {
