@@ -1,20 +1,34 @@
 // Loading: of a page's data, again while something runs, and of long lists page by page.
-import { getRows } from "./api.js";
+import { ApiError, getRows } from "./api.js";
 import { useEffect, useRef, useState } from "./lib.js";
+import { session } from "./session.js";
 
 const HIDDEN_FACTOR = 5;
 const AFTER_ERROR_MS = 5000;
 export const PAGE_ROWS = 500;
 
+// What pages showed last, so that going back is instant, and possible without a connection.
+const KEPT = 30;
+const kept = new Map();
+session.subscribe(({ key }) => key || kept.clear());
+
+function keep(name, data) {
+  kept.delete(name);
+  kept.set(name, data);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+}
+
 // Loads now, when `deps` change, and every so many milliseconds that `every` says of the data; 0 stops it.
-export function useLoad(load, deps, every = () => 0) {
-  const [state, setState] = useState({ data: undefined, error: null, busy: true });
+// `name` and `deps` say what is loaded.
+export function useLoad(name, load, deps, every = () => 0) {
+  const id = JSON.stringify([name, deps]);
+  const [state, setState] = useState({ data: kept.get(id), error: null, busy: true });
   const again = useRef(() => {});
   useEffect(() => {
     const controller = new AbortController();
     let timer = 0;
     let running = false;
-    let current;
+    let current = kept.get(id);
     const schedule = (ms) => {
       if (ms) timer = setTimeout(run, document.hidden ? ms * HIDDEN_FACTOR : ms);
     };
@@ -26,11 +40,12 @@ export function useLoad(load, deps, every = () => 0) {
       try {
         current = await load(controller.signal, current);
         if (controller.signal.aborted) return;
+        keep(id, current);
         setState({ data: current, error: null, busy: false });
         schedule(every(current));
       } catch (error) {
         if (controller.signal.aborted) return;
-        console.error(error);
+        if (!(error instanceof ApiError)) console.error(error);
         setState((before) => ({ ...before, error, busy: false }));
         if (error.isTransient) schedule(AFTER_ERROR_MS);
       } finally {
@@ -41,7 +56,7 @@ export function useLoad(load, deps, every = () => 0) {
       if (!document.hidden && timer) run();
     };
     again.current = run;
-    setState((before) => ({ ...before, error: null, busy: true }));
+    setState((before) => ({ data: current ?? before.data, error: null, busy: true }));
     run();
     document.addEventListener("visibilitychange", wake);
     addEventListener("online", wake);

@@ -52,9 +52,12 @@ export function errorText(error) {
   return own ? own + wait : (error.status ? error.message : "The console has failed. Reload the page.");
 }
 
+// Refusals whose own text has figures or places that the reader needs.
+const DETAILED = ["invalid_request", "body_too_large", "daily_limit_reached"];
+
 // What failed, the request's id, and a way on.
 export function ErrorBox({ error, title = "This could not be loaded", onRetry }) {
-  const detail = REFUSALS[error.code] && error.message && error.code !== "missing_scope" ? error.message : "";
+  const detail = DETAILED.includes(error.code) ? error.message : "";
   return html`<div class="notice failed" role="alert">
     <${Shape} kind="failed" />
     <div>

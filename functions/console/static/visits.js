@@ -9,13 +9,11 @@ const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[
 const TIME = /^(\d{4})-?(?:(\d{2})-?(\d{2})|W(\d{2})(?:-?([1-7]))?)(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?)?$/i;
 const SAVE_AS = "Save it as “CSV UTF-8” in the spreadsheet program.";
 // Rows between two breaks, so that the page stays responsive.
-const ROWS_AT_ONCE = 2000;
-const MAX_IMAGES = 50_000;
-const MAX_BODY_BYTES = 5_000_000;
+export const ROWS_AT_ONCE = 2000;
 
 const encoder = new TextEncoder();
-const bytesOf = (text) => encoder.encode(text).length;
-const breath = () => new Promise((resolve) => setTimeout(resolve));
+export const bytesOf = (text) => encoder.encode(text).length;
+export const breath = () => new Promise((resolve) => setTimeout(resolve));
 
 export function shown(text) {
   const printable = text.replace(/[\u0000-\u001f\u007f]/g, "�");
@@ -273,57 +271,4 @@ export async function readVisits(content, { isPasted = false, onProgress = () =>
   else await readCsv(text, isPasted, found, onProgress);
   found.images = found.visits.reduce((sum, visit) => sum + visit.image_url.length, 0);
   return found;
-}
-
-function* pieces(visit, maxBytes) {
-  const around = bytesOf(JSON.stringify({ ...visit, image_url: [] }));
-  let urls = [];
-  let size = around;
-  for (const url of visit.image_url) {
-    const length = bytesOf(JSON.stringify(url)) + 1;
-    if (urls.length && (urls.length === MAX_IMAGES || size + length >= maxBytes)) {
-      yield [{ ...visit, image_url: urls }, size];
-      urls = [];
-      size = around;
-    }
-    urls.push(url);
-    size += length;
-  }
-  yield [{ ...visit, image_url: urls }, size];
-}
-
-// Splits visits into parts that the service accepts. A visit is in one part, unless it is larger than a part.
-export async function split(visits, metadataBytes = 300) {
-  const maxBytes = MAX_BODY_BYTES - 60 - metadataBytes;
-  const parts = [];
-  let current = { visits: [], images: 0 };
-  let size = 0;
-  let done = 0;
-  for (const visit of visits) {
-    for (const [piece, length] of pieces(visit, maxBytes)) {
-      const images = piece.image_url.length;
-      if (current.visits.length && (current.images + images > MAX_IMAGES || size + length + 1 > maxBytes)) {
-        parts.push(current);
-        current = { visits: [], images: 0 };
-        size = 0;
-      }
-      current.visits.push(piece);
-      current.images += images;
-      size += length + 1;
-    }
-    if (++done % ROWS_AT_ONCE === 0) await breath();
-  }
-  return current.visits.length ? [...parts, current] : parts;
-}
-
-export function bodyOf(part, metadata) {
-  return JSON.stringify({ count: part.visits.length, visits: part.visits, metadata });
-}
-
-// The same content has the same name, so that nothing is submitted twice; `salt` makes it another submission.
-export async function keyOf(body, number, parts, salt = "") {
-  if (!globalThis.crypto?.subtle) return `console-${salt}-${number}-${parts}`;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(salt + body)));
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `console-${hex.slice(0, 48)}-${number}-${parts}`;
 }

@@ -136,7 +136,7 @@ function Actions({ job, onReopened }) {
 
 export default function Job({ id, query }) {
   const load = (signal) => get(`/api/jobs/${id}`, {}, signal);
-  const { data: job, error, again } = useLoad(load, [id], (found) => (found.status === "ongoing" ? POLL_MS : 0));
+  const { data: job, error, again } = useLoad("job", load, [id], (found) => (found.status === "ongoing" ? POLL_MS : 0));
   const [isReady, setIsReady] = useState(false);
   const name = job ? jobTitle(job) : `Job ${id}`;
   return html`<main id="main">

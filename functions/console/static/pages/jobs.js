@@ -96,7 +96,7 @@ export default function Jobs({ query }) {
   }
 
   const running = (data) => data.pages.some(({ rows }) => rows.some(({ status }) => status === "ongoing"));
-  const { data, error, busy, again } = useLoad(load, [key, wanted], (found) => (running(found) ? POLL_MS : 0));
+  const { data, error, busy, again } = useLoad("jobs", load, [key, wanted], (found) => (running(found) ? POLL_MS : 0));
   const jobs = data ? data.pages.flatMap(({ rows }) => rows) : [];
   const ongoing = jobs.filter(({ status }) => status === "ongoing").length;
   useEffect(() => {

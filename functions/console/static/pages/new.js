@@ -1,13 +1,14 @@
-import { checkKey, request } from "../api.js";
+import { ApiError, checkKey, request } from "../api.js";
 import { csv, save } from "../download.js";
 import { count, number } from "../format.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
+import { bodyOf, keyOf, split } from "../parts.js";
 import { go, href } from "../router.js";
 import { may, session, updateAccount } from "../session.js";
 import { makeStore, useStore } from "../state.js";
 import { useNarrow, VirtualTable } from "../table.js";
 import { Action, announce, ErrorBox, Notice, Shape, Title } from "../ui.js";
-import { bodyOf, keyOf, readVisits, split } from "../visits.js";
+import { readVisits } from "../visits.js";
 
 const EXAMPLE = [
   ["S00339218", "2026-11-23T10:00:00Z", "https://www.gstatic.com/webp/gallery/2.jpg"],
@@ -61,7 +62,7 @@ async function submit() {
       const id = String(JSON.parse(text).job_id);
       change({ jobs: [...draft.get().jobs, { id, replayed: response.headers.get("idempotent-replayed") === "true" }] });
     } catch (error) {
-      console.error(error);
+      if (!(error instanceof ApiError)) console.error(error);
       change({ sending: null, error });
       return;
     }

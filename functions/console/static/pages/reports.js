@@ -115,7 +115,7 @@ export default function Reports({ query }) {
     return { stores: [...stores.values()], next };
   }
 
-  const { data, error, busy, again } = useLoad(load, [key, times]);
+  const { data, error, busy, again } = useLoad("reports", load, [key, times]);
   const isFiltered = Boolean(query.area || query.store || query.from || query.to);
   const isEmpty = data && data.stores.length === 0 && !error;
   return html`<main id="main">
