@@ -6,7 +6,7 @@ Mistakes in both fail only on AWS, so that the tests check the result of the SAM
 import copy
 import json
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,17 +28,38 @@ ROUTES = {
     "GET /api/{proxy+}": Target("StatusFunction", "ApiKey"),
     "GET /api/health": Target("StatusFunction", "NONE"),
     "GET /openapi.json": Target("StatusFunction", "NONE"),
-    "GET /": Target("StatusFunction", "NONE"),
+    "ANY /": Target("StatusFunction", "NONE"),
     "GET /docs": Target("StatusFunction", "NONE"),
     "GET /docs/errors": Target("StatusFunction", "NONE"),
 }
 
 
-def routes(transformed: sam.Body) -> dict[str, Target]:
+# Only with the parameter Console.
+CONSOLE_ROUTES = {
+    "GET /": Target("ConsoleFunction", "NONE"),
+    "GET /console/{proxy+}": Target("ConsoleFunction", "NONE"),
+}
+ANY_METHOD = "x-amazon-apigateway-any-method"
+
+
+def chosen(value: Any, console: bool) -> Any:
+    """Return a value as CloudFormation resolves it, with the console or without."""
+    match value:
+        case {"Fn::If": ["HasConsole", yes, no]}:
+            return chosen(yes if console else no, console)
+        case dict():
+            found = {key: chosen(item, console) for key, item in value.items()}
+            return {key: item for key, item in found.items() if item != {"Ref": "AWS::NoValue"}}
+        case _:
+            return value
+
+
+def routes(transformed: sam.Body, console: bool = True) -> dict[str, Target]:
     """Return the routes of the OpenAPI body that API Gateway imports."""
     found = {}
-    for path, methods in transformed["Api"]["Properties"]["Body"]["paths"].items():
-        for method, route in methods.items():
+    for path, methods in chosen(transformed["Api"]["Properties"]["Body"]["paths"], console).items():
+        for name, route in methods.items():
+            method = "ANY" if name == ANY_METHOD else name
             uri = route["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
             (alias,) = re.findall(r"\$\{(\w+)\}/invocations", uri)
             function = sam.called(transformed, {"Ref": alias})
@@ -81,15 +102,18 @@ def stage(transformed: sam.Body) -> sam.Body:
 
 class TestRoutes:
     def test_are_the_catch_alls_with_an_authorizer_and_the_open_ones(self, transformed: sam.Body) -> None:
-        assert routes(transformed) == ROUTES
+        assert routes(transformed) == ROUTES | CONSOLE_ROUTES
+
+    def test_are_without_those_of_the_console_when_it_is_off(self, transformed: sam.Body) -> None:
+        assert routes(transformed, console=False) == ROUTES
 
     def test_never_end_in_a_slash_except_the_root_which_api_gateway_does_not_serve(self, transformed: sam.Body) -> None:
-        assert [key for key in routes(transformed) if key.endswith("/")] == ["GET /"]
+        assert {key for key in routes(transformed) if key.endswith("/")} == {"ANY /", "GET /"}
 
     def test_may_each_call_their_function(self, transformed: sam.Body) -> None:
         for key, target in routes(transformed).items():
             method, _, path = key.partition(" ")
-            ending = f"/{method}{path.replace('{proxy+}', '*')}"
+            ending = f"/{method.replace('ANY', '*')}{path.replace('{proxy+}', '*')}"
             assert any(arn.endswith(ending) for arn in callers(transformed, target.function)), key
 
 
@@ -108,14 +132,17 @@ class TestCors:
 
     def test_allows_what_the_routes_need_and_no_credentials(self, transformed: sam.Body) -> None:
         configured = cors(transformed)[1]
-        assert set(configured["allowMethods"]) == {key.partition(" ")[0] for key in ROUTES}
+        assert set(configured["allowMethods"]) == {key.partition(" ")[0] for key in ROUTES if key != "ANY /"}
         assert configured["allowHeaders"] == ["content-type", "idempotency-key", "x-api-key"]
         assert configured["exposeHeaders"] == ["idempotent-replayed", "link", "location", "retry-after"]
         assert "allowCredentials" not in configured
 
     def test_needs_no_key_for_a_preflight(self, transformed: sam.Body) -> None:
-        """API Gateway answers a preflight itself, unless a route has the method, which then has an authorizer."""
-        assert {key.partition(" ")[0] for key in routes(transformed)} & {"OPTIONS", "ANY", "$default"} == set()
+        """API Gateway answers a preflight itself, unless a route has the method, which then may have an authorizer."""
+        found = {key for key in routes(transformed) if key.partition(" ")[0] in {"OPTIONS", "ANY", "$default"}}
+        # Leads to /docs, without a key.
+        assert found == {"ANY /"}
+        assert ROUTES["ANY /"].authorizer == "NONE"
 
 
 class TestTheAuthorizer:
@@ -162,17 +189,16 @@ class TestTheStage:
         self, transformed: sam.Body, stage: sam.Body
     ) -> None:
         few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
-        assert stage["RouteSettings"] == {
-            "GET /": few,
-            "GET /docs": few,
-            "GET /docs/errors": few,
-            "GET /openapi.json": few,
-            "GET /api/health": {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20},
-        }
-        # API Gateway refuses a stage that names a route which its API does not have.
-        assert set(stage["RouteSettings"]) <= set(routes(transformed))
+        some = {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}
+        settings = {"ANY /": few, "GET /docs": few, "GET /docs/errors": few, "GET /openapi.json": few}
+        settings |= {"GET /api/health": some}
+        of_console = {"GET /": some, "GET /console/{proxy+}": {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 100}}
+        for console, expected in ((True, settings | of_console), (False, settings)):
+            assert chosen(stage["RouteSettings"], console) == expected
+            # API Gateway refuses a stage that names a route which its API does not have.
+            found = routes(transformed, console)
+            assert expected.keys() == {key for key, target in found.items() if target.authorizer == "NONE"}
         assert stage["ApiId"] == {"Ref": "Api"}
-        assert set(stage["RouteSettings"]) == {key for key, target in ROUTES.items() if target.authorizer == "NONE"}
 
     def test_logs_to_a_group_that_needs_no_entry_in_the_accounts_policy(
         self, transformed: sam.Body, stage: sam.Body

@@ -19,6 +19,8 @@ MAX_ITEM_BYTES = 400 * 1024
 FUNCTION = "AWS::Lambda::Function"
 FUNCTIONS = sorted(sam.of_type(sam.read()["Resources"], sam.FUNCTION))
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
+# The console serves files, which need no settings.
+WITH_SETTINGS = [name for name in FUNCTIONS if name != "ConsoleFunction"]
 
 
 def variables(function: sam.Body) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def model(name: str) -> Any:
     return getattr(settings, name.removesuffix("Function") + "Settings")
 
 
-@every_function
+@pytest.mark.parametrize("name", WITH_SETTINGS)
 class TestTheEnvironment:
     def test_is_exactly_what_the_settings_model_reads(self, functions: dict[str, sam.Body], name: str) -> None:
         assert set(variables(functions[name])) == {field.name.upper() for field in dataclasses.fields(model(name))}
@@ -186,7 +188,26 @@ def test_lambda_repeats_no_sweep_and_keeps_none_for_hours(transformed: sam.Body)
 
 def test_every_settings_model_has_its_function() -> None:
     models = {name for name in vars(settings) if name.endswith("Settings") and not name.startswith("_")}
-    assert models == {name.removesuffix("Function") + "Settings" for name in FUNCTIONS}
+    assert models == {name.removesuffix("Function") + "Settings" for name in WITH_SETTINGS}
+
+
+class TestTheConsole:
+    def test_has_neither_settings_nor_permissions(self, functions: dict[str, sam.Body]) -> None:
+        assert variables(functions["ConsoleFunction"]) == {}
+        assert "Policies" not in functions["ConsoleFunction"]
+
+    def test_is_left_out_whole_by_its_parameter(self, template: sam.Body, transformed: sam.Body) -> None:
+        condition = template["Conditions"]["HasConsole"]
+        for value, expected in (("on", True), ("off", False)):
+            assert sam.Template(parameters={"Console": value}).holds(condition) is expected
+        conditional = {name for name, each in transformed.items() if each.get("Condition") == "HasConsole"}
+        assert conditional == {name for name in transformed if name.startswith("Console")}
+
+    def test_is_referred_to_only_under_its_condition(self, transformed: sam.Body) -> None:
+        others = {name: body for name, body in transformed.items() if not name.startswith("Console")}
+        for path, leaf in sam.leaves(others):
+            if "Console" in str(leaf) and leaf != "HasConsole":
+                assert "Fn::If" in path, path
 
 
 @every_function

@@ -19,8 +19,8 @@ FIXED = {
     # Routes without a key: for monitors; for people, one of them with 1.7 MB.
     ("Api", "GET /api/health", "ThrottlingRateLimit"): 10,
     ("Api", "GET /api/health", "ThrottlingBurstLimit"): 20,
-    ("Api", "GET /", "ThrottlingRateLimit"): 1,
-    ("Api", "GET /", "ThrottlingBurstLimit"): 5,
+    ("Api", "ANY /", "ThrottlingRateLimit"): 1,
+    ("Api", "ANY /", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /docs", "ThrottlingRateLimit"): 1,
     ("Api", "GET /docs", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /docs/errors", "ThrottlingRateLimit"): 1,
@@ -30,6 +30,13 @@ FIXED = {
     # What AuthorizerCacheSeconds allows: a reference would be a text.
     ("Api", "1"): 3600,
     ("Api", "2"): 60,
+    # The console: a first visit loads about 20 small files.
+    ("Api", "GET /", "ThrottlingRateLimit"): 10,
+    ("Api", "GET /", "ThrottlingBurstLimit"): 20,
+    ("Api", "GET /console/{proxy+}", "ThrottlingRateLimit"): 20,
+    ("Api", "GET /console/{proxy+}", "ThrottlingBurstLimit"): 100,
+    ("ConsoleFunction", "MemorySize"): 256,
+    ("ConsoleFunction", "Timeout"): 5,
     # Browsers ask again after an hour whether a page may call the API.
     ("Api", "MaxAge"): 3600,
     # Reads one item: memory for the imports, time for a cold start.
@@ -222,7 +229,7 @@ def test_production_accepts_no_key_that_a_person_chose(stage: str, key: str) -> 
 
 def test_numbers_in_resources_are_parameters_or_fixed_for_a_reason(template: sam.Body) -> None:
     found = {
-        (resource, *(part for part in path if part.startswith("GET ")), path[-1]): value
+        (resource, *(part for part in path if part.startswith(("GET ", "ANY "))), path[-1]): value
         for resource, body in template["Resources"].items()
         for path, value in sam.leaves(body["Properties"])
         if isinstance(value, int | float) and not isinstance(value, bool)

@@ -49,6 +49,7 @@ EXPECTED = {
     | on_items("CHUNK", "BatchGetItem")
     | on_items("CLIENT", "Query")
     | on_items("USAGE", "Query", "UpdateItem"),
+    "ConsoleFunction": set(),
 }
 
 # Managed policies that SAM attaches, with the resource "*": for logs and traces, and to receive and delete messages.

@@ -38,7 +38,7 @@ class Gateway:
     def __init__(self, functions: Mapping[str, Handler]) -> None:
         template = Template()
         self._functions = functions
-        self._routes = sorted(template.routes(), key=lambda route: "{" in route.key)
+        self._routes = sorted(template.routes(), key=lambda route: ("{" in route.key, route.key.startswith("ANY ")))
         self._authorizers = {authorizer.name: authorizer.function for authorizer in template.authorizers()}
         self.answered: list[tuple[str, int]] = []
 
@@ -67,13 +67,13 @@ class Gateway:
         answer = self._functions[route.function](sent, Context())
         # Lambda could not pass on what cannot be written as JSON in UTF-8.
         json.dumps(answer, ensure_ascii=False).encode()
-        body = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"]
+        body = base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer["body"]
         return Response(body, answer["statusCode"], answer["headers"])
 
     def _route(self, sent: Event) -> Route | None:
         asked = f"{sent['requestContext']['http']['method']} {sent['rawPath']}"
         for route in self._routes:
-            pattern = re.escape(route.key).replace(r"\{proxy\+\}", ".+")
+            pattern = re.escape(route.key).replace(r"\{proxy\+\}", ".+").replace("ANY", "[A-Z]+", 1)
             if re.fullmatch(pattern, asked, re.DOTALL):
                 return route
         return None
