@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.emulator.template import FUNCTION, LAYER, Template
+from local.emulator.template import FUNCTION, LAYER, Template, of_type
 
 # Python's caches, and what only `sam build` needs; see `pack`.
 _LEFT_OUT = {"__pycache__", "requirements.txt", "Makefile", "platforms.txt"}
@@ -30,7 +30,8 @@ def pack(template: Template, put: Callable[[Bundle], Any]) -> None:
     ``sam build`` runs a layer's ``Makefile``, which installs its requirements and compiles them. Here that is not
     needed: the emulator's workers run on the stack's interpreter and see its packages, which have the same lock.
     """
-    for properties in template.resources(FUNCTION).values():
+    # The transform reads the code's URI of every function, even of one that a condition leaves out.
+    for properties in of_type(template.body["Resources"], FUNCTION).values():
         properties["CodeUri"] = put(bundle(template.folder / properties["CodeUri"]))
     for properties in template.resources(LAYER).values():
         # The runtime looks for a layer's packages under python/.

@@ -1,13 +1,14 @@
 """What is deployed: the archives, and what is read from the template."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from local.checkout import ROOT
-from local.emulator.bundles import bundle
+from local.emulator.bundles import bundle, pack
 from local.emulator.template import Authorizer, Route, Template, TemplateError
 
 
@@ -84,3 +85,12 @@ def test_a_template_of_two_apis_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(TemplateError, match="has 2"):
         Template(path).http_api()
+
+
+def test_a_function_that_a_condition_leaves_out_is_packed_too_since_the_transform_reads_its_uri() -> None:
+    template = Template(parameters={"Console": "off"})
+
+    pack(template, lambda bundle: {"Bucket": "b", "Key": bundle.key})
+
+    uri = template.body["Resources"]["ConsoleFunction"]["Properties"]["CodeUri"]
+    assert re.fullmatch(r"console-[0-9a-f]{64}\.zip", uri["Key"])

@@ -104,7 +104,7 @@ def test_a_stack_that_ends_unexpectedly_is_reported(busy: tuple[StackProcess, se
 def test_two_stacks_run_side_by_side(
     stack: StackProcess, client: ApiClient, images: ImageServer, picture: bytes
 ) -> None:
-    with StackProcess() as second, ApiClient(second.url, second.api_key) as other:
+    with StackProcess(parameters={"Console": "off"}) as second, ApiClient(second.url, second.api_key) as other:
         url = images.add("/a.jpg", picture)
         jobs = [client.submit((STORE, [url])), other.submit((STORE, [url]))]
 
@@ -113,6 +113,8 @@ def test_two_stacks_run_side_by_side(
         # Neither knows the other's job.
         assert client.get("/api/status", jobid=jobs[1]).status_code == 400
         assert other.get("/api/status", jobid=jobs[0]).status_code == 400
+        # One has the console at /, the other leads to the description.
+        assert [each.get("/").text.count('src="/console/') for each in (client, other)] == [1, 0]
 
 
 def test_a_port_in_use_is_reported_in_one_line(stack: StackProcess) -> None:
