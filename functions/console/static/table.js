@@ -5,7 +5,8 @@ const HEAD = 32;
 const EXTRA = 12;
 const MAX_HEIGHT = 18 * HEAD;
 
-// columns: [{name, title, width, narrow, class}], where `narrow` is the width on a phone; row(index) returns the cells, or undefined while it is not loaded.
+// columns: [{name, title, width, narrow, wide, class}], where `narrow` is the width on a phone, and columns that are `wide`
+// are left out there and when the table is compact; row(index) returns the cells, or undefined while it is not loaded.
 const narrow = matchMedia("(max-width: 640px)");
 
 export function useNarrow() {
@@ -18,8 +19,9 @@ export function useNarrow() {
   return isNarrow;
 }
 
-export function VirtualTable({ label, columns, total, row, rowHeight = 32, rowProps = () => ({}), onRange = () => {} }) {
+export function VirtualTable({ label, columns: all, compact = false, total, row, rowHeight = 32, rowProps = () => ({}), onRange = () => {} }) {
   const isNarrow = useNarrow();
+  const columns = all.filter(({ wide }) => !wide || !(compact || isNarrow));
   const box = useRef(null);
   const [range, setRange] = useState([0, 30]);
   const frame = useRef(0);

@@ -9,13 +9,13 @@ import { OUTCOME, reason } from "../words.js";
 
 const COLUMNS = [
   { name: "outcome", title: "Outcome", width: "112px", narrow: "36px", class: "icon" },
-  { name: "store", title: "Store", width: "108px", narrow: "96px" },
+  { name: "store", title: "Store", width: "108px", narrow: "108px" },
   { name: "image", title: "Image" },
-  { name: "size", title: "Size", width: "116px", class: "numeric wide" },
+  { name: "size", title: "Size", width: "116px", class: "numeric", wide: true },
   { name: "perimeter", title: "Perimeter", width: "92px", narrow: "84px", class: "numeric" },
-  { name: "why", title: "Reason", class: "wide" },
-  { name: "attempts", title: "Attempts", width: "92px", class: "numeric wide" },
-  { name: "next", title: "Next attempt", width: "116px", class: "wide" },
+  { name: "why", title: "Reason", wide: true },
+  { name: "attempts", title: "Attempts", width: "92px", class: "numeric", wide: true },
+  { name: "next", title: "Next attempt", width: "116px", wide: true },
 ];
 
 function Preview({ url }) {
@@ -129,7 +129,7 @@ export function Images({ job, query, hidden }) {
     ${rows.error && html`<${ErrorBox} error=${rows.error} title="The images could not be loaded" onRetry=${() => rows.retry()} />`}
     ${total === 0 ? html`<${Empty} title="No image matches these filters"><p><a href=${href(route.get().path.join("/"))}>Show all images</a></p></${Empty}>`
       : html`<div class="split ${row ? "open" : ""}">
-        <div class="card"><${VirtualTable} key=${`${outcome} ${store}`} label="Images" columns=${COLUMNS} total=${total} row=${draw} onRange=${onRange}
+        <div class="card"><${VirtualTable} key=${`${outcome} ${store}`} label="Table of images" columns=${COLUMNS} compact=${Boolean(row)} total=${total} row=${draw} onRange=${onRange}
           rowProps=${(index) => ({ class: open === index ? "chosen" : "", onClick: (event) => event.target.closest("button, a") || setOpen(index) })} /></div>
         ${row && html`<${Details} key=${row.visit * 1e6 + row.image} row=${row} onClose=${close}
           onStep=${(step) => setOpen((before) => Math.min(Math.max(before + step, 0), rows.rows.length - 1))} />`}

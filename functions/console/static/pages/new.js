@@ -110,7 +110,7 @@ function Choose() {
     </div>
     <details class="format" open><summary>What must be in the file?</summary>
       <p>One row per photo, and a header that names three columns, in any order. Other columns are ignored. Rows with the same store and time make one visit.</p>
-      <div class="scroll"><table><thead><tr>${HEADER.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>
+      <div class="scroll" tabindex="0" role="region" aria-label="Example"><table><thead><tr>${HEADER.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>
         <tbody>${EXAMPLE.map((row) => html`<tr key=${row.join()}>${row.map((cell) => html`<td key=${cell}>${cell}</td>`)}</tr>`)}</tbody></table></div>
       <p><button type="button" class="link" onClick=${() => save("visits-example.csv", [csv(HEADER, EXAMPLE)])}>Download this as a file</button></p>
     </details>
@@ -121,7 +121,7 @@ const FINDING = [
   { name: "row", title: "Row", width: "72px", narrow: "52px", class: "numeric" },
   { name: "column", title: "Column", width: "128px", narrow: "92px" },
   { name: "problem", title: "Problem" },
-  { name: "fix", title: "How to fix it", class: "wide" },
+  { name: "fix", title: "How to fix it", wide: true },
 ];
 
 function Findings({ list, label }) {
@@ -234,7 +234,7 @@ export default function New() {
     if (found) top.current?.focus({ preventScroll: true });
   }, [Boolean(found)]);
   const hasVisits = found && found.visits.length > 0;
-  return html`<main id="main" class="narrow">
+  return html`<main id="main" class=${found ? "" : "narrow"}>
     <${Title} name="New submission" />
     ${!may("submit") && html`<${Notice}>This key has no scope “submit”: you can check a file, but not send it.</${Notice}>`}
     ${failure && html`<${Notice} kind="failed">${failure}</${Notice}>`}

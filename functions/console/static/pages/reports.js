@@ -14,8 +14,8 @@ const PAGE = 1000;
 const VISITS_AT_ONCE = 2000;
 const COLUMNS = [
   { name: "store", title: "Store", width: "120px", narrow: "104px" },
-  { name: "name", title: "Name", class: "wide" },
-  { name: "area", title: "Area", width: "104px", class: "wide" },
+  { name: "name", title: "Name", wide: true },
+  { name: "area", title: "Area", width: "104px", wide: true },
   { name: "date", title: "Visit", width: "180px", narrow: "128px" },
   { name: "perimeter", title: "Perimeter", width: "112px", narrow: "auto", class: "numeric" },
 ];
@@ -88,7 +88,7 @@ function Report({ data, parameters, onMore, busy }) {
       <div class="subheading"><h2 id="visits">${count(rows.length, "visit")}<span class="soft"> of ${count(data.stores.length, "store")}${more}</span></h2>
         <${Action} onClick=${download} busy=${pages > 0}>${pages ? `Reading page ${pages}…` : "Download CSV"}</${Action}></div>
       ${error && html`<${ErrorBox} error=${error} title="The file could not be made" onRetry=${download} />`}
-      <div class="card" aria-busy=${busy}><${VirtualTable} label="Visits" columns=${COLUMNS} total=${rows.length} row=${draw} /></div>
+      <div class="card" aria-busy=${busy}><${VirtualTable} label="Table of visits" columns=${COLUMNS} total=${rows.length} row=${draw} /></div>
       ${data.next && html`<p class="more"><button type="button" onClick=${onMore} disabled=${busy}>Show more visits</button></p>`}
     </section>`;
 }
