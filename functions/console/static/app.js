@@ -4,9 +4,9 @@ import Job from "./pages/job.js";
 import Jobs from "./pages/jobs.js";
 import SignIn from "./pages/signin.js";
 import { go, route } from "./router.js";
-import { offlineSince, session, signOut } from "./session.js";
+import { may, offlineSince, session, signOut } from "./session.js";
 import { useStore } from "./state.js";
-import { Announcer, ErrorBox, Offline, Skeleton, Title } from "./ui.js";
+import { Announcer, Empty, ErrorBox, Offline, Skeleton, Title } from "./ui.js";
 
 // Pages that few visits need, with their libraries.
 const LATER = { new: () => import("./pages/new.js"), reports: () => import("./pages/reports.js") };
@@ -28,7 +28,16 @@ function NotFound() {
   return html`<main id="main"><${Title} name="No such page" /><p><a href="#/jobs">Show the jobs</a></p></main>`;
 }
 
+function NoRead({ name }) {
+  return html`<main id="main"><${Title} name=${name} />
+    <${Empty} title="This key cannot read">
+      <p>It has no scope “read”: it can submit jobs, but not show them. Sign in with a key that has both scopes to follow a job.</p>
+      <p><a class="button primary" href="#/new">New submission</a></p>
+    </${Empty}></main>`;
+}
+
 function Page({ path: [first = "jobs", second, ...rest], query }) {
+  if (!may("read") && first !== "new") return html`<${NoRead} key=${first} name=${first === "reports" ? "Reports" : "Jobs"} />`;
   if (first === "jobs" && second === undefined) return html`<${Jobs} key="jobs" query=${query} />`;
   if (first === "jobs" && /^\d{1,16}$/.test(second) && !rest.length) return html`<${Job} key=${second} id=${second} query=${query} />`;
   if (first in LATER && second === undefined) return html`<${LaterPage} key=${first} name=${first} query=${query} />`;

@@ -9,7 +9,8 @@ const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[
 const TIME = /^(\d{4})-?(?:(\d{2})-?(\d{2})|W(\d{2})(?:-?([1-7]))?)(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?)?$/i;
 const SAVE_AS = "Save it as “CSV UTF-8” in the spreadsheet program.";
 // Rows between two breaks, so that the page stays responsive.
-export const ROWS_AT_ONCE = 2000;
+export const ROWS_AT_ONCE = 1000;
+const BLOCK_CHARACTERS = 30_000;
 
 const encoder = new TextEncoder();
 export const bytesOf = (text) => encoder.encode(text).length;
@@ -109,7 +110,7 @@ const columnOf = (cell) => cell.trim().replace(/^"+|"+$/g, "").trim().toLowerCas
 
 // The separator by which the first line has more of the columns; tabs only in what is pasted from a spreadsheet.
 function separatorOf(text, separators) {
-  const header = text.split("\n").find((line) => line.trim()) ?? "";
+  const [header] = text.match(/^.*\S.*$/m) ?? [""];
   const known = (separator) => header.split(separator).filter((cell) => COLUMNS.includes(columnOf(cell))).length;
   return separators.reduce((best, each) => (known(each) > known(best) ? each : best));
 }
@@ -140,12 +141,31 @@ function readCells(number, cells, places, found) {
       found.problem(number, column, ...problem);
       return;
     }
-    if (cell !== trimmed) found.warn(number, column, "has blanks at an end", "They are removed.");
+    if (cell !== trimmed) found.warn(number, column, "has blanks around it", "They are removed.");
     const warning = column === "visit_time" ? timeWarning(value) : null;
     if (warning) found.warn(number, column, ...warning);
     values.push(value);
   });
   return isGood ? values : null;
+}
+
+// Returns the rows of a block of lines, and where the next one begins. A row whose quotes are wrong is null; the line after
+// it begins a row again, so that one mistake does not hide the others.
+function readBlock(Papa, text, at, delimiter) {
+  for (let characters = BLOCK_CHARACTERS; ; characters *= 2) {
+    const newline = text.indexOf("\n", at + characters);
+    const end = newline < 0 ? text.length : newline;
+    const block = text.slice(at, end).replace(/\n$/, "");
+    const { data, errors } = Papa.parse(block, { delimiter, newline: "\n" });
+    const wrong = errors.find(({ type }) => type === "Quotes");
+    if (!wrong) return { rows: block ? data : [[""]], end: end + 1 };
+    if (wrong.code === "InvalidQuotes") {
+      const next = text.indexOf("\n", at + wrong.index);
+      return { rows: [...data.slice(0, wrong.row), null], end: next < 0 ? text.length : next + 1 };
+    }
+    // A quote is still open: at the end of the block, or of the file.
+    if (end === text.length) return { rows: [...data.slice(0, wrong.row), null], end };
+  }
 }
 
 async function readCsv(text, isPasted, found, onProgress) {
@@ -157,9 +177,9 @@ async function readCsv(text, isPasted, found, onProgress) {
   let places;
   let width = 0;
   let hasRows = false;
-  const readRow = (cells, errors) => {
+  const readRow = (cells) => {
     number += 1;
-    if (errors.some(({ type }) => type === "Quotes")) {
+    if (cells === null) {
       found.problem(number, "", 'has a quote (") that is not closed or out of place', 'A cell that contains " needs quotes around it, and each " in it twice.');
       return;
     }
@@ -183,22 +203,12 @@ async function readCsv(text, isPasted, found, onProgress) {
     if (!visits.has(key)) visits.set(key, { store_id, image_url: [], visit_time });
     visits.get(key).image_url.push(image_url);
   };
-  await new Promise((resolve, reject) => {
-    Papa.parse(plain, {
-      delimiter: separator,
-      newline: "\n",
-      step({ data, errors }, parser) {
-        readRow(data, errors);
-        if (number % ROWS_AT_ONCE === 0) {
-          parser.pause();
-          onProgress(number);
-          setTimeout(() => parser.resume());
-        }
-      },
-      complete: resolve,
-      error: reject,
-    });
-  });
+  for (let at = 0; at < plain.length; await breath()) {
+    const block = readBlock(Papa, plain, at, separator);
+    for (const cells of block.rows) readRow(cells);
+    at = block.end;
+    onProgress(number);
+  }
   if (places === undefined && !found.problems.length) {
     found.problem(null, "", "the file is empty", `Add a header ${COLUMNS.join(",")} and rows.`);
   } else if (places && !hasRows && !found.problems.length) {

@@ -19,7 +19,7 @@ const HEADER = ["store_id", "visit_time", "image_url"];
 const MAX_NAME_BYTES = 300;
 
 // What is being prepared. It outlives the page, so that a key that is refused meanwhile costs no work.
-const EMPTY = { name: "", found: null, parts: [], reading: 0, jobs: [], sending: null, error: null, failure: null, salt: "" };
+const EMPTY = { name: "", found: null, parts: [], stores: 0, reading: 0, jobs: [], sending: null, error: null, failure: null, salt: "" };
 const draft = makeStore(EMPTY);
 const change = (changes) => draft.set({ ...draft.get(), ...changes });
 
@@ -38,7 +38,7 @@ async function prepare(name, read, isPasted) {
   try {
     const found = await readVisits(await read(), { isPasted, onProgress: (rows) => change({ reading: rows }) });
     const parts = await split(found.visits, 1500);
-    change({ found, parts, reading: 0 });
+      change({ found, parts, stores, reading: 0 });
     const rest = found.problems.length ? count(found.problems.length, "problem") : "No problems";
     announce(`${name}: ${count(found.visits.length, "visit")}, ${count(found.images, "image")}. ${rest}.`);
   } catch (failure) {
@@ -70,7 +70,7 @@ async function submit() {
   const { jobs } = draft.get();
   change({ sending: null });
   announce(`Submitted: ${count(jobs.length, "job")}.`);
-  if (jobs.length === 1 && !jobs[0].replayed) {
+  if (jobs.length === 1 && !jobs[0].replayed && may("read")) {
     draft.set(EMPTY);
     go(`jobs/${jobs[0].id}`);
   }
@@ -163,7 +163,7 @@ function limitOf(images) {
 }
 
 function Summary({ state }) {
-  const { found, parts, name, jobs, sending } = state;
+  const { found, parts, stores, name, jobs, sending } = state;
   const [partly, setPartly] = useState(false);
   useEffect(() => {
     // The limit may have changed since the sign-in.
@@ -171,7 +171,6 @@ function Summary({ state }) {
   }, []);
   const account = useStore(session);
   const bad = found.problems.length > 0;
-  const stores = new Set(found.visits.map(({ store_id }) => store_id)).size;
   const limit = limitOf(found.images, account);
   let why = "";
   if (!may("submit")) why = "This key has no scope “submit”.";
