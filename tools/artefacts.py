@@ -71,7 +71,7 @@ class Build:
             found = sorted(map(str, _files(folder)))
             wanted = sorted(map(str, _sources(name)))
             if found != wanted:
-                yield f"{name} has {', '.join(found) or 'nothing'}, not just {', '.join(wanted)}"
+                yield f"{name} has {', '.join(found) or 'nothing'}, not {', '.join(wanted)}"
         for name, folder in self.layers.items():
             yield from _layer_faults(name, folder)
             yield from _bytecode_faults(name, folder)

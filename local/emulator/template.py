@@ -134,7 +134,7 @@ class Template:
                     event["Properties"] = self._with_numbers(event["Properties"])
 
     def resources(self, kind: str) -> dict[str, Body]:
-        """Return logical ids and properties of the resources of one type, but for those whose condition does not hold."""
+        """Return logical ids and properties of the resources of one type, except where a condition does not hold."""
         conditions = self.body.get("Conditions", {})
         made = {
             name: each

@@ -46,7 +46,9 @@ OPERATIONS = sum(len(methods) for methods in DESCRIPTION["paths"].values())
 
 @pytest.fixture
 def gateway(service: Service) -> Gateway:
-    return Gateway({FUNCTIONS[name]: service.load(name).handler for name in ("authorize", "submit", "status", "console")})
+    return Gateway(
+        {FUNCTIONS[name]: service.load(name).handler for name in ("authorize", "submit", "status", "console")}
+    )
 
 
 @pytest.fixture

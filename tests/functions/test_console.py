@@ -136,7 +136,8 @@ class TestOtherPaths:
         "path",
         [
             "/console/", "/console/app.js", "/console/0123456789abcdef/app.js", "/console/../app.py",
-            "/console/%2e%2e/app.py", "/console/..%2fapp.py", "/index.html", "//", "", "/console/\x00", "/console/\ud800",
+            "/console/%2e%2e/app.py", "/console/..%2fapp.py", "/index.html", "//", "", "/console/\x00",
+            "/console/\ud800",
         ],
     )  # fmt: skip
     def test_get_404_which_nothing_keeps(self, console: ModuleType, path: str) -> None:
@@ -182,7 +183,9 @@ class TestVendoredFiles:
 
 class TestWords:
     def codes(self, name: str) -> set[str]:
-        (block,) = re.findall(rf"export const {name} = {{\n(.*?)^}};", (STATIC / "words.js").read_text("utf-8"), re.S | re.M)
+        (block,) = re.findall(
+            rf"export const {name} = {{\n(.*?)^}};", (STATIC / "words.js").read_text("utf-8"), re.S | re.M
+        )
         return set(re.findall(r"^  (\w+):", block, re.M))
 
     def test_every_failure_has_a_sentence_and_says_what_to_do(self) -> None:
@@ -205,7 +208,9 @@ def test_colours_and_sizes_are_tokens() -> None:
 def test_no_part_of_a_page_is_set_as_html() -> None:
     sources = [path for path in STATIC.rglob("*.js") if path.parent.name != "vendor"]
     assert sources
-    unsafe = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|localStorage|document\.cookie"
+    unsafe = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|localStorage|document\.cookie"
+    )
     assert [path.name for path in sources if re.search(unsafe, path.read_text("utf-8"))] == []
 
 

@@ -30,7 +30,7 @@ FIXED = {
     # What AuthorizerCacheSeconds allows: a reference would be a text.
     ("Api", "1"): 3600,
     ("Api", "2"): 60,
-    # The console: a first visit loads about 20 small files.
+    # The console: a first visit loads 24 small files.
     ("Api", "GET /", "ThrottlingRateLimit"): 10,
     ("Api", "GET /", "ThrottlingBurstLimit"): 20,
     ("Api", "GET /console/{proxy+}", "ThrottlingRateLimit"): 20,

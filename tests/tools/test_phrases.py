@@ -15,6 +15,7 @@ NOT_OURS = (
     "LICENSE", "benchmarks/results.json", "layers/dependencies/requirements.txt", "tests/measuring/addresses.json",
     "tests/tools/test_phrases.py",
 )  # fmt: skip
+NOT_OUR_FOLDERS = ("functions/console/static/vendor/",)
 NOT_OUR_SUFFIXES = (".lock", ".svg", ".csv")
 
 # What to write, and what not to. Lines are joined before they are searched, so a phrase may go over the end of a line.
@@ -60,7 +61,10 @@ def texts() -> dict[str, str]:
     return {
         name: path.read_text(encoding="utf-8")
         for name, path in names.items()
-        if name not in NOT_OURS and not name.endswith(NOT_OUR_SUFFIXES) and not path.is_symlink()
+        if name not in NOT_OURS
+        and not name.endswith(NOT_OUR_SUFFIXES)
+        and not name.startswith(NOT_OUR_FOLDERS)
+        and not path.is_symlink()
     }
 
 

@@ -92,7 +92,7 @@ function Header({ path, account, showHelp }) {
     <div class="who">
       <button type="button" class="plain" aria-label="Help" title="Keyboard (?)" onClick=${showHelp}>?</button>
       ${account.key && html`<span class="account" title="Scopes of this API key"><strong>${account.client || "Your key"}</strong>
-        <span class="soft">${account.scopes.join(", ")}</span></span>
+        <span class="quiet">${account.scopes.join(", ")}</span></span>
         <button type="button" onClick=${signOut}>Sign out</button>`}
     </div>
   </div></header>`;

@@ -39,7 +39,7 @@ function aligned(lines) {
 function options(lines, width) {
   const style = getComputedStyle(document.documentElement);
   const token = (name) => style.getPropertyValue(name).trim();
-  const axis = { stroke: token("--ink-soft"), font: `12px ${token("--font")}`, grid: { stroke: token("--edge"), width: 1 }, ticks: { show: false } };
+  const axis = { stroke: token("--ink-quiet"), font: `12px ${token("--font")}`, grid: { stroke: token("--edge"), width: 1 }, ticks: { show: false } };
   return {
     width,
     height: HEIGHT,
@@ -93,6 +93,6 @@ export function Chart({ lines, label }) {
       plot?.destroy();
     };
   }, [lines]);
-  if (failed) return html`<p class="soft">${failed} The table below has the same figures.</p>`;
+  if (failed) return html`<p class="quiet">${failed} The table below has the same figures.</p>`;
   return html`<div class="chart" ref=${box} role="img" aria-label=${label} style=${{ minHeight: `${HEIGHT}px` }} />`;
 }

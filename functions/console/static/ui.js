@@ -62,8 +62,8 @@ export function ErrorBox({ error, title = "This could not be loaded", onRetry })
     <${Shape} kind="failed" />
     <div>
       <strong>${title}.</strong> ${errorText(error)}
-      ${detail && html`<p class="soft">${detail}</p>`}
-      ${error.requestId && html`<p class="soft">Request id <code>${error.requestId}</code></p>`}
+      ${detail && html`<p class="quiet">${detail}</p>`}
+      ${error.requestId && html`<p class="quiet">Request id <code>${error.requestId}</code></p>`}
     </div>
     ${onRetry && html`<button type="button" onClick=${onRetry}>Try again</button>`}
   </div>`;

@@ -59,7 +59,7 @@ function Reason({ job, found }) {
     <div class="said">
       <h3><${Shape} kind="failed" />${found.what} <code>${found.code}</code></h3>
       <p>${found.todo}</p>
-      <p class="soft">${count(found.images, "image")} in ${count(stores.length, "store")}</p>
+      <p class="quiet">${count(found.images, "image")} in ${count(stores.length, "store")}</p>
     </div>
     <ul class="stores">${shown.map((store) => html`<li key=${store.id}>
       <a href=${href(`jobs/${job.job_id}`, { outcome: "failed", store: store.id })}>${store.id}</a>
@@ -79,8 +79,8 @@ export function Failures({ job, onReady }) {
   if (!job.images.failed) return null;
   const groups = group(rows);
   return html`<section class="card failures" aria-labelledby="failures">
-    <h2 id="failures">What failed <span class="soft">${count(job.images.failed, "image")}</span></h2>
-    ${!isWhole && html`<p class="soft">Counted over the first ${number(rows.length)} failed images.</p>`}
+    <h2 id="failures">What failed <span class="quiet">${count(job.images.failed, "image")}</span></h2>
+    ${!isWhole && html`<p class="quiet">Counted over the first ${number(rows.length)} failed images.</p>`}
     ${groups.length === 0 && html`<div class="bone" />`}
     <ul>${groups.map((found) => html`<${Reason} key=${found.kind} job=${job} found=${found} />`)}</ul>
   </section>`;

@@ -22,7 +22,7 @@ function Preview({ url }) {
   const [state, setState] = useState("loading");
   useEffect(() => setState("loading"), [url]);
   return html`<div class="preview ${state}">
-    ${state === "failed" ? html`<p class="soft">This browser cannot show the image.</p>`
+    ${state === "failed" ? html`<p class="quiet">This browser cannot show the image.</p>`
       : html`<img key=${url} src=${url} alt="Preview of the image" referrerpolicy="no-referrer"
         onLoad=${() => setState("shown")} onError=${() => setState("failed")} />`}
   </div>`;
@@ -52,10 +52,10 @@ function Details({ row, onClose, onStep }) {
     <${Preview} url=${row.url} />
     <p class="address"><a href=${row.url} target="_blank" rel="noopener noreferrer">${row.url}</a></p>
     ${said && html`<div class="said"><p><strong>${said.what}</strong></p><p>${said.todo}</p>
-      <p class="soft"><code>${failure.code}</code> ${failure.message}</p></div>`}
+      <p class="quiet"><code>${failure.code}</code> ${failure.message}</p></div>`}
     <dl>
       <${Fact} name="Outcome"><${Status} kind=${row.outcome} /></${Fact}>
-      <${Fact} name="Store">${row.store_id} ${row.store_name && html`<span class="soft">${row.store_name}</span>`}</${Fact}>
+      <${Fact} name="Store">${row.store_id} ${row.store_name && html`<span class="quiet">${row.store_name}</span>`}</${Fact}>
       <${Fact} name="Visit">${row.visit_time}</${Fact}>
       ${row.perimeter !== null && html`
         <${Fact} name="Size">${number(row.width)} × ${number(row.height)} pixels</${Fact}>

@@ -41,12 +41,12 @@ function Progress({ job }) {
   else if (job.status === "ongoing" && images.pending < images.total) note = "Waiting for the next images";
   if (job.status === "ongoing" && images.pending === 0) note = "Finishing";
   return html`<section class="card progress-card" aria-label="Progress">
-    <div class="progress-line"><strong>${percent(done)}</strong><span class="soft">${note}</span></div>
+    <div class="progress-line"><strong>${percent(done)}</strong><span class="quiet">${note}</span></div>
     <${Bar} label="Images done" value=${done} parts=${parts} />
     <dl class="counts">
       ${["measured", "failed", "pending"].map((kind) => html`<div key=${kind}><dt><${Status} kind=${kind} /></dt><dd>${number(images[kind])}</dd></div>`)}
       <div><dt>Images</dt><dd>${number(images.total)}</dd></div>
-      <div><dt>Visits complete</dt><dd>${number(visits.measured)} <span class="soft">of ${number(visits.total)}</span></dd></div>
+      <div><dt>Visits complete</dt><dd>${number(visits.measured)} <span class="quiet">of ${number(visits.total)}</span></dd></div>
     </dl>
   </section>`;
 }

@@ -29,7 +29,7 @@ function FailedImages({ job }) {
     }, () => {});
     return () => controller.abort();
   }, [id]);
-  if (!found) return html`<span class="soft">Some images failed</span>`;
+  if (!found) return html`<span class="quiet">Some images failed</span>`;
   return html`<span>${count(found.images.failed, "image")} failed in ${count(found.visits.failed, "visit")}</span>`;
 }
 

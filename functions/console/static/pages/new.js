@@ -186,7 +186,7 @@ function Summary({ state }) {
       <div><dt>Stores</dt><dd>${number(stores)}</dd></div>
       <div><dt>Jobs</dt><dd>${number(parts.length)}</dd></div>
     </dl>
-    ${parts.length > 1 && html`<p class="soft">The file is submitted in ${number(parts.length)} parts of at most 50,000 images and 5 MB; each becomes a job.</p>`}
+    ${parts.length > 1 && html`<p class="quiet">The file is submitted in ${number(parts.length)} parts of at most 50,000 images and 5 MB; each becomes a job.</p>`}
     ${limit && html`<${Notice}>${limit}</${Notice}>`}
     ${bad && html`<p><label class="check"><input type="checkbox" checked=${partly} onChange=${(event) => setPartly(event.currentTarget.checked)} />
       Leave out the rows with problems, and submit the other ${count(found.images, "image")}</label></p>`}
@@ -206,7 +206,7 @@ function Sent({ state }) {
     <h2 id="sent">${isDone ? "Submitted" : `${number(jobs.length)} of ${count(parts.length, "part")} submitted`}</h2>
     ${replayed > 0 && html`<${Notice}>${replayed === jobs.length ? "This file was submitted before, within the last day, so no new job was made." : `${count(replayed, "part")} had been submitted before; no second job was made.`}</${Notice}>`}
     <ul class="sent">${jobs.map(({ id, replayed: isOld }, index) => html`<li key=${id}><a href=${href(`jobs/${id}`)}>Job ${id}</a>
-      <span class="soft">${parts.length > 1 ? `part ${index + 1}, ` : ""}${count(parts[index].images, "image")}${isOld ? ", submitted before" : ""}</span></li>`)}</ul>
+      <span class="quiet">${parts.length > 1 ? `part ${index + 1}, ` : ""}${count(parts[index].images, "image")}${isOld ? ", submitted before" : ""}</span></li>`)}</ul>
     ${isDone && html`<div class="actions">
       <button type="button" class="primary" onClick=${() => draft.set(EMPTY)}>Submit another file</button>
       ${replayed > 0 && html`<button type="button" onClick=${again}>Submit it again as new jobs</button>`}
@@ -240,7 +240,7 @@ export default function New() {
     ${reading > 0 && html`<p role="status" class="reading">Reading ${state.name}${reading > 1 ? `: ${number(reading)} rows` : "…"}</p>`}
     ${!found && !reading && html`<${Choose} />`}
     ${found && html`<div tabindex="-1" ref=${top} class="result">
-      ${!isDone && html`<p class="file"><strong>${state.name}</strong> <span class="soft">${count(found.rows, "row")}</span></p>`}
+      ${!isDone && html`<p class="file"><strong>${state.name}</strong> <span class="quiet">${count(found.rows, "row")}</span></p>`}
       ${!isDone && found.problems.length > 0 && html`<${Problems} name=${state.name} found=${found} />`}
       ${!isDone && html`<${Warnings} found=${found} />`}
       ${error && html`<${ErrorBox} error=${error} title=${jobs.length ? "A part could not be submitted" : "Nothing was submitted"} onRetry=${submit} />`}

@@ -73,7 +73,7 @@ function Report({ data, parameters, onMore, busy }) {
       store: html`<a href=${href("reports", { ...parametersToQuery(parameters), store: store.store_id })}>${store.store_id}</a>`,
       name: html`<span title=${store.store_name}>${store.store_name}</span>`,
       area: store.area,
-      date: visit.date ? html`<${Time} at=${visit.date} />` : html`<span class="soft">without a date</span>`,
+      date: visit.date ? html`<${Time} at=${visit.date} />` : html`<span class="quiet">without a date</span>`,
       perimeter: number(visit.perimeter),
     };
   };
@@ -82,10 +82,10 @@ function Report({ data, parameters, onMore, busy }) {
     ${lines.length > 0 && html`<section class="card chart-card" aria-labelledby="chart">
       <h2 id="chart">Perimeter per visit</h2>
       <${Chart} lines=${lines} label=${`Perimeter per visit over time, of ${count(lines.length, "store")}; the table has the figures.`} />
-      ${amount > lines.length && html`<p class="soft">The ${LINES} stores with the most visits, of ${number(amount)}${more}.</p>`}
+      ${amount > lines.length && html`<p class="quiet">The ${LINES} stores with the most visits, of ${number(amount)}${more}.</p>`}
     </section>`}
     <section aria-labelledby="visits">
-      <div class="subheading"><h2 id="visits">${count(rows.length, "visit")}<span class="soft"> of ${count(data.stores.length, "store")}${more}</span></h2>
+      <div class="subheading"><h2 id="visits">${count(rows.length, "visit")}<span class="quiet"> of ${count(data.stores.length, "store")}${more}</span></h2>
         <${Action} onClick=${download} busy=${pages > 0}>${pages ? `Reading page ${pages}…` : "Download CSV"}</${Action}></div>
       ${error && html`<${ErrorBox} error=${error} title="The file could not be made" onRetry=${download} />`}
       <div class="card" aria-busy=${busy}><${VirtualTable} label="Table of visits" columns=${COLUMNS} total=${rows.length} row=${draw} /></div>

@@ -43,7 +43,7 @@ export default function SignIn({ hasPlace }) {
       </div>
       <p id="key-error" class="invalid" role="alert">${error}</p>
     </form>
-    <p class="soft" id="key-hint">The key stays in this tab, and is forgotten when you close it.
+    <p class="quiet" id="key-hint">The key stays in this tab, and is forgotten when you close it.
       Whoever runs this service can give you one. <a href="/docs">What else can I do with a key?</a></p>
   </main>`;
 }

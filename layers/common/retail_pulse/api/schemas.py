@@ -249,7 +249,8 @@ class Usage(BaseModel):
 
     client: str
     scopes: Annotated[
-        list[Literal["admin", "read", "submit"]], Field(description="The scopes of the calling key; `admin` is both others.")
+        list[Literal["admin", "read", "submit"]],
+        Field(description="The scopes of the calling key; `admin` is both others."),
     ]
     today: TodayUsage
     days: Annotated[list[DayUsage], Field(description="The 30 days before, newest first, without those of no usage.")]
