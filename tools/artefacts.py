@@ -68,10 +68,11 @@ class Build:
     def faults(self, architecture: str, python: str = "python3.13") -> Iterator[str]:
         """Yield what is wrong with a build for an architecture; `python` imports the functions if this machine can."""
         for name, folder in self.functions.items():
-            found = sorted(map(str, _files(folder)))
-            wanted = sorted(map(str, _sources(name)))
-            if found != wanted:
-                yield f"{name} has {', '.join(found) or 'nothing'}, not {', '.join(wanted)}"
+            found, wanted = set(map(str, _files(folder))), set(map(str, _sources(name)))
+            if missing := sorted(wanted - found):
+                yield f"{name} lacks {', '.join(missing)}"
+            if more := sorted(found - wanted):
+                yield f"{name} has {', '.join(more)}, which is not in its folder"
         for name, folder in self.layers.items():
             yield from _layer_faults(name, folder)
             yield from _bytecode_faults(name, folder)
