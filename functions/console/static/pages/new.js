@@ -38,7 +38,8 @@ async function prepare(name, read, isPasted) {
   try {
     const found = await readVisits(await read(), { isPasted, onProgress: (rows) => change({ reading: rows }) });
     const parts = await split(found.visits, 1500);
-      change({ found, parts, stores, reading: 0 });
+    const stores = new Set(found.visits.map(({ store_id }) => store_id)).size;
+    change({ found, parts, stores, reading: 0 });
     const rest = found.problems.length ? count(found.problems.length, "problem") : "No problems";
     announce(`${name}: ${count(found.visits.length, "visit")}, ${count(found.images, "image")}. ${rest}.`);
   } catch (failure) {
