@@ -34,7 +34,13 @@ function Fact({ name, children }) {
 
 function Details({ row, onClose, onStep }) {
   const ref = useRef(null);
-  useEffect(() => ref.current.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    ref.current.focus({ preventScroll: true });
+    // Wherever the focus is by now, Escape closes it; an open menu or dialog comes first.
+    const onEscape = (event) => event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]") && onClose();
+    addEventListener("keydown", onEscape);
+    return () => removeEventListener("keydown", onEscape);
+  }, []);
   const onKeyDown = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") onClose();
