@@ -97,9 +97,10 @@ export class RowList {
     this.loading = true;
     try {
       while (this.rows.length < this.wanted && !this.done) {
-        const cursor = this.next;
+        // What changes while the page is on its way is not in it.
+        const { next: cursor, version } = this;
         const page = await this._page(cursor);
-        this.pages.push({ cursor, start: this.rows.length, length: page.rows.length, version: this.version });
+        this.pages.push({ cursor, start: this.rows.length, length: page.rows.length, version });
         for (const row of page.rows) this.rows.push(row);
         this.next = page.next;
         this.onChange();
@@ -111,6 +112,7 @@ export class RowList {
     } finally {
       this.loading = false;
     }
+    if (this.shown && this._stale()) this.refresh(...this.shown);
   }
 
   retry() {
@@ -138,12 +140,13 @@ export class RowList {
     this.onChange();
   }
 
+  // Reads the pages again that are shown and whose rows have changed; while a page is loading, afterwards.
   async refresh(first, last) {
+    this.shown = [first, last];
     if (this.loading || this.error) return;
     this.loading = true;
     try {
-      for (const page of this.pages) {
-        if (page.version === this.version || page.start > last || page.start + page.length <= first) continue;
+      for (let page = this._stale(); page; page = this._stale()) {
         page.version = this.version;
         const { rows } = await this._page(page.cursor);
         rows.slice(0, page.length).forEach((row, index) => {
@@ -156,6 +159,12 @@ export class RowList {
     } finally {
       this.loading = false;
     }
+    this.need(this.wanted);
+  }
+
+  _stale() {
+    const [first, last] = this.shown;
+    return this.pages.find(({ version, start, length }) => version !== this.version && start <= last && start + length > first);
   }
 
   _page(cursor) {
