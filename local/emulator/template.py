@@ -160,8 +160,12 @@ class Template:
         return value
 
     def holds(self, condition: Body) -> bool:
-        """Return whether the parameters meet a condition: ``Fn::Equals`` or ``Fn::Not``."""
+        """Return whether the parameters meet a condition: ``Fn::Equals``, ``Fn::Not``, ``Fn::And``, or a name."""
         match condition:
+            case {"Condition": name}:
+                return self.holds(self.body["Conditions"][name])
+            case {"Fn::And": conditions}:
+                return all(map(self.holds, conditions))
             case {"Fn::Not": [inner]}:
                 return not self.holds(inner)
             case {"Fn::Equals": [left, right]}:

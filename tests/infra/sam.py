@@ -51,6 +51,11 @@ def attribute(reference: Any) -> str:
             return ""
 
 
+def whatever_holds(values: list[Any]) -> list[Any]:
+    """Return the items of a list, with those that a condition adds."""
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in values]
+
+
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield every scalar of nested mappings and lists with its path."""
     match value:

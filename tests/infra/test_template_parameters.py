@@ -69,7 +69,7 @@ ALARMS = {
     "ApiLatencyAlarm": (300, 3, 3, 10_000),
     **{
         f"{function}{metric}Alarm": (300, 2, 3, 0)
-        for function in ("Authorize", "Submit", "Process", "Reprocess", "Status")
+        for function in ("Authorize", "Submit", "Process", "Reprocess", "Status", "Console")
         for metric in ("Errors", "Throttles")
     },
     # Their other numbers follow from parameters.
@@ -293,9 +293,9 @@ def test_no_account_region_or_partition_is_hard_coded(template: sam.Body) -> Non
 def test_sam_local_hands_every_default_to_the_functions(template: sam.Body) -> None:
     """The SAM CLI passes no fraction to a function, and finds no number among the keys of a mapping."""
     # The path to a key of a mapping: …, Fn::FindInMap, 1, Ref.
-    ways = sam.leaves(template["Resources"])
+    ways = sam.leaves([template["Globals"], template["Resources"]])
     keys = {value for way, value in ways if way[-3:] == ("Fn::FindInMap", "1", "Ref")}
-    assert keys == {"LogLevel", "ProcessTimeoutSeconds"}
+    assert keys == {"LogLevel", "ProcessTimeoutSeconds", "Rollout"}
     for name, spec in PARAMETERS.items():
         assert not isinstance(spec.get("Default"), float), name
         assert name not in keys or isinstance(spec["Default"], str), name

@@ -21,9 +21,10 @@ class Metric:
 def rendered(**parameters: str) -> dict[str, Any]:
     """Return the dashboard's body, with logical ids in place of references to resources."""
     template = sam.Template(parameters=parameters)
-    text = sam.only(template.body["Resources"], "AWS::CloudWatch::Dashboard")["DashboardBody"]["Fn::Sub"]
+    text, given = sam.only(template.body["Resources"], "AWS::CloudWatch::Dashboard")["DashboardBody"]["Fn::Sub"]
     references = re.findall(r"\$\{([\w.]+)\}", text)
     names = {name: name.partition(".")[0] for name in references if name not in template.parameters}
+    names |= {name: sam.logical_id(value["Fn::If"][1]) for name, value in given.items()}
     body: dict[str, Any] = json.loads(template.resolve({"Fn::Sub": text}, names))
     return body
 

@@ -25,13 +25,14 @@ def metrics(alarm: sam.Body) -> list[sam.Body]:
     """Return the metrics of an alarm."""
     if "Metrics" not in alarm:
         return [alarm]
-    return [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+    return [each["MetricStat"]["Metric"] for each in sam.whatever_holds(alarm["Metrics"]) if "MetricStat" in each]
 
 
 def periods(alarm: sam.Body) -> set[Any]:
     if "Metrics" not in alarm:
         return {json.dumps(alarm["Period"])}
-    return {json.dumps(each["MetricStat"]["Period"]) for each in alarm["Metrics"] if "MetricStat" in each}
+    stats = [each["MetricStat"] for each in sam.whatever_holds(alarm["Metrics"]) if "MetricStat" in each]
+    return {json.dumps(each["Period"]) for each in stats}
 
 
 @every_alarm
@@ -50,11 +51,14 @@ class TestEveryAlarm:
 
     def test_is_on_the_page_about_monitoring(self, name: str) -> None:
         page = (sam.ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
-        shown = re.sub(r"^(Authorize|Submit|Process|Reprocess|Status)(?=(Errors|Throttles)Alarm$)", "…", name)
+        shown = re.sub(r"^(Authorize|Submit|Process|Reprocess|Status|Console)(?=(Errors|Throttles)Alarm$)", "…", name)
         assert f"`{shown}`" in page
 
     def test_only_that_of_dead_letters_is_in_every_stage(self, name: str) -> None:
-        conditions = {"DeadLetterAlarm": None, "ApiRolloutAlarm": "Gradual", "ProcessRolloutAlarm": "Gradual"}
+        conditions = {
+            "DeadLetterAlarm": None, "ApiRolloutAlarm": "Gradual", "ProcessRolloutAlarm": "Gradual",
+            "ConsoleErrorsAlarm": "AlarmsForConsole", "ConsoleThrottlesAlarm": "AlarmsForConsole",
+        }  # fmt: skip
         assert BODY["Resources"][name].get("Condition") == conditions.get(name, "AllAlarms")
 
 
@@ -112,10 +116,11 @@ def test_reprocess_is_missed_after_more_than_two_intervals_of_the_default_schedu
 
 def test_metric_math_names_its_metrics() -> None:
     for alarm in METRIC_ALARMS.values():
-        returned = [each for each in alarm.get("Metrics", []) if each.get("ReturnData", True)]
+        watched = sam.whatever_holds(alarm.get("Metrics", []))
+        returned = [each for each in watched if each.get("ReturnData", True)]
         for each in returned:
             ids = set(re.findall(r"\b[a-z]\w*\b", each["Expression"]))
-            assert ids <= {other["Id"] for other in alarm["Metrics"]}
+            assert ids <= {other["Id"] for other in watched}
         assert len(returned) == ("Metrics" in alarm)
 
 

@@ -15,7 +15,6 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 # Lambda's names of levels, and Python's.
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
 LAMBDAS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING}
-FUNCTIONS = sorted(sam.of_type(sam.read()["Resources"], sam.FUNCTION))
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 
 # Like Lambda's runtime, it gives the root logger a handler and Lambda's level before it loads the function:
@@ -39,7 +38,7 @@ app.metrics.send()
 def lambda_level(level: str, kind: str) -> str:
     """Return Lambda's level of submit for a value of LogLevel."""
     deployed = sam.Template(parameters={"LogLevel": level})
-    config = deployed.resources(sam.FUNCTION)["SubmitFunction"]["LoggingConfig"]
+    config = deployed.body["Globals"]["Function"]["LoggingConfig"]
     return str(deployed.resolve(config[kind]))
 
 
@@ -73,13 +72,18 @@ def test_lines_have_a_timestamp_that_lambda_reads(level: str) -> None:
     assert [line for line in lines(level) if "level" in line and not RFC_3339.fullmatch(line["timestamp"])] == []
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_function_has_the_level_of_the_parameter_within_what_keeps_metrics(function: str) -> None:
+def test_every_function_has_the_level_of_the_parameter_within_what_keeps_metrics() -> None:
+    template = sam.read()
+    config = template["Globals"]["Function"]["LoggingConfig"]
+    # SAM merges it with what a function has.
+    assert all(
+        each["LoggingConfig"].keys() == {"LogGroup"}
+        for each in sam.of_type(template["Resources"], sam.FUNCTION).values()
+    )
+    assert config["LogFormat"] == "JSON"
     found = {}
     for level in LEVELS:
         deployed = sam.Template(parameters={"LogLevel": level})
-        config = deployed.resources(sam.FUNCTION)[function]["LoggingConfig"]
-        assert config["LogFormat"] == "JSON"
         found[level] = deployed.resolve(config["ApplicationLogLevel"]), deployed.resolve(config["SystemLogLevel"])
     assert found == {
         "DEBUG": ("DEBUG", "DEBUG"),
