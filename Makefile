@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 GUARD := .guard
 # The SAM CLI too. `path` has only its command, so that the environment's python3.13 is not the one of `sam build`.
 SAM := .sam
+# What `make bench` compares the download path with.
+PEERS := .peers
 PORT ?= 8080
 SAM_PORT ?= 3000
 RUNS ?= 5
@@ -25,7 +27,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common:$(CURDIR)/cli/src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete vendor
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete vendor peers
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +74,17 @@ $(VENV)/.browser: $(VENV)/.installed requirements-browser.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-browser.lock
 	@touch $@
 
+peers: $(PEERS)/.installed  ## Install the clients that `make bench` measures next to ours; if it fails, say that they are skipped
+
+# By the interpreter of the other environment: CPU times of two interpreters do not compare.
+$(PEERS)/.installed: requirements-peers.lock | setup
+	@echo "Installing the clients to compare with into $(PEERS) (once, about a minute)"
+	@rm -rf $(PEERS)
+	@$(BIN)/python -m venv $(PEERS)
+	@if $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-peers.lock; \
+	then touch $@; \
+	else rm -rf $(PEERS); echo "These clients cannot be installed here: \`make bench\` skips the section peers"; fi
+
 sam-local: setup  ## Serve the built functions with `sam local start-api`, in Docker [SAM_PORT=3000]
 	@$(BIN)/python -m local.sam --port $(SAM_PORT)
 
@@ -111,7 +124,7 @@ faults: setup  ## Run jobs with injected faults and print a table [RUNS=5] [SEED
 fuzz: setup  ## Send random requests to the API and random bytes to the measuring code [CASES=10000] [SEED=1]
 	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -m fuzz --show-capture=no
 
-bench: setup  ## Measure the performance figures and write them into docs [QUICK=1] [ONLY=cold_start]
+bench: setup $(if $(filter-out peers,$(ONLY)),,peers)  ## Measure the performance figures and write them into docs [QUICK=1] [ONLY=cold_start]
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: strangers
@@ -146,7 +159,7 @@ fmt: setup  ## Format the code and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The groups of pyproject.toml that share requirements.lock; `browser`, `guard` and `sam` have locks of their own.
+# The groups of pyproject.toml that share requirements.lock; `browser`, `guard`, `peers` and `sam` have locks of their own.
 LOCKED_GROUPS := functions local dev bench
 LOCKS := $(VENV)/locks
 # uv keeps the pins and hashes that its output file already has, so new releases and newly uploaded wheels change nothing.
@@ -164,10 +177,11 @@ endef
 
 lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their newest releases]
 	@rm -rf $(LOCKS) && mkdir $(LOCKS)
-	$(if $(UPGRADE),,@cp requirements.lock requirements-browser.lock requirements-guard.lock requirements-sam.lock $(LOCKS))
+	$(if $(UPGRADE),,@cp requirements.lock requirements-browser.lock requirements-guard.lock requirements-peers.lock requirements-sam.lock $(LOCKS))
 	@$(call COMPILE,requirements.lock) $(UNIVERSAL) $(LOCKED_GROUPS:%=--group %)
 	@$(call COMPILE,requirements-browser.lock) $(UNIVERSAL) --group browser --constraint $(LOCKS)/requirements.lock
 	@$(call COMPILE,requirements-guard.lock) $(UNIVERSAL) --group guard
+	@$(call COMPILE,requirements-peers.lock) $(UNIVERSAL) --group peers --constraint $(LOCKS)/requirements.lock
 	@$(call COMPILE,requirements-sam.lock) $(UNIVERSAL) --group sam
 	@cp $(LOCKS)/requirements.lock $(LOCKS)/arm64 && cp $(LOCKS)/requirements.lock $(LOCKS)/x86_64
 	@# Lambda runs Amazon Linux 2023, whose glibc accepts every wheel up to manylinux_2_34.
@@ -177,11 +191,12 @@ lock: setup  ## Lock the packages that pyproject.toml names [UPGRADE=1: at their
 	$(call WRITE_LOCK,requirements.lock,requirements.lock)
 	$(call WRITE_LOCK,requirements-browser.lock,requirements-browser.lock)
 	$(call WRITE_LOCK,requirements-guard.lock,requirements-guard.lock)
+	$(call WRITE_LOCK,requirements-peers.lock,requirements-peers.lock)
 	$(call WRITE_LOCK,requirements-sam.lock,requirements-sam.lock)
 	$(call WRITE_LOCK,arm64,layers/dependencies/requirements.txt)
 
 lock-check: lock  ## Fail if `make lock` changes a file; needs a package index
-	@git diff --exit-code -- requirements.lock requirements-browser.lock requirements-guard.lock requirements-sam.lock layers/dependencies/requirements.txt
+	@git diff --exit-code -- requirements.lock requirements-browser.lock requirements-guard.lock requirements-peers.lock requirements-sam.lock layers/dependencies/requirements.txt
 
 vendor: setup node  ## Copy the console's libraries from the locked npm packages
 	@$(BIN)/python -m tools.vendor
@@ -216,4 +231,4 @@ addresses: setup  ## Try every recorded address on the fetcher and write docs/ad
 	@$(BIN)/python -m tests.measuring.address_table
 
 clean:  ## Remove the environments, caches and builds
-	rm -rf $(VENV) $(GUARD) $(SAM) $(NODE) .aws-sam .aws-sam-local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GUARD) $(SAM) $(PEERS) $(NODE) .aws-sam .aws-sam-local .mypy_cache .ruff_cache .pytest_cache .hypothesis
