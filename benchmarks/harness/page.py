@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.harness.pace import REFERENCE_MS
 from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Figure, Section, Table
 from local.checkout import ROOT
@@ -15,12 +14,10 @@ SCALING = ROOT / "docs" / "scaling.md"
 PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
 END = "<!-- end of what was measured -->"
-_PACE = (
-    "Ratios compare runs in turns, so they hold on any machine. CPU times do not: on shared processors the same code "
-    "took up to twice as long from one day to the next. The last column has the value at the pace of the machine where "
-    "the figures were set, on which a plain download (`requests.get`, 100 KB) took "
-    f"{REFERENCE_MS} ms of CPU time. Every section begins with such downloads; its last line has the pace of its "
-    "machine, where 1 is as fast. The measured value decides whether a figure is met."
+_RATIOS = (
+    "Every bound holds on any machine: ratios compare runs in turns. Times are shown and not held, because on shared "
+    "processors the same code took up to twice as long from one day to the next. The last line of a section has the "
+    "pace of its machine: how fast it did plain downloads, where 1 is 1.17 ms of CPU time for `requests.get` of 100 KB."
 )
 # Sections that a page has for itself, by module name.
 _OWN_PAGE = {"quotas": SCALING}
@@ -41,17 +38,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def texts(figure: Figure) -> tuple[str, str, str, str, str]:
-    """Return a figure as text: what, the measured value, the bound, whether it is met, and the value at another pace.
-
-    The last one is for the machine where the figures were set. It is empty if the value does not depend on CPU time.
-    """
-    measured, limit, at_pace = (
-        "" if value is None else f"{number(value)} {figure.unit}".rstrip()
-        for value in (figure.measured, figure.bound, figure.at_pace)
-    )
+def texts(figure: Figure) -> tuple[str, str, str, str]:
+    """Return a figure as text: what, the measured value, the bound, and whether it is met."""
+    measured, limit = (f"{number(value)} {figure.unit}".rstrip() for value in (figure.measured, figure.bound))
     bound = f"{'at least' if figure.at_least else 'at most'} {limit}"
-    return figure.what, measured, bound, "met" if figure.is_met else "not met", at_pace
+    return figure.what, measured, bound, "met" if figure.is_met else "not met"
 
 
 def written(measurements: Mapping[str, Measurement], order: Sequence[str]) -> dict[Path, str]:
@@ -107,13 +98,13 @@ def _by_page(name: str, section: Section) -> dict[Path, Section]:
     others = [table for table in section.tables if not table.detail]
     if not details:
         return {PERFORMANCE: section}
-    if not (others or section.plots):
+    if not (others or section.drawings):
         return {MEASUREMENTS: section}
     more = f"[More tables]({MEASUREMENTS.name}#{_anchor(section)})"
     how = f"[How this was measured]({PERFORMANCE.name}#{_anchor(section)})"
     return {
-        PERFORMANCE: replace(section, text=f"{section.text}\n\n{more}", tables=others),
-        MEASUREMENTS: replace(section, text=how, tables=details, plots=[]),
+        PERFORMANCE: replace(section, text=f"{section.text}\n\n{more}", tables=others, details=""),
+        MEASUREMENTS: replace(section, text=how, tables=details, plots=[], bars=[]),
     }
 
 
@@ -130,17 +121,19 @@ def _figures(measurements: Mapping[str, Measurement]) -> Iterator[str]:
         rows += [(*texts(figure), link) for figure in section.figures]
     if rows:
         yield "## The figures"
-        yield table(Table("", ("what", "measured", "bound", "", "at the reference's pace", "section"), rows))
-        yield _PACE
+        yield table(Table("", ("what", "measured", "bound", "", "section"), rows))
+        yield _RATIOS
 
 
 def _section(section: Section, run: Run) -> Iterator[str]:
     yield f"## {section.title}"
     yield section.text
+    if section.details:
+        yield section.details
     for each in section.tables:
         yield f"**{each.title}**"
         yield table(each)
-    for plot in section.plots:
+    for plot in section.drawings:
         yield f"![{plot.title}]({PLOTS.name}/{plot.name}.svg)"
     yield (
         f"<sub>`{run.command}` on the code of {run.commit_date}: {run.machine}, {run.python}, "

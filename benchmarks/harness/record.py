@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.harness.report import Figure, Plot, Section, Table
+from benchmarks.harness.report import Bars, Figure, Plot, Section, Table
 from local.checkout import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -70,7 +70,7 @@ def save(measurements: Mapping[str, Measurement], path: Path = RESULTS) -> None:
 
 
 def _section(body: dict[str, Any]) -> Section:
-    kinds = {"figures": Figure, "tables": Table, "plots": Plot}
+    kinds = {"figures": Figure, "tables": Table, "plots": Plot, "bars": Bars}
     return Section(**body | {name: [kind(**each) for each in body[name]] for name, kind in kinds.items()})
 
 

@@ -12,24 +12,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How and where to measure.
+    """How to measure.
 
     Parameters
     ----------
     quick
-        Keep a complete run under three minutes, at the cost of more noise.
-    pace
-        This machine's pace, see `benchmarks.harness.pace`. CPU time here, multiplied by the pace, is the CPU time on
-        the machine where the figures were set.
+        Keep a complete run under four minutes, at the cost of more noise.
     """
 
     quick: bool = False
-    pace: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with a bound.
+    """A figure with a bound, which holds on any machine: a ratio, a number, bytes or list prices, but no CPU time.
 
     Parameters
     ----------
@@ -39,9 +35,6 @@ class Figure:
         In ``unit``, which is empty for ratios.
     at_least
         Whether the bound is a minimum.
-    at_pace
-        The value at the pace of the machine where the figures were set, None if it does not depend on CPU time.
-        The bound applies to the measured value.
     """
 
     what: str
@@ -49,7 +42,6 @@ class Figure:
     bound: float
     unit: str = ""
     at_least: bool = False
-    at_pace: float | None = None
 
     @property
     def is_met(self) -> bool:
@@ -80,14 +72,35 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Bars:
+    """A plot in the file ``name`` with one horizontal bar per label, in the order of ``lengths``."""
+
+    name: str
+    title: str
+    x: str
+    lengths: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """The result of one module. ``text`` says how it was measured, in Markdown."""
+    """The result of one module. ``text`` says how it was measured, in Markdown; details are as those of a table."""
 
     title: str
     text: str
     figures: Sequence[Figure] = field(default=())
     tables: Sequence[Table] = field(default=())
     plots: Sequence[Plot] = field(default=())
+    bars: Sequence[Bars] = field(default=())
+    details: str = ""
+
+    @property
+    def drawings(self) -> Sequence[Plot | Bars]:
+        """Everything that has a file among the plots."""
+        return [*self.plots, *self.bars]
+
+
+class SkippedError(Exception):
+    """A section cannot be measured here, for the reason that the message gives."""
 
 
 def section(name: str, settings: Settings) -> Section:

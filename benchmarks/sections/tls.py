@@ -4,14 +4,14 @@ from functools import partial
 
 from benchmarks.harness.pace import cpu_seconds, plain_download
 from benchmarks.harness.report import Figure, Section, Settings, Table, interleaved
-from benchmarks.sections.downloads import LIMITS, LOOPBACK
+from benchmarks.world.download_path import LIMITS, LOOPBACK
 from benchmarks.world.internet import HOSTS, Line, internet
 from local.images.pictures import Format, make_image
 from retail_pulse.domain.hosts import Hosts
 from retail_pulse.measuring.fetch import Fetcher
 from tests.support.fetching import measure as measure_by
 
-_BOUND = 0.15
+_BOUND = 0.10
 
 
 def measure(settings: Settings) -> Section:

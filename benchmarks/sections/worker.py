@@ -2,13 +2,18 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.profiling import NO_PROFILE, profile, sampled
 from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
 from benchmarks.world.aws_stand_in.server import AwsStandIn
+from benchmarks.world.clients import AT_ONCE
+from benchmarks.world.download_path import DownloadPath
 from benchmarks.world.functions import Functions, Invocation, job_body
 from benchmarks.world.internet import HOSTS, Line, internet
+from benchmarks.world.naive import Naive
 from benchmarks.world.prices import cost
 from benchmarks.world.served_images import pictures, served_images, urls
 from benchmarks.world.usage import MEGABYTES_PER_PROCESSOR, MEMORY, billed_seconds
@@ -28,32 +33,71 @@ _BATCH_IMAGES = 500
 _LINE_BYTES_PER_SECOND = 2_500_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A job, and the processor time of the download path and the naive loop for the same images."""
+
+    job: _Job
+    download_path: float
+    naive: float
+
+
 def measure(settings: Settings) -> Section:
     """Measure the worker loop."""
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
-        jobs = _jobs(base, _IMAGES, 3 if settings.quick else 7)
+        turns = _in_turns(base, 3 if settings.quick else 7)
+    jobs = [turn.job for turn in turns]
     afar = _from_afar(jobs, settings)
     shares, peak = _profile(settings)
     threads = int(template().parameters["ProcessThreads"])
     ideal = (_delay_seconds() + _DOWNLOAD_SECONDS) * _IMAGES / threads
     cpu = statistics.median(map(_cpu, jobs))
-    text = f"{_how(threads)}\n\n{_why(threads, cpu / _IMAGES, peak)}"
+    details = _why(threads, cpu / _IMAGES, peak)
     return Section(
         "The worker loop",
-        text if shares else f"{text}\n\n{NO_PROFILE}",
+        _how(threads),
         figures=[
             Figure(
                 f"wall time of {_IMAGES:,} images with their delays in one worker of {threads} threads, against "
                 "(mean delay + download) * 1000 / 100",
-                statistics.median(map(_seconds, jobs)) / ideal, 1.25,
+                statistics.median(map(_seconds, jobs)) / ideal, 0.75,
             ),
-            Figure("images per vCPU-second of the whole worker loop, 100 KB each, storage included",
-                   _IMAGES / cpu, 1000, at_least=True, at_pace=_IMAGES / cpu / settings.pace),
+            Figure("CPU time per image of the whole worker loop, storage included, against the download path",
+                   cpu / statistics.median(turn.download_path for turn in turns), 1.5),
+            Figure("CPU time per image of the whole worker loop, against the naive loop",
+                   cpu / statistics.median(turn.naive for turn in turns), 0.15),
         ],
-        tables=[afar, *([shares] if shares else [])],
+        tables=[_next_to_others(turns), afar, *([shares] if shares else [])],
         # The curves take some minutes.
         plots=[] if settings.quick else _curves(),
+        details=details if shares else f"{details}\n\n{NO_PROFILE}",
     )  # fmt: skip
+
+
+def _in_turns(base: str, rounds: int) -> list[_Turn]:
+    """Measure the same images by the worker, by the download path only and by the naive loop."""
+    with ExitStack() as stack:
+        aws, others = (stack.enter_context(made_in_new_process(AwsStandIn)) for _ in range(2))
+        functions = stack.enter_context(made_in_new_process(Functions, aws.url()))
+        path = stack.enter_context(made_in_new_process(DownloadPath))
+        naive = stack.enter_context(made_in_new_process(Naive, others.url()))
+
+        def turn(images: Sequence[str]) -> _Turn:
+            job = _process(aws, functions, job_body(images))
+            return _Turn(job, path.measure(images).cpu_seconds, naive.process(images))
+
+        turn(urls(base, 2 * AT_ONCE))
+        return [turn(urls(base, _IMAGES)) for _ in range(rounds)]
+
+
+def _next_to_others(turns: Sequence[_Turn]) -> Table:
+    cpu = {
+        "whole worker loop": statistics.median(_cpu(turn.job) for turn in turns),
+        "download path": statistics.median(turn.download_path for turn in turns),
+        "naive loop": statistics.median(turn.naive for turn in turns),
+    }
+    rows = [[name, f"{1000 * seconds / _IMAGES:.2f} ms", f"{_IMAGES / seconds:,.0f}"] for name, seconds in cpu.items()]
+    return Table("CPU time per image, in turns", ["", "per image", "images per vCPU-second"], rows)
 
 
 def _delay_seconds() -> float:
@@ -67,8 +111,11 @@ def _how(threads: int) -> str:
         f"machine that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS. The delays "
         f"are the configured ones (their mean is {_delay_seconds():g} s). The deployed handler runs warm, with "
         f"{threads} threads, in its own process; storage is the stand-in for AWS. Times are those of the handler's "
-        "calls, added up over the SQS batches of a job. CPU time includes all threads and the kernel's part. Points "
-        "of the plots are the better of two jobs, the one that the machine disturbed less; by job size, there is one."
+        "calls, added up over the SQS batches of a job. CPU time includes all threads and the kernel's part. The "
+        "download path is the same fetcher and number of threads, without delays and storage. The naive loop calls "
+        f"`requests.get`, opens the image with Pillow and writes an item per image with boto3, {AT_ONCE} at once. The "
+        "three take turns, each in its own process. Points of the plots are the better of two jobs; by job size, there "
+        "is one."
     )
 
 

@@ -21,7 +21,7 @@ SECTION = Section(
     "A thousand images.",
     [
         Figure("wall time against the ideal", 1.125, 1.25),
-        Figure("images per second of CPU time", 940, 1000, "1/s", at_least=True, at_pace=1880),
+        Figure("images per second of CPU time", 940, 1000, "1/s", at_least=True),
     ],
     [Table("By threads", ("threads", "a|b"), [("1", "10")])],
     [CURVE],
@@ -106,7 +106,7 @@ def test_the_pages_are_written_from_the_results() -> None:
 
 
 def test_every_plot_of_the_folder_is_shown() -> None:
-    shown = {f"{plot.name}.svg" for kept in record.load().values() for plot in kept.section.plots}
+    shown = {f"{plot.name}.svg" for kept in record.load().values() for plot in kept.section.drawings}
     assert shown == {path.name for path in page.PLOTS.glob("*")}
 
 
@@ -120,11 +120,8 @@ def test_the_hand_written_parts_of_a_page_stay() -> None:
 def test_a_page_shows_which_figures_are_met_and_how_they_were_measured() -> None:
     text = page_of(PERFORMANCE, worker=SECTION)
 
-    assert "| wall time against the ideal | 1.12 | at most 1.25 | met |  | [worker](#the-worker) |" in text
-    assert (
-        "| images per second of CPU time | 940 1/s | at least 1,000 1/s | not met | 1,880 1/s | [worker](#the-worker) |"
-        in text
-    )
+    assert "| wall time against the ideal | 1.12 | at most 1.25 | met | [worker](#the-worker) |" in text
+    assert "| images per second of CPU time | 940 1/s | at least 1,000 1/s | not met | [worker](#the-worker) |" in text
     assert "| threads | a\\|b |\n| --- | --- |\n| 1 | 10 |" in text
     assert "![Images per second](plots/threads.svg)" in text
     assert (
@@ -155,7 +152,7 @@ def test_a_section_of_details_is_not_divided_and_its_figures_link_to_it() -> Non
     details = replace(SECTION, tables=[DETAIL], plots=[])
     first, second = (page_of(page, worker=details) for page in (PERFORMANCE, MEASUREMENTS))
 
-    assert "| met |  | [worker](measurements.md#the-worker) |" in first
+    assert "| met | [worker](measurements.md#the-worker) |" in first
     assert "## The worker" not in first
     assert "## The worker\n\nA thousand images.\n\n**Each call**" in second
 
@@ -205,7 +202,7 @@ def test_the_command_prints_one_line_per_figure_and_stores_the_results(
     assert command.main(["--only", "worker"]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "met      wall time against the ideal: 1.12, at most 1.25",
-        "not met  images per second of CPU time: 940 1/s, at least 1,000 1/s (1,880 1/s at the reference's pace)",
+        "not met  images per second of CPU time: 940 1/s, at least 1,000 1/s",
     ]
     assert record.load(measured)["worker"].run.command == "make bench ONLY=worker"
 

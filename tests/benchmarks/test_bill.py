@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.harness.processes import made_in_new_process
 from benchmarks.harness.profiling import _PARTS, OTHER, sort
-from benchmarks.sections.bill import JobsRun
 from benchmarks.sections.submit import largest_job
 from benchmarks.world.aws_stand_in.queues import Counts as QueueCounts
 from benchmarks.world.aws_stand_in.server import AwsStandIn, CallCounts
@@ -63,15 +62,6 @@ def test_the_bill_adds_up() -> None:
     assert request_charges(usage) == pytest.approx({name: 1000 * usd for name, usd in of_the_run.items()})
     others = other_charges(usage)
     assert (others["storage, per month"], others["traces, at most"]) == pytest.approx((0.005 * 0.25, 0.01))
-
-
-def test_another_pace_changes_cpu_time_and_not_waiting() -> None:
-    counts = CallCounts(dynamodb={}, sqs={}, stored={}, max_at_once=0)
-    calls = [invocation("process", 1.0, 0.4)]
-    run = JobsRun(Usage.of(100, counts, calls, {"process": 384}), counts, calls)
-    (at_half,) = run.at_pace(0.5).of("process")
-    assert (at_half.seconds, at_half.cpu_seconds) == pytest.approx((0.8, 0.2))
-    assert run.at_pace(0.5).usage.gigabyte_seconds < run.usage.gigabyte_seconds
 
 
 def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> None:
