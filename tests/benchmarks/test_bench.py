@@ -12,7 +12,7 @@ from benchmarks import __main__ as command
 from benchmarks.harness import pace, page, plots, record
 from benchmarks.harness.page import BEGIN, END, MEASUREMENTS, PERFORMANCE, SCALING, PageError, contents, number, update
 from benchmarks.harness.record import Measurement, Run
-from benchmarks.harness.report import Figure, Plot, Section, Settings, Table
+from benchmarks.harness.report import Bars, Figure, Plot, Section, Settings, SkippedError, Table
 
 RUN = Run("make bench", "2 × a processor", "CPython 3.13.0", "2026-11-25", 0.25, 0.5)
 CURVE = Plot("threads", "Images per second", "threads", "1/s", {"100 KB": [(1, 10.0), (2, 19.5)]}, log_x=True)
@@ -26,6 +26,7 @@ SECTION = Section(
     [Table("By threads", ("threads", "a|b"), [("1", "10")])],
     [CURVE],
 )
+BARS = Bars("clients", "CPU time", "ms", {"ours": 0.5})
 DETAIL = Table("Each call", ("call", "times"), [("PutItem", "1")], detail=True)
 EMPTY = f"# Performance\n\nBefore.\n\n{BEGIN}\n\nstale\n\n{END}\n\nAfter.\n"
 
@@ -43,6 +44,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     def run_in_new_process(_: object, name: str = "pace", *settings: Settings) -> float | Section:
         if name == "broken":
             raise OSError("no port is free")
+        if name == "elsewhere":
+            raise SkippedError("it is not installed")
         return SECTION if settings else 0.5
 
     monkeypatch.setattr(command, "MODULES", ("broken", "worker"))
@@ -87,11 +90,12 @@ def test_the_profile_of_the_worker_is_on_its_page() -> None:
 
 def test_results_are_read_as_they_were_stored(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    record.save({"worker": Measurement(SECTION, RUN)}, path)
+    record.save({"worker": Measurement(replace(SECTION, bars=[BARS]), RUN)}, path)
     kept = record.load(path)
     record.save(kept, tmp_path / "again.json")
 
     assert kept["worker"].section.figures == SECTION.figures
+    assert kept["worker"].section.bars == [BARS]
     assert kept["worker"].run == RUN
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
 
@@ -137,12 +141,14 @@ def test_sections_are_in_the_order_of_the_modules() -> None:
 
 
 def test_details_are_on_a_page_of_their_own_and_the_two_parts_are_linked() -> None:
-    both = replace(SECTION, tables=[*SECTION.tables, DETAIL])
+    both = replace(SECTION, tables=[*SECTION.tables, DETAIL], bars=[BARS], details="Why so.")
     first, second = (page_of(page, worker=both) for page in (PERFORMANCE, MEASUREMENTS))
 
     assert ("**By threads**" in first, "**Each call**" in first) == (True, False)
     assert ("**By threads**" in second, "**Each call**" in second) == (False, True)
     assert ("A thousand images." in second, "plots/threads.svg" in second) == (False, False)
+    assert ("plots/clients.svg" in first, "plots/clients.svg" in second) == (True, False)
+    assert ("Why so." in first, "Why so." in second) == (False, True)
     assert "(measurements.md#the-worker)" in first
     assert "## The worker\n\n[How this was measured](performance.md#the-worker)" in second
     assert second.endswith("pace 0.5.</sub>")
@@ -196,6 +202,11 @@ def test_a_logarithmic_axis_is_labelled_with_the_measured_values(tmp_path: Path)
     assert ">1,000,000<" in drawn
 
 
+def test_bars_are_labelled_with_their_names_and_lengths(tmp_path: Path) -> None:
+    drawn = plots.draw(Bars("clients", "CPU time", "ms", {"ours": 0.123, "other": 0.456}), tmp_path).read_text("utf-8")
+    assert all(f">{label}<" in drawn for label in ("ours", "other", "0.12", "0.46"))
+
+
 def test_the_command_prints_one_line_per_figure_and_stores_the_results(
     measured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +226,15 @@ def test_a_failed_module_is_named_and_the_others_are_still_measured(
     assert output.out.splitlines()[-1] == "failed   broken"
     assert "no port is free" in output.err
     assert list(record.load(measured)) == ["worker"]
+
+
+def test_a_skipped_module_is_named_and_stores_nothing(
+    measured: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "MODULES", ("elsewhere",))
+    assert command.main([]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "skipped  elsewhere: it is not installed"
+    assert not measured.exists()
 
 
 def test_a_quick_run_stores_nothing(measured: Path) -> None:

@@ -228,3 +228,19 @@ def test_make_check_needs_no_package_index(checkout: Checkout) -> None:
     assert status == 0
     assert "ruff" in commands
     assert "uv pip" not in commands
+
+
+# Makes an environment whose pip ends with the status $PIP.
+PYTHON = """#!/bin/sh
+mkdir -p "$3/bin" && printf '#!/bin/sh\\nexit %s\\n' "$PIP" >"$3/bin/python" && chmod +x "$3/bin/python"
+"""
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_clients_that_cannot_be_installed_are_named_and_leave_no_environment(checkout: Checkout, status: int) -> None:
+    write_program(checkout.folder / ".venv" / "bin" / "python", PYTHON)
+    (checkout.folder / ".venv" / ".installed").touch()
+    done = run("make", "peers", folder=checkout.folder, PIP=str(status), MAKEFLAGS="", MAKELEVEL="0")
+    assert done.returncode == 0, done.stderr
+    assert ("cannot be installed here: `make bench` skips the section peers" in done.stdout) == bool(status)
+    assert (checkout.folder / ".peers").exists() == (not status)
