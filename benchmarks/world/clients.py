@@ -184,7 +184,7 @@ CLIENTS: dict[str, Callable[[], Measure]] = {
 
 def main() -> None:
     """Answer lines with URLs until the input ends."""
-    # What a library prints is no answer.
+    # What a library prints goes to the other output.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     measure = CLIENTS[sys.argv[1]]()
