@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.harness.pace import REFERENCE_MS
 from benchmarks.harness.record import Measurement, Run
 from benchmarks.harness.report import Figure, Section, Table
 from local.checkout import ROOT
@@ -17,7 +18,8 @@ END = "<!-- end of what was measured -->"
 _RATIOS = (
     "Every bound holds on any machine: ratios compare runs in turns. Times are shown and not held, because on shared "
     "processors the same code took up to twice as long from one day to the next. The last line of a section has the "
-    "pace of its machine: how fast it did plain downloads, where 1 is 1.17 ms of CPU time for `requests.get` of 100 KB."
+    f"pace of its machine: how fast it did plain downloads, where 1 is {REFERENCE_MS} ms of CPU time for "
+    "`requests.get` of 100 KB."
 )
 # Sections that a page has for itself, by module name.
 _OWN_PAGE = {"quotas": SCALING}

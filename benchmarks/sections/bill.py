@@ -125,8 +125,7 @@ def _text(run: JobsRun) -> str:
         "capacity units by the published rules. There are 4 images per visit, with URLs of 70 bytes. An image of "
         f"{IMAGE_BYTES / 1000:.0f} KB takes {DOWNLOAD_SECONDS * 1000:.0f} ms over a kept connection, after the "
         f"configured delay. The client polls its job {_POLLS} times, and the authorizer is called once per job. The "
-        "queue's poller receives up to ten messages per call and deletes them with one call. Lambda's own poller may "
-        "bring fewer at a time: a full run has a table of batch sizes. Prices are list prices of "
+        "queue's poller receives up to ten messages per call and deletes them with one call. Prices are list prices of "
         f"{REGION} ({AS_OF}, benchmarks/world/prices.json) without free tiers. "
         "Every request to the queue is priced as one to a fair queue."
     )
@@ -145,7 +144,8 @@ def _lambda_time(run: JobsRun) -> str:
         f"({cpu / run.usage.images * 1000:.2f} ms per image over all batches). {memory} MB get {share:.2f} of a "
         f"processor, so the bill is for the wall time plus {1 / share - 1:.2f} times the CPU time. This is an "
         "upper bound: it assumes that nothing else happens while the function waits for its share. It also assumes "
-        "that Lambda's processor is as fast as this machine's, and leaves out cold starts."
+        "that Lambda's processor is as fast as this machine's, and leaves out cold starts.\n\n"
+        "Lambda's own poller may bring fewer messages at a time: a full run has a table of batch sizes."
     )
 
 

@@ -110,18 +110,18 @@ def _how(threads: int) -> str:
         f"Jobs of {_IMAGES:,} images of {_IMAGE_BYTES / 1000:.0f} KB (JPEG, PNG, WebP) come from a server on this "
         f"machine that answers after {_DOWNLOAD_SECONDS * 1000:.0f} ms, over kept connections without TLS. The delays "
         f"are the configured ones (their mean is {_delay_seconds():g} s). The deployed handler runs warm, with "
-        f"{threads} threads, in its own process; storage is the stand-in for AWS. Times are those of the handler's "
-        "calls, added up over the SQS batches of a job. CPU time includes all threads and the kernel's part. The "
+        f"{threads} threads, in its own process; storage is the stand-in for AWS. The "
         "download path is the same fetcher and number of threads, without delays and storage. The naive loop calls "
         f"`requests.get`, opens the image with Pillow and writes an item per image with boto3, {AT_ONCE} at once. The "
-        "three take turns, each in its own process. Points of the plots are the better of two jobs; by job size, there "
-        "is one."
+        "three take turns, each in its own process."
     )
 
 
 def _why(threads: int, cpu_seconds: float, peak: int) -> str:
     share, batch = _MEMORY / MEGABYTES_PER_PROCESSOR, cpu_seconds * _BATCH_IMAGES
     return (
+        "Times are those of the handler's calls, added up over the SQS batches of a job. CPU time includes all threads "
+        "and the kernel's part. Points of the plots are the better of two jobs; by job size, there is one.\n\n"
         f"**Why these values.** A batch of {_BATCH_IMAGES} images takes {batch:.2f} s of CPU time here. "
         f"{_MEMORY} MB get {share:.2f} of a processor, so the same work takes {batch / share:.1f} s on Lambda. In "
         f"addition, {threads} threads wait {_BATCH_IMAGES / threads * _DOWNLOAD_SECONDS:.1f} s for the batch's "
