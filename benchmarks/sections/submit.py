@@ -71,7 +71,7 @@ def measure(settings: Settings) -> Section:
 def _in_turns(functions: Functions, body: str, rounds: int, settings: Settings) -> tuple[Sequence[Invocation], float]:
     """Return the calls, and the processor time of the naive submit of as many images."""
     # It takes a minute per 50,000 images. Its calls are all alike, so fewer images show what one takes.
-    images = _IMAGES // 10 if settings.quick else _IMAGES
+    images = _IMAGES // 25 if settings.quick else _IMAGES
     smaller = job_body(urls(_BASE, images))
     calls, naive = [], []
     with made_in_new_process(AwsStandIn) as aws, made_in_new_process(Naive, aws.url()) as submit:

@@ -45,7 +45,7 @@ class _Turn:
 def measure(settings: Settings) -> Section:
     """Measure the worker loop."""
     with served_images(_IMAGE_BYTES, _DOWNLOAD_SECONDS) as base:
-        turns = _in_turns(base, 3 if settings.quick else 7)
+        turns = _in_turns(base, 2 if settings.quick else 7)
     jobs = [turn.job for turn in turns]
     afar = _from_afar(jobs, settings)
     shares, peak = _profile(settings)
