@@ -21,6 +21,7 @@ from local.emulator.bundles import Bundle, pack
 from local.emulator.template import Template
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
+from local.lambda_host.environment import FUNCTIONS
 from local.lambda_host.events import api_event, authorizer_event
 from local.sam.environment import environment
 from local.stack.process import StackProcess
@@ -250,9 +251,7 @@ def test_the_output_of_sam_build_is_deployed_and_deleted_with_its_table(emulator
     built = Deployed(emulator, stack)
 
     assert not built.is_protected()
-    assert {name for name in built.resources if name.endswith("Function")} == {
-        f"{name}Function" for name in ("Authorize", "Submit", "Process", "Reprocess", "Status")
-    }
+    assert {name for name in built.resources if name.endswith("Function")} == set(FUNCTIONS.values())
     deployer.delete("dev")
     assert built.resources["JobsTable"] not in emulator.client("dynamodb").list_tables()["TableNames"]
     with pytest.raises(ClientError, match="does not exist"):
