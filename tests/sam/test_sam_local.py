@@ -1,6 +1,7 @@
 """The built functions in Lambda containers, driven by the real SAM CLI."""
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -36,6 +37,13 @@ class TestTheContract:
     def test_health_needs_no_key(self, stage: SamLocalStage) -> None:
         with ApiClient(stage.url, None) as anonymous:
             assert anonymous.get("/api/health").json() == {"status": "ok"}
+
+    def test_the_console_needs_no_key_and_neither_do_its_files(self, stage: SamLocalStage) -> None:
+        with ApiClient(stage.url, None) as anonymous:
+            page = anonymous.get("/")
+            assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+            (script,) = re.findall(r'src="(/console/[^"]+)"', page.text)
+            assert anonymous.get(script).headers["Content-Type"] == "text/javascript; charset=utf-8"
 
     @pytest.mark.parametrize(("key", "status"), [(None, 401), ("nobody-has-this-key", 403)])
     def test_no_key_is_401_and_an_unknown_one_403(self, stage: SamLocalStage, key: str | None, status: int) -> None:
