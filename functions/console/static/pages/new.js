@@ -129,7 +129,7 @@ function Findings({ list, label }) {
   const draw = (index) => {
     const { row, column, problem, fix } = list[index];
     const text = problem.charAt(0).toUpperCase() + problem.slice(1);
-    return { row: row === null ? "" : number(row), column: html`<code title=${column}>${column}</code>`, problem: html`<span title=${text}>${text}</span>`, fix: html`<span title=${fix}>${fix}</span>` };
+    return { row: row === null ? "" : number(row), column: html`<code title=${column}>${column}</code>`, problem: html`<div class="lines" title=${text}>${text}</div>`, fix: html`<div class="lines" title=${fix}>${fix}</div>` };
   };
   const stacked = (index) => {
     const { problem, fix, ...rest } = draw(index);
@@ -137,7 +137,7 @@ function Findings({ list, label }) {
   };
   const isNarrow = useNarrow();
   return html`<div class="card"><${VirtualTable} label=${label} columns=${FINDING} total=${list.length}
-    row=${isNarrow ? stacked : draw} rowHeight=${isNarrow ? 80 : 32} /></div>`;
+    row=${isNarrow ? stacked : draw} rowHeight=${isNarrow ? 80 : 48} /></div>`;
 }
 
 const downloadFindings = (name, list) => save(`${name.replace(/\.\w+$/, "")}-problems.csv`, [csv(["row", "column", "problem", "how_to_fix"], list.map(({ row, column, problem, fix }) => [row, column, problem, fix]))]);
