@@ -1,6 +1,6 @@
 // The images of a job: a long table with filters, and one image with its preview.
 import { fileName, number, size } from "../format.js";
-import { html, useEffect, useRef, useState } from "../lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 import { useRowList } from "../live.js";
 import { href, refine, route } from "../router.js";
 import { VirtualTable } from "../table.js";
@@ -34,8 +34,9 @@ function Fact({ name, children }) {
 
 function Details({ row, onClose, onStep }) {
   const ref = useRef(null);
+  // Before the next key can be pressed: each image has a new heading.
+  useLayoutEffect(() => ref.current.focus({ preventScroll: true }), []);
   useEffect(() => {
-    ref.current.focus({ preventScroll: true });
     // Wherever the focus is by now, Escape closes it; an open menu or dialog comes first.
     const onEscape = (event) => event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]") && onClose();
     addEventListener("keydown", onEscape);

@@ -1,5 +1,5 @@
 import { checkKey } from "../api.js";
-import { html, useState } from "../lib.js";
+import { html, useEffect, useRef, useState } from "../lib.js";
 import { session, signIn } from "../session.js";
 import { useStore } from "../state.js";
 import { announce, errorText, Notice, Title } from "../ui.js";
@@ -9,6 +9,9 @@ export default function SignIn({ hasPlace }) {
   const [key, setKey] = useState("");
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
+  const field = useRef(null);
+  // After the title, which takes the focus first: the only thing to do here is to enter the key.
+  useEffect(() => field.current.focus(), []);
 
   async function submit(event) {
     event.preventDefault();
@@ -36,7 +39,7 @@ export default function SignIn({ hasPlace }) {
     <form onSubmit=${submit} novalidate>
       <label class="field" for="key">API key</label>
       <div class="joined">
-        <input id="key" name="key" type="password" autocomplete="off" spellcheck=${false} value=${key} autofocus
+        <input id="key" name="key" ref=${field} type="password" autocomplete="off" spellcheck=${false} value=${key}
           aria-invalid=${error ? "true" : undefined} aria-describedby="key-error key-hint"
           onInput=${(event) => setKey(event.currentTarget.value)} />
         <button type="submit" class="primary" aria-disabled=${busy ? "true" : undefined}>${busy ? "Checking…" : "Sign in"}</button>
