@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.browser.console import Log, Tab
 
-# Without the packages of `make browser`, the modules cannot even be imported; `make test` leaves these tests out anyway.
+# Without the packages of `make browser`, the modules cannot be imported; `make test` leaves these tests out anyway.
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
 

@@ -40,7 +40,7 @@ def test_offline_what_was_seen_stays_and_the_page_recovers_by_itself(tab: Tab, j
     tab.start()
     expect(tab.page.locator("table.jobs tbody tr")).to_have_count(1)
     tab.page.locator("table.jobs a").click()
-    expect(tab.table("Images")).to_have_count(1)
+    expect(tab.table("Table of images")).to_have_count(1)
 
     # WHEN the service cannot be reached, THEN a page that was seen is still shown, with a line that says since when
     tab.page.context.set_offline(True)
@@ -89,7 +89,7 @@ def test_a_busy_service_is_asked_again_without_a_word(tab: Tab) -> None:
 def test_a_key_that_is_refused_later_leads_back_to_sign_in_and_the_place_is_kept(tab: Tab, job: int) -> None:
     place = f"jobs/{job}?outcome=failed"
     tab.start(place)
-    expect(tab.table("Images")).to_have_count(1)
+    expect(tab.table("Table of images")).to_have_count(1)
 
     # WHEN the key has been revoked
     tab.page.route("**/api/**", refuse)
@@ -102,7 +102,7 @@ def test_a_key_that_is_refused_later_leads_back_to_sign_in_and_the_place_is_kept
     # AND another key leads to the same place
     tab.page.unroute("**/api/**")
     tab.sign_in()
-    expect(tab.table("Images")).to_have_count(1)
+    expect(tab.table("Table of images")).to_have_count(1)
     assert tab.page.url.endswith(f"#/{place}")
 
 
@@ -136,10 +136,17 @@ def test_without_a_scope_a_button_says_why(tab: Tab, issue: Callable[..., str], 
     assert "/api/submit" not in tab.log.paths()
 
 
-def test_a_key_that_may_only_submit_is_told_what_it_cannot_read(tab: Tab, issue: Callable[..., str]) -> None:
+def test_a_key_that_may_only_submit_is_told_what_it_cannot_read(tab: Tab, issue: Callable[..., str], good: str) -> None:
     tab.start("jobs", issue("writer", KeyScope.SUBMIT))
 
-    expect(tab.page.get_by_role("alert")).to_contain_text("This API key is not allowed to do this.")
+    for place in ("jobs", "reports", "jobs/1"):
+        tab.go(place)
+        expect(tab.page.get_by_role("main")).to_contain_text("This key cannot read")
+    # Its submission has no page to lead to.
+    tab.go("new")
+    tab.choose("visits.csv", good)
+    tab.page.get_by_role("button", name="Submit 1 image").click()
+    expect(tab.page.get_by_role("heading", name="Submitted", exact=True)).to_be_visible()
 
 
 def test_an_unknown_job_and_an_unknown_page_say_so(tab: Tab) -> None:

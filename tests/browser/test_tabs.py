@@ -95,7 +95,7 @@ def test_a_job_is_polled_while_it_runs_and_no_longer(
     client.wait(job, END_SECONDS)
     tab.page.clock.fast_forward(2000)
     tab.wait_for_end("Completed")
-    expect(tab.table("Images").first).to_contain_text("Measured")
+    expect(tab.table("Table of images").first).to_contain_text("Measured")
     tab.page.wait_for_load_state("networkidle")
     before = len(tab.log.requests)
     tab.page.clock.run_for(3_600_000)
