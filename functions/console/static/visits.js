@@ -6,7 +6,7 @@ const URL_RULE = /^https?:\/\/[^/?#\s]/i;
 const CONTROL = /[\u0000-\u001f\u007f]/;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 // ISO 8601 as the service reads it: a date, then perhaps a time and an offset.
-const TIME = /^(\d{4})-?(?:(\d{2})-?(\d{2})|W(\d{2})(?:-?([1-7]))?)(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?)?$/i;
+const TIME = /^(\d{4})-?(?:(\d{2})-?(\d{2})|W(\d{2})(?:-?([1-7]))?)(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?)?(?:Z|[+-](?:[01]\d|2[0-3])(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?)?$/i;
 const SAVE_AS = "Save it as “CSV UTF-8” in the spreadsheet program.";
 // Rows between two breaks, so that the page stays responsive.
 export const ROWS_AT_ONCE = 1000;
