@@ -27,7 +27,7 @@ WHERE = $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)")
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/common:$(CURDIR)/cli/src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete vendor peers
+.PHONY: help setup demo serve node browser sam-cli sam-local validate build test-sam-local test-sam-cli test test-unit test-stack faults fuzz bench check guard audit fmt lock lock-check openapi postman key keys revoke-key smoke addresses clean pulse deploy delete vendor peers test-browser screenshots
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -109,8 +109,15 @@ test-sam-local: setup  ## Test the API, queue and schedule on `sam local`; needs
 test-sam-cli: setup  ## Test `sam deploy`, and an update over live data, on the embedded stack; needs the SAM CLI
 	$(BIN)/python -m pytest -m sam_cli tests/sam
 
+test-browser: browser node  ## Test the console in a browser; needs Chromium [CHROMIUM=/usr/bin/chromium]
+	$(BIN)/python -m pytest -m browser $(or $(T),tests/browser)
+
+screenshots: browser  ## Take the pictures of docs/console.md in a browser; needs Chromium [CHROMIUM=/usr/bin/chromium]
+	@$(BIN)/python -m tests.browser.screenshots
+
 test: $(if $(T),setup,check node)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
 	$(PYTEST)
+	@$(if $(T),,echo "Skipped here: make test-browser (needs Chromium), make test-sam-local and make test-sam-cli (need the SAM CLI)")
 
 test-unit: setup node  ## Run every test but those of test-stack
 	$(PYTEST) --ignore tests/stack --ignore tests/faults
