@@ -1,7 +1,7 @@
 """A job of 20,000 images: the page stays responsive while the job runs, is scrolled, and is filtered.
 
-A task that takes longer than 200 ms freezes a page. What counts here is the processor time of the page's thread, from the
-browser's trace: on a busy machine, the wall time also has what other processes took.
+A task that takes longer than 200 ms freezes a page. What counts here is the processor time of the page's thread, from
+the browser's trace: on a busy machine, the wall time also has what other processes took.
 """
 
 import json
