@@ -1,7 +1,7 @@
 """The console without a mouse."""
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import FileChooser, Locator, expect
 
 from local.client import ApiClient
 from local.images.server import ImageServer
@@ -123,15 +123,19 @@ def test_a_preview_is_opened_stepped_through_and_closed_by_keys(tab: Tab, job: i
 
 
 def test_a_file_is_chosen_and_submitted_by_keys(tab: Tab, images: ImageServer, picture: bytes) -> None:
+    # From the start on: a dialog that opens before the browser is told to intercept it is lost.
+    choosers: list[FileChooser] = []
+    tab.page.on("filechooser", lambda chooser: choosers.append(chooser))
     tab.start("new")
     file = tab.page.locator("input[type=file]")
-    tab.title.focus()
+    expect(tab.title).to_have_text("New submission")
+    expect(tab.title).to_be_focused()
     tab.page.keyboard.press("Tab")
     expect(file).to_be_focused()
-    with tab.page.expect_file_chooser() as chooser:
-        tab.page.keyboard.press("Enter")
+    tab.page.keyboard.press("Enter")
+    tab.wait(lambda: len(choosers) == 1)
     content = lines((STORE, "2026-11-23T10:00:00Z", images.add("/1.jpg", picture)))
-    chooser.value.set_files([{"name": "visits.csv", "mimeType": "text/csv", "buffer": content.encode()}])
+    choosers[0].set_files([{"name": "visits.csv", "mimeType": "text/csv", "buffer": content.encode()}])
 
     # The result has the focus, so the next stop is in it.
     submit = tab.page.get_by_role("button", name="Submit 1 image")

@@ -1,6 +1,6 @@
 // Small components that all pages use.
 import { clockTime, fullTime, number, percent, time } from "./format.js";
-import { html, useEffect, useRef, useState } from "./lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { makeStore, useStore } from "./state.js";
 import { OUTCOME, REFUSALS, STATUS } from "./words.js";
 
@@ -117,7 +117,8 @@ export function Title({ children, name }) {
   useEffect(() => {
     document.title = `${name} · Retail Pulse`;
   }, [name]);
-  useEffect(() => {
+  // Before a key can be pressed, whose focus it would take away.
+  useLayoutEffect(() => {
     ref.current.focus({ preventScroll: true });
     scrollTo(0, 0);
   }, []);
