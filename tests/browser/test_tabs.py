@@ -128,3 +128,18 @@ def test_the_address_bar_says_what_is_shown(tab: Tab, client: ApiClient, photo: 
     expect(tab.page.get_by_label("Status")).to_have_value("failed")
     tab.page.get_by_role("link", name="Clear filters").click()
     expect(tab.page.locator("table.jobs tbody tr")).to_have_count(1)
+
+
+def test_the_jobs_cost_one_request_after_the_sign_in_and_one_per_failed_job(
+    tab: Tab, client: ApiClient, photo: str
+) -> None:
+    for url in (photo, photo, "no-url"):
+        client.wait(client.submit((STORE, [url])), END_SECONDS)
+
+    tab.start()
+
+    rows = tab.page.locator("table.jobs tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("1 image failed in 1 visit")
+    paths = tab.log.paths()
+    assert [path.partition("?")[0].rstrip("0123456789") for path in paths] == ["/api/usage", "/api/jobs", "/api/jobs/"]
