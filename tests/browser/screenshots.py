@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -55,7 +55,9 @@ class Camera:
 
 def reduced(picture: Image.Image) -> Image.Image:
     """Return a picture with few colours: the most frequent ones as they are, and some that are near all others."""
-    frequent = sorted(picture.getcolors(1 << 24) or [], reverse=True)[: _COLOURS // 2]
+    # Of an RGB picture, a colour is three numbers, which Pillow's type leaves open.
+    found: list[tuple[int, Any]] = picture.getcolors(1 << 24) or []
+    frequent = sorted(found, reverse=True)[: _COLOURS // 2]
     others = picture.quantize(_COLOURS // 2, Image.Quantize.MAXCOVERAGE).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette([part for _, colour in frequent for part in colour] + others)
@@ -110,7 +112,7 @@ def _monday(week: int) -> str:
 
 
 def walk(tab: Tab, camera: Camera, images: ImageServer) -> None:
-    """Go the way of docs/console.md, and take a picture of each step."""
+    """Go the way of docs/console.md, with a picture of each step."""
     page = tab.page
     until = threading.Event()
     rows = photos(images, until)
@@ -152,7 +154,7 @@ def walk(tab: Tab, camera: Camera, images: ImageServer) -> None:
 
 
 def main() -> int:
-    """Take all pictures; return 1 without a browser."""
+    """Write all pictures; return 1 without a browser."""
     program = chromium.find()
     if program is None:
         print(f"tests.browser.screenshots: {chromium.MISSING}", file=sys.stderr)

@@ -29,8 +29,8 @@ def job(client: ApiClient, images: ImageServer, picture: bytes) -> int:
 
 
 def findings(tab: Tab) -> list[str]:
-    """Return what axe-core says of the page as it is: the rule and the elements. It is no part of the page."""
-    # Evaluated by the debugger's protocol, so the page's Content-Security-Policy stays on.
+    """Return what axe-core says of the page as it is: the rule and the elements."""
+    # The debugger's protocol brings it into the page, so the page's Content-Security-Policy stays on.
     tab.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     found: list[dict[str, Any]] = tab.page.evaluate("async () => (await axe.run()).violations")
     return [
@@ -87,7 +87,7 @@ def test_no_page_has_a_serious_finding(tab: Tab, job: int, theme: str) -> None:
 
 
 def test_all_pages_together_stay_small_and_are_loaded_once(tab: Tab, job: int) -> None:
-    sizes = {}
+    sizes: dict[str, int] = {}
 
     def measure(request: Request) -> None:
         if STATIC in request.url:

@@ -70,7 +70,7 @@ def test_a_failing_service_is_reported_with_the_request_id_and_can_be_asked_agai
 
 
 def test_a_busy_service_is_asked_again_without_a_word(tab: Tab) -> None:
-    refused = []
+    refused: list[Route] = []
 
     def answer(route: Route) -> None:
         if refused:

@@ -85,10 +85,13 @@ def test_a_job_is_polled_while_it_runs_and_no_longer(
     expect(tab.heading.locator(".status")).to_have_text("Ongoing")
 
     # WHILE it runs, every two seconds on the page's clock ask for it
+    def asked(times: int) -> Callable[[], bool]:
+        return lambda: tab.log.paths().count(path) > times
+
     for _ in range(3):
         before = tab.log.paths().count(path)
         tab.page.clock.fast_forward(2000)
-        tab.wait(lambda before=before: tab.log.paths().count(path) > before)
+        tab.wait(asked(before))
 
     # AFTER its end, an hour asks for nothing
     answer.set()
@@ -97,7 +100,7 @@ def test_a_job_is_polled_while_it_runs_and_no_longer(
     tab.wait_for_end("Completed")
     expect(tab.table("Table of images").first).to_contain_text("Measured")
     tab.page.wait_for_load_state("networkidle")
-    before = len(tab.log.requests)
+    before = len(tab.log.paths())
     tab.page.clock.run_for(3_600_000)
     assert tab.log.paths()[before:] == []
 

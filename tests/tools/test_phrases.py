@@ -16,7 +16,7 @@ NOT_OURS = (
     "tests/tools/test_phrases.py",
 )  # fmt: skip
 NOT_OUR_FOLDERS = ("functions/console/static/vendor/",)
-NOT_OUR_SUFFIXES = (".lock", ".svg", ".csv")
+NOT_OUR_SUFFIXES = (".lock", ".svg", ".csv", ".png")
 
 # What to write, and what not to. Lines are joined before they are searched, so a phrase may go over the end of a line.
 _WHERE = "that|which|when|since|where|why|lets?|by|and|is|are|from"
