@@ -112,8 +112,9 @@ test-sam-cli: setup  ## Test `sam deploy`, and an update over live data, on the 
 test-browser: browser node  ## Test the console in a browser; needs Chromium [CHROMIUM=/usr/bin/chromium]
 	$(BIN)/python -m pytest -m browser $(or $(T),tests/browser)
 
-screenshots: browser  ## Take the pictures of docs/console.md in a browser; needs Chromium [CHROMIUM=/usr/bin/chromium]
+screenshots: browser  ## Take the pictures of README.md and docs/console.md in a browser; needs Chromium [CHROMIUM=/usr/bin/chromium]
 	@$(BIN)/python -m tests.browser.screenshots
+	@$(BIN)/python -m tests.browser.demo_picture
 
 test: $(if $(T),setup,check node)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
 	$(PYTEST)

@@ -12,7 +12,8 @@ from tests.support.checkout import tracked_files
 
 _CODE_BLOCK = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 _CODE_SPAN = re.compile(r"`[^`\n]*`")
-_LINK = re.compile(r"\]\((?![a-z]+:)([^)\s]+)\)")
+# Not those to GitHub's page of a workflow, which are relative to the page of the file there.
+_LINK = re.compile(r"\]\((?![a-z]+:|\.\./\.\./actions/workflows/)([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
