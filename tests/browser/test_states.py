@@ -54,6 +54,19 @@ def test_offline_what_was_seen_stays_and_the_page_recovers_by_itself(tab: Tab, j
     expect(tab.page.get_by_role("alert")).to_have_count(0)
 
 
+def test_a_page_that_misses_a_file_says_so_in_place_of_staying_blank(tab: Tab) -> None:
+    tab.page.route("**/console/*/router.js", lambda route: route.fulfill(status=429))
+
+    tab.open()
+
+    again = tab.page.get_by_role("link", name="Load it again")
+    expect(again).to_be_visible()
+    tab.page.unroute("**/console/*/router.js")
+    again.click()
+    expect(tab.title).to_have_text("Sign in")
+    expect(again).to_be_hidden()
+
+
 def test_a_failing_service_is_reported_with_the_request_id_and_can_be_asked_again(tab: Tab) -> None:
     problem = {"code": "internal_error", "detail": "The service has failed.", "request_id": "request-17"}
     tab.page.route("**/api/jobs?*", lambda route: route.fulfill(status=500, json=problem))
