@@ -16,7 +16,7 @@ from retail_pulse.storage.api_keys_table import ApiKeysTable
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
-    from tests.browser.console import Log, Tab
+    from tests.browser.console import Files, Log, Tab
 
 # Without the packages of `make browser`, the modules cannot be imported; `make test` leaves these tests out anyway.
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
@@ -65,11 +65,19 @@ def client(stack: StackProcess, key: str) -> Iterator[ApiClient]:
         yield caller
 
 
+@pytest.fixture(scope="session")
+def files() -> "Files":
+    from tests.browser.console import Files
+
+    return Files()
+
+
 @pytest.fixture
-def context(browser: "Browser") -> Iterator["BrowserContext"]:
-    from tests.browser.console import context_of
+def context(browser: "Browser", stack: StackProcess, files: "Files") -> Iterator["BrowserContext"]:
+    from tests.browser.console import STATIC, context_of
 
     with context_of(browser) as opened:
+        opened.route(f"{stack.url}{STATIC}**", files.serve)
         yield opened
 
 

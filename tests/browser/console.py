@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Download, Locator, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Download, Locator, Page, Request, Route, expect
 
 from tests.support.waiting import END_SECONDS
 
@@ -130,6 +130,28 @@ class Tab:
 def text_of(download: Download) -> str:
     """Return a downloaded file's text, which starts with the mark that spreadsheets need."""
     return Path(download.path()).read_bytes().decode("utf-8-sig")
+
+
+class Files:
+    """Serves the console's files from memory, once they are known.
+
+    Each test has a new profile, whose cache is empty. All files for each test would go over the limit of their route.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[dict[str, str], bytes]] = {}
+
+    def serve(self, route: Route) -> None:
+        """Answer a request for a file as the service did the first time."""
+        url = route.request.url
+        if url not in self._known:
+            found = route.fetch()
+            assert found.status == 200, f"{found.status} for {url}"
+            left_out = {"content-encoding", "content-length", "transfer-encoding"}
+            headers = {name: value for name, value in found.headers.items() if name not in left_out}
+            self._known[url] = (headers, found.body())
+        headers, body = self._known[url]
+        route.fulfill(status=200, headers=headers, body=body)
 
 
 @contextmanager
