@@ -54,6 +54,29 @@ def test_offline_what_was_seen_stays_and_the_page_recovers_by_itself(tab: Tab, j
     expect(tab.page.get_by_role("alert")).to_have_count(0)
 
 
+def test_a_report_of_many_pages_is_shown_while_it_is_read(tab: Tab) -> None:
+    visit = {"date": "2026-11-23T10:00:00Z", "perimeter": 420}
+    row = {"store_id": STORE, "area": "7100015", "store_name": "A store", "data": [visit]}
+    held: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if "cursor=" in route.request.url:
+            held.append(route)
+        else:
+            route.fulfill(json={"results": [row], "next_cursor": "more"})
+
+    tab.page.route("**/api/visits?*", answer)
+    tab.start("reports")
+
+    # WHEN the second page does not come yet, THEN the first is shown, and what is counted is said to be incomplete
+    heading = tab.page.get_by_role("heading", name="1 visit")
+    expect(heading).to_have_text("1 visit of 1 store so far")
+    expect(tab.table("Table of visits")).to_have_count(1)
+
+    held.pop().fulfill(json={"results": [row | {"store_id": "S01408764"}], "next_cursor": None})
+    expect(tab.page.get_by_role("heading", name="2 visits")).to_have_text("2 visits of 2 stores")
+
+
 def test_a_page_that_misses_a_file_says_so_in_place_of_staying_blank(tab: Tab) -> None:
     tab.page.route("**/console/*/router.js", lambda route: route.fulfill(status=429))
 

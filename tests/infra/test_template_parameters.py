@@ -33,8 +33,8 @@ FIXED = {
     # The console: a first visit loads 24 small files.
     ("Api", "GET /", "ThrottlingRateLimit"): 10,
     ("Api", "GET /", "ThrottlingBurstLimit"): 20,
-    ("Api", "GET /console/{proxy+}", "ThrottlingRateLimit"): 20,
-    ("Api", "GET /console/{proxy+}", "ThrottlingBurstLimit"): 100,
+    ("Api", "GET /console/{proxy+}", "ThrottlingRateLimit"): 50,
+    ("Api", "GET /console/{proxy+}", "ThrottlingBurstLimit"): 250,
     ("ConsoleFunction", "MemorySize"): 256,
     ("ConsoleFunction", "Timeout"): 5,
     # Browsers ask again after an hour whether a page may call the API.

@@ -19,7 +19,7 @@ function keep(name, data) {
 }
 
 // Loads now, when `deps` change, and every so many milliseconds that `every` says of the data; 0 stops it.
-// `name` and `deps` say what is loaded.
+// `name` and `deps` say what is loaded. A load of many parts may show what it has so far.
 export function useLoad(name, load, deps, every = () => 0) {
   const id = JSON.stringify([name, deps]);
   const [state, setState] = useState({ data: kept.get(id), error: null, busy: true });
@@ -38,7 +38,8 @@ export function useLoad(name, load, deps, every = () => 0) {
       clearTimeout(timer);
       timer = 0;
       try {
-        current = await load(controller.signal, current);
+        const show = (data) => controller.signal.aborted || setState({ data, error: null, busy: true });
+        current = await load(controller.signal, current, show);
         if (controller.signal.aborted) return;
         keep(id, current);
         setState({ data: current, error: null, busy: false });

@@ -101,7 +101,7 @@ export default function Reports({ query }) {
   const [asked, setAsked] = useState({ key, times: 1 });
   const times = asked.key === key ? asked.times : 1;
 
-  async function load(signal) {
+  async function load(signal, _before, show) {
     const stores = new Map();
     let next;
     let visits = 0;
@@ -110,6 +110,7 @@ export default function Reports({ query }) {
       merge(stores, page.results);
       visits += page.results.reduce((sum, { data }) => sum + data.length, 0);
       next = page.next_cursor;
+      show({ stores: [...stores.values()], next });
     } while (next && visits < VISITS_AT_ONCE * times);
     announce(`${count(visits, "visit")} of ${count(stores.size, "store")}.`);
     return { stores: [...stores.values()], next };
@@ -122,7 +123,7 @@ export default function Reports({ query }) {
     <div class="heading"><${Title} name="Reports" /></div>
     <${Filters} query=${query} stores=${data?.stores ?? []} />
     ${error && html`<${ErrorBox} error=${error} title="The report could not be made" onRetry=${again} />`}
-    ${!data && !error && html`<${Skeleton} />`}
+    ${(!data || (isEmpty && busy)) && !error && html`<${Skeleton} />`}
     ${isEmpty && !busy && (isFiltered
       ? html`<${Empty} title="No visit matches these filters"><p><a href="#/reports">Show all visits</a></p></${Empty}>`
       : html`<${Empty} title="No visits yet"><p>A visit is here when all of its images are measured.</p><p><a class="button primary" href="#/new">New submission</a></p></${Empty}>`)}
