@@ -79,6 +79,9 @@ def test_jobs_are_found_by_status_and_time(service: Service) -> None:
     assert listed(service, to="2026-11-22") == [ids[13:]]
     assert listed(service, **{"from": "2026-11-23T10:00:00Z"}, to="2026-11-23T12:00:00Z") == [ids[1:3]]
     assert listed(service, **{"from": "2026-11-23T11:00:00+01:00"}, to="2026-11-23", status="completed") == [ids[:3:2]]
+    assert listed(service, **{"from": "2026-11-23T11:00:00Z"}, to="2026-11-23") == [ids[:2]]
+    # An empty period is not a wrong one.
+    assert listed(service, **{"from": "2026-11-23T11:00:00Z"}, to="2026-11-23T11:00:00Z") == [[]]
     assert listed(service, to="2020-01-01") == [[]]
     assert listed(service, **{"from": "9999-12-31"}) == [[]]
     assert listed(service, status="ongoing") == [[]]
@@ -107,6 +110,9 @@ def test_a_status_that_no_job_has_ends_after_pages_of_bounded_reads(
         ("from=x", "from must be a date or a date-time of RFC 3339, such as 2026-11-23 or 2026-11-23T10:00:00Z"),
         ("to=", "to must be a date or a date-time of RFC 3339, such as 2026-11-23 or 2026-11-23T10:00:00Z"),
         ("from=2026-11-24&to=2026-11-22", "from must not be after to"),
+        ("from=2026-11-24&to=2026-11-23", "from must not be after to"),
+        ("from=2026-11-24T00:00:00Z&to=2026-11-23", "from must not be after to"),
+        ("from=2026-11-23T10:00:01Z&to=2026-11-23T10:00:00Z", "from must not be after to"),
         ("cursor=0.1", "cursor must be the next_cursor of an earlier response"),
         ("cursor=9999999999999999", "cursor must be the next_cursor of an earlier response"),
         ("outcome=failed", "outcome is not a parameter of this route"),

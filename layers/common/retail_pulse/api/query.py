@@ -98,10 +98,12 @@ class Query:
         InvalidRequestError
             A parameter is not a date or a date-time, or the period ends before it begins.
         """
-        period = Period(self._bound(first, zone, is_end=False), self._bound(last, zone, is_end=True))
-        if period.start is not None and period.end is not None and period.start > period.end:
+        start = self._bound(first, zone, is_end=False)
+        last_start, end = (self._bound(last, zone, is_end=is_end) for is_end in (False, True))
+        # A date's own start is not its end: the midnight after it is also after it.
+        if start is not None and last_start is not None and end is not None and start > last_start and start >= end:
             raise InvalidRequestError(f"{first} must not be after {last}")
-        return period
+        return Period(start, end)
 
     def _bound(self, name: str, zone: tzinfo, *, is_end: bool) -> datetime | None:
         text = self.text(name)
