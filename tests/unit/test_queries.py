@@ -24,6 +24,9 @@ def query(raw: str, accept: str = "*/*", *, known: tuple[str, ...] = ("limit", "
     [
         ("Limit=1", "Limit is not a parameter of this route"),
         ("limit=1&x%0A=1", "x? is not a parameter of this route"),
+        ("=1", '"" is not a parameter of this route'),
+        ("from%20=1", '"from " is not a parameter of this route'),
+        ("x" * 41, f"{'x' * 40}… is not a parameter of this route"),
         ("limit=1&limit=1", "limit must not be repeated"),
         ("format=xml", "format must be json or csv"),
         ("format=", "format must be json or csv"),

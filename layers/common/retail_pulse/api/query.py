@@ -41,8 +41,7 @@ class Query:
         names = [name for name, _ in self._pairs]
         for name in names:
             if name not in known:
-                shown = printable(name)[:_NAME_CHARACTERS_SHOWN]
-                raise InvalidRequestError(f"{shown} is not a parameter of this route")
+                raise InvalidRequestError(f"{_shown(name)} is not a parameter of this route")
             if name not in repeatable and names.count(name) > 1:
                 raise InvalidRequestError(f"{name} must not be repeated")
         self.wants_csv = self._wants_csv(accept) if "format" in known else False
@@ -118,3 +117,11 @@ class Query:
         """Return the URL of the next page: the same query with another cursor."""
         pairs = [pair for pair in self._pairs if pair[0] != "cursor"]
         return f"{quote(self._path)}?{urlencode([*pairs, ('cursor', cursor)])}"
+
+
+def _shown(name: str) -> str:
+    """Return an unknown name as an error shows it: in quotes when it is empty or has blanks."""
+    shown = printable(name)
+    if len(shown) > _NAME_CHARACTERS_SHOWN:
+        shown = f"{shown[:_NAME_CHARACTERS_SHOWN]}…"
+    return shown if shown and " " not in shown else f'"{shown}"'
