@@ -56,8 +56,15 @@ def test_anything_else_is_not_a_bound(text: str) -> None:
         bound(text)
 
 
-def test_a_period_has_exactly_the_jobs_that_were_submitted_in_it() -> None:
-    start, end = at(2026, 11, 23), at(2026, 11, 24)
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (at(2026, 11, 23), at(2026, 11, 24)),
+        # Their seconds as a binary fraction, times a thousand, are a little less than a whole number.
+        (at(2027, 2, 23, 1, 2, 54, 887_000), at(2027, 3, 4, 3, 59, 49, 12_000)),
+    ],
+)
+def test_a_period_has_exactly_the_jobs_that_were_submitted_in_it(start: datetime, end: datetime) -> None:
     first, last = Period(start, end).job_ids
     millisecond = timedelta(milliseconds=1)
     inside = [job_id_at(time, bits) for time in (start, end - millisecond) for bits in (0, 4095)]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer, Scope
@@ -39,7 +39,7 @@ def job_id_at(time: datetime, random_bits: int) -> int:
     int
         Between 0 and 2**53 - 1. Two submissions of one millisecond may draw the same id.
     """
-    milliseconds = int((time - _EPOCH).total_seconds() * 1000)
+    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
     return (milliseconds << _RANDOM_BITS) | (random_bits & ((1 << _RANDOM_BITS) - 1))
 
 
