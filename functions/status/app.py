@@ -24,6 +24,7 @@ from retail_pulse.api.list_answers import (
     VISIT_COLUMNS,
     image_size,
     images_answer,
+    job_size,
     jobs_answer,
     visit_rows,
     visits_answer,
@@ -74,7 +75,7 @@ reading = Reading(
     failed_store_size=failed_store_size,
     max_bytes=MAX_LIST_BYTES,
 )
-job_lists = JobLists(reads_table)
+job_lists = JobLists(reads_table, job_size, MAX_LIST_BYTES)
 image_lists = ImageLists(reads_table, ImageRows(jobs_table, stores.get), image_size, MAX_LIST_BYTES)
 visit_reports = VisitReports(reads_table, stores)
 api = Api(on_error=logger.exception, on_client=usage.count_request)

@@ -83,7 +83,7 @@ def put(table: JobsTable, number: int, chunks: int = 1, failed: frozenset[int] =
 def test_a_page_of_jobs_is_a_query_and_a_batch(jobs_table: JobsTable, reads_table: ReadsTable, costs: Costs) -> None:
     for number in range(120):
         put(jobs_table, number)
-    lists = JobLists(reads_table, now=lambda: NOW)
+    lists = JobLists(reads_table, lambda _: 0, max_bytes=1, now=lambda: NOW)
     costs.clear()
     assert len(lists.page("me", EVER, None, None, 50).jobs) == 50
     assert costs.calls == {"Query": 1, "BatchGetItem": 1}

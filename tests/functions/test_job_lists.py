@@ -2,12 +2,15 @@
 
 import csv
 import io
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 
+from local.emulator.gateway import LAMBDA_BYTES
 from local.lambda_host.table import TABLE
 from retail_pulse.api import schemas
 from retail_pulse.domain.chunks import Scope
@@ -100,6 +103,27 @@ def test_a_status_that_no_job_has_ends_after_pages_of_bounded_reads(
     for number in range(9):
         put(number)
     assert listed(service, status="failed") == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("form", "job", "next_cursor"),
+    [("json", r'"job_id":"(\d+)"', r'"next_cursor":"(\d+)"'), ("csv", r"(?m)^(\d+),", r"cursor=(\d+)>")],
+)
+def test_jobs_with_the_longest_metadata_fit_into_an_answer(
+    service: Service, form: str, job: str, next_cursor: str
+) -> None:
+    # Such a character takes seven bytes: as JSON, within the JSON that Lambda passes on.
+    metadata = {f"{number:02}".ljust(64, "\x01"): "\x01" * 512 for number in range(16)}
+    ids = [put(number, metadata=metadata) for number in range(100)]
+    found: list[str] = []
+    query: str | None = f"limit=100&format={form}"
+    while query is not None:
+        answer = get(service, "/api/jobs", query)
+        assert len(json.dumps(answer, ensure_ascii=False).encode()) < LAMBDA_BYTES
+        found += re.findall(job, answer["body"])
+        following = re.search(next_cursor, answer["headers"].get("Link", "") + answer["body"])
+        query = following and f"limit=100&format={form}&cursor={following[1]}"
+    assert found == ids
 
 
 @pytest.mark.parametrize(

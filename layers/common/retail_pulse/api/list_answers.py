@@ -1,5 +1,6 @@
 """Response bodies of lists over all jobs of a client, and their columns as CSV; `schemas.py` has their models."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -34,6 +35,11 @@ def _job(job: Job) -> dict[str, Any]:
         "images": job.images,
         "progress": len(job.done) / job.chunks,
     }
+
+
+def job_size(job: Job) -> int:
+    """Return how many bytes a job takes in Lambda's answer at most: as CSV, its metadata is JSON within a cell."""
+    return answer_size(_job(job) | {"metadata": json.dumps(dict(job.metadata))})
 
 
 def images_answer(page: ImagePage) -> dict[str, Any]:

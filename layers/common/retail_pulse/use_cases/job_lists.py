@@ -31,20 +31,39 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobLists:
-    """Lists jobs of one client at a time."""
+    """Lists jobs of one client at a time.
+
+    Parameters
+    ----------
+    job_size
+        Returns how many bytes a job takes in the answer.
+    max_bytes
+        Maximum size of all jobs of an answer; a single job may be larger.
+    """
 
     store: JobListStore
+    job_size: Callable[[Job], int]
+    max_bytes: int
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def page(self, client: str, period: Period, status: JobStatus | None, before: int | None, limit: int) -> JobPage:
         """Read a page of at most ``limit`` jobs submitted in a period.
 
-        The status of a job is that of the job itself, not that of the index; the index only finds it.
+        The status of a job is that of the job itself, not that of the index; the index only finds it. There are fewer
+        when their metadata is long.
         """
         ids, next_before = self._find(client, period, status, before, limit)
         now = self.now()
-        found = self.store.jobs(client, ids)
-        return JobPage([job for job in found if not job.has_expired(now) and status in {None, job.status}], next_before)
+        jobs: list[Job] = []
+        left = self.max_bytes
+        for job in self.store.jobs(client, ids):
+            if job.has_expired(now) or status not in {None, job.status}:
+                continue
+            left -= self.job_size(job)
+            if jobs and left < 0:
+                return JobPage(jobs, jobs[-1].job_id)
+            jobs.append(job)
+        return JobPage(jobs, next_before)
 
     def _find(
         self, client: str, period: Period, status: JobStatus | None, before: int | None, limit: int
