@@ -125,7 +125,7 @@ def results(job_id: str) -> Response[str]:
     """Return a page of results."""
     client = api.client(KeyScope.READ)
     query = api.query("outcome", "store_id", "limit", "cursor", "format", repeatable={"outcome"})
-    wanted = ImageFilter(query.kinds("outcome", OutcomeKind), query.text("store_id"))
+    wanted = ImageFilter(query.kinds("outcome", OutcomeKind), query.value("store_id"))
     cursor = query.text("cursor")
     start = Position(0, 0) if cursor is None else Position.parse(cursor)
     limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)
@@ -139,7 +139,7 @@ def images() -> Response[str]:
     client = api.client(KeyScope.READ)
     known = ("from", "to", "area", "store_id", "outcome", "limit", "cursor", "format")
     query = api.query(*known, repeatable={"outcome"})
-    wanted = ImageFilter(query.kinds("outcome", OutcomeKind), query.text("store_id"), query.text("area"))
+    wanted = ImageFilter(query.kinds("outcome", OutcomeKind), query.value("store_id"), query.value("area"))
     cursor = query.text("cursor")
     start = None if cursor is None else ImageCursor.parse(cursor)
     limit = query.integer("limit", _DEFAULT_PAGE, 1, _LARGEST_PAGE)

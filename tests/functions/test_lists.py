@@ -107,6 +107,15 @@ def test_an_unknown_outcome_is_refused(service: Service, query: str) -> None:
     assert json.loads(answer["body"])["detail"] == "outcome must be pending, measured or failed"
 
 
+@pytest.mark.parametrize(
+    ("path", "name"), [("/api/jobs/1/results", "store_id"), ("/api/images", "store_id"), ("/api/images", "area")]
+)
+def test_an_empty_filter_is_refused(service: Service, path: str, name: str) -> None:
+    # It can match nothing: usually a variable of a script was not set.
+    answer = get(service, path, f"{name}=")
+    assert (answer["statusCode"], json.loads(answer["body"])["detail"]) == (400, f"{name} must not be empty")
+
+
 def test_results_are_filtered_by_outcomes_and_store(service: Service) -> None:
     path = f"/api/jobs/{service.submit('http://127.0.0.1:9/a.jpg', 'http://127.0.0.1:9/b.jpg')}/results"
     for query, rows in (

@@ -58,6 +58,19 @@ class Query:
         """Return a parameter; None when it is absent."""
         return dict(self._pairs).get(name)
 
+    def value(self, name: str) -> str | None:
+        """Return a parameter whose value means something; None when it is absent.
+
+        Raises
+        ------
+        InvalidRequestError
+            The value is empty.
+        """
+        text = self.text(name)
+        if text == "":
+            raise InvalidRequestError(f"{name} must not be empty")
+        return text
+
     def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
         """Return a parameter that is an integer; the default when it is absent.
 
