@@ -43,6 +43,11 @@ def job_id_at(time: datetime, random_bits: int) -> int:
     return (milliseconds << _RANDOM_BITS) | (random_bits & ((1 << _RANDOM_BITS) - 1))
 
 
+def submitted_at(job_id: int) -> datetime:
+    """Return the time of a job's submission, to the millisecond: lists find it by its id, so the two must agree."""
+    return _EPOCH + timedelta(milliseconds=job_id >> _RANDOM_BITS)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One submission, as the table holds it.

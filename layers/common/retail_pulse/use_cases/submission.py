@@ -16,7 +16,7 @@ from retail_pulse.domain.errors import (
     StorageUnavailableError,
 )
 from retail_pulse.domain.idempotency import LIFETIME, Claim, IdempotencyKey
-from retail_pulse.domain.jobs import Job, JobStatus, job_id_at
+from retail_pulse.domain.jobs import Job, JobStatus, job_id_at, submitted_at
 from retail_pulse.domain.usage import CountedImages, DailyLimitError
 from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases.steps import PointerSender, SendingStore, send_missing
@@ -96,7 +96,7 @@ class Submission:
             if self._accept(job):
                 return job
             # The chunks stay valid: their keys contain the nonce, not the id.
-            job = replace(job, job_id=self._new_id())
+            job = _with_id(job, self._new_id())
         self.usage.give_back(counted)
         raise StorageUnavailableError(_IDS_TAKEN)
 
@@ -135,7 +135,7 @@ class Submission:
             return existing
         job = replace(self._store_chunks(counted, claim.job_id, visits, chunks), metadata=metadata)
         for _ in range(_MAX_IDS_DRAWN):
-            job = replace(job, job_id=claim.job_id, idempotency_key=claim.idempotency_key)
+            job = replace(_with_id(job, claim.job_id), idempotency_key=claim.idempotency_key)
             if self._accept(job):
                 return job
             existing = self._job_of(claim)
@@ -190,7 +190,7 @@ class Submission:
             open=True,
             run=1,
             scope=Scope.ALL,
-            created_at=now,
+            created_at=submitted_at(job_id),
             visits=len(visits),
             images=counted.images,
             chunks=len(chunks),
@@ -215,3 +215,7 @@ class Submission:
 
     def _new_id(self) -> int:
         return job_id_at(self.now(), random.getrandbits(12))
+
+
+def _with_id(job: Job, job_id: int) -> Job:
+    return replace(job, job_id=job_id, created_at=submitted_at(job_id))
