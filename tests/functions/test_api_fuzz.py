@@ -4,6 +4,7 @@ FUZZ_CASES is the minimum number of requests, FUZZ_SEED their seed, FUZZ_SECONDS
 first two.
 """
 
+import copy
 import os
 import re
 import threading
@@ -100,7 +101,8 @@ def described(url: str, jobs: dict[str, str], seed: int) -> Any:
             "positive_data_acceptance": {"enabled": False},
         },
     }
-    schema = schemathesis.openapi.from_dict(DESCRIPTION, config=SchemathesisConfig.from_dict(settings))
+    # It changes what it gets, which other tests of this process read.
+    schema = schemathesis.openapi.from_dict(copy.deepcopy(DESCRIPTION), config=SchemathesisConfig.from_dict(settings))
 
     @schema.hook
     def before_generate_case(_: Any, strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
