@@ -132,6 +132,19 @@ class TestTheCommand:
         assert done.returncode == 3
         assert "refused the API key" in done.stderr
 
+    def test_each_key_and_each_url_has_a_record_of_its_own(self, pulse: Pulse, service: StandIn) -> None:
+        name = pulse.write("a.csv", GOOD)
+        acme, globex, elsewhere = [], ["--key", "key-of-globex"], ["--url", f"http://localhost:{service.port}"]
+        for options in (acme, globex, elsewhere):
+            # Each has a job of its own: none is known to the others, or still under its Idempotency-Key.
+            service.claims.clear()
+            assert pulse.run("submit", name, *options).returncode == 0
+        ids = [pulse.run("submit", name, *options).stdout.split()[1] for options in (acme, globex, elsewhere)]
+        assert ids == ["1000", "1001", "1002"]
+        assert len(service.jobs) == 3
+        folder = pulse.folder / "state/pulse/submissions"
+        assert not any("globex" in path.name + path.read_text(encoding="utf-8") for path in folder.iterdir())
+
     @pytest.mark.parametrize("arguments", [["submit"], ["submit", "missing.csv"], ["submit", "."], ["nonsense"]])
     def test_wrong_usage_ends_with_2(self, pulse: Pulse, arguments: list[str]) -> None:
         assert pulse.run(*arguments).returncode == 2
@@ -157,7 +170,7 @@ class TestSendingOnce:
         self.folder, self.service = tmp_path / "records", service
 
     def record(self, *, again: bool = False, name: str = "a.csv") -> Record:
-        return Record.load(self.folder, self.service.url, b"content", name, again=again)
+        return Record.load(self.folder, "digest of URL and key", b"content", name, again=again)
 
     def send(self, record: Record | None = None, parts: int = 3) -> list[SentJob]:
         sent = []
@@ -236,10 +249,8 @@ class TestSendingOnce:
         assert [job.is_new for job in self.send()] == [False, True, True]
         assert len(self.service.jobs) == 6
 
-    def test_a_record_is_for_one_service_and_only_its_user_can_read_it(self) -> None:
+    def test_only_its_user_can_read_a_record(self) -> None:
         self.send()
         (path,) = self.folder.iterdir()
         assert path.stat().st_mode & 0o777 == 0o600
         assert self.folder.stat().st_mode & 0o777 == 0o700
-        other = Record.load(self.folder, "http://other", b"content", "a.csv", again=False)
-        assert other.parts == {}

@@ -1,5 +1,6 @@
 """A client of the API over HTTP: single requests as they are, or calls that are repeated when the service is busy."""
 
+import hashlib
 import random
 import re
 import time
@@ -80,6 +81,8 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
+        # The URL and the key in a form that may be stored: a key is too long to be guessed.
+        self.digest = hashlib.sha256(f"{self.url} {key or ''}".encode()).hexdigest()
         self._attempts = attempts
         self._on_wait = on_wait
         self._sleep = sleep

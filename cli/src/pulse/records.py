@@ -30,7 +30,7 @@ class SentPart:
 
 @dataclass(slots=True)
 class Record:
-    """The submissions of one file's content to one service."""
+    """The submissions of one file's content to one service with one key."""
 
     path: Path
     digest: str
@@ -41,10 +41,10 @@ class Record:
     is_saved: bool = True
 
     @classmethod
-    def load(cls, folder: Path, url: str, content: bytes, name: str, *, again: bool) -> Self:
-        """Return the record of a file's content; a new one if there is none, or by `again`."""
+    def load(cls, folder: Path, client: str, content: bytes, name: str, *, again: bool) -> Self:
+        """Return the record of a file's content and a client's digest; a new one if there is none, or by `again`."""
         digest = hashlib.sha256(content).hexdigest()
-        path = folder / f"{hashlib.sha256(f'{url} {digest}'.encode()).hexdigest()[:_DIGEST_CHARACTERS]}.json"
+        path = folder / f"{hashlib.sha256(f'{client} {digest}'.encode()).hexdigest()[:_DIGEST_CHARACTERS]}.json"
         record = cls(path, digest[:_DIGEST_CHARACTERS], name)
         if again:
             record.series = secrets.token_hex(4)

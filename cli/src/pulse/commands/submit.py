@@ -57,7 +57,7 @@ def submit(
             note("What has a problem is left out, by --skip-bad.")
         with connected(url, key) as client:
             delete_old(state_folder())
-            record = Record.load(state_folder(), client.url, content, name, again=again)
+            record = Record.load(state_folder(), client.digest, content, name, again=again)
             run = _Run(client, record, document, is_quiet=as_json)
             code = run.submit_and_wait(found) if wait else run.submit(found)
     except PulseError as error:
