@@ -118,13 +118,17 @@ class TestDamage:
     def test_a_row_with_several_problems_has_all_of_them(self) -> None:
         assert places(read(HEADER, ",,x").problems) == [(2, "store_id"), (2, "visit_time"), (2, "image_url")]
 
-    def test_a_quote_that_is_not_closed_swallows_the_rest_but_is_reported(self) -> None:
-        found = read(HEADER, GOOD, f'S1,{TIME},"{URL}', GOOD)
-        assert places(found.problems) == [(3, "")]
-        assert found.images == 1
+    def test_a_quote_that_is_not_closed_hides_neither_the_rows_after_it_nor_their_numbers(self) -> None:
+        bad = f'S1,{TIME},"{URL}'
+        found = read(HEADER, GOOD, bad, GOOD, ",,x", f'"S1",{TIME},{URL}', bad, GOOD, f",{TIME},{URL}")
+        rows = [(3, ""), *((5, column) for column in HEADER.split(",")), (7, ""), (9, "store_id")]
+        assert sorted(places(found.problems), key=lambda place: place[0] or 0) == rows
+        assert found.images == 4
 
-    def test_a_cell_as_long_as_no_cell_is_reported(self) -> None:
-        assert places(read(HEADER, f"{'S' * 200_000},{TIME},{URL}", GOOD).problems) == [(2, "")]
+    def test_a_very_long_cell_is_reported_by_the_rule_of_its_column(self) -> None:
+        found = read(f"{HEADER},note", f"{'S' * 200_000},{TIME},{URL},", f"{GOOD},{'long ' * 100_000}")
+        assert [(each.row, each.column) for each in found.problems] == [(2, "store_id")]
+        assert found.images == 1
 
     @pytest.mark.parametrize(
         ("header", "found_at"),
@@ -133,6 +137,7 @@ class TestDamage:
             ("a,b,c", [(1, "store_id"), (1, "visit_time"), (1, "image_url")]),
             ("store_id\tvisit_time\timage_url", [(1, "store_id"), (1, "visit_time"), (1, "image_url")]),
             (f"{HEADER},Store_ID", [(1, "store_id")]),
+            (f'"{HEADER}', [(1, "")]),
         ],
     )
     def test_a_header_without_the_columns_is_reported_once_and_no_row_is_read(
@@ -140,6 +145,10 @@ class TestDamage:
     ) -> None:
         found = read(header, GOOD, GOOD)
         assert (places(found.problems), found.visits) == (found_at, [])
+
+    def test_tabs_between_the_columns_are_named(self) -> None:
+        found = read(HEADER.replace(",", "\t"), GOOD.replace(",", "\t"))
+        assert {each.fix for each in found.problems} == {"separate the columns by , or ; in place of tabs"}
 
     @pytest.mark.parametrize(
         ("content", "row", "problem"),

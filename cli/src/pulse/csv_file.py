@@ -29,9 +29,11 @@ def read_csv(content: bytes) -> VisitsFile:
     separator = _separator(text)
     rows = _rows(text, separator, found)
     header = next(rows, None)
+    if found.problems:
+        # The quotes of the header are wrong, so what was read is not the header.
+        return found
     if header is None:
-        if not found.problems:
-            found.problems.append(Finding(None, "", "the file is empty", f"add a header {','.join(COLUMNS)} and rows"))
+        found.problems.append(Finding(None, "", "the file is empty", f"add a header {','.join(COLUMNS)} and rows"))
         return found
     places = _places(*header, found)
     if places is not None:
@@ -67,20 +69,25 @@ def _column(cell: str) -> str:
 
 def _rows(text: str, separator: str, found: VisitsFile) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not blank with their numbers, and note those whose quotes are wrong."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    number = 0
-    while True:
-        number += 1
+    # The rule of its column says that a cell is too long.
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))
+    lines = list(io.StringIO(text, newline=""))
+    number = following = 0
+    while following < len(lines):
+        first = following
+        reader = csv.reader(map(lines.__getitem__, range(first, len(lines))), delimiter=separator, strict=True)
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            for cells in reader:
+                number += 1
+                following = first + reader.line_num
+                if any(cell.strip() for cell in cells):
+                    yield number, cells
         except csv.Error:
+            # The next line is read as a row, so that a quote hides neither the rows after it nor their numbers.
+            number += 1
+            following += 1
             fix = 'a cell that contains " needs quotes around it, and each " in it twice'
             found.problems.append(Finding(number, "", 'has a quote (") that is not closed or out of place', fix))
-            continue
-        if any(cell.strip() for cell in cells):
-            yield number, cells
 
 
 def _places(row: int, header: list[str], found: VisitsFile) -> Mapping[str, int] | None:
@@ -89,6 +96,8 @@ def _places(row: int, header: list[str], found: VisitsFile) -> Mapping[str, int]
     for column in COLUMNS:
         if column not in names:
             fix = f"name a column {column}; the columns are {', '.join(map(shown, header[:6]))}"
+            if len(header) == 1 and "\t" in header[0]:
+                fix = f"separate the columns by {' or '.join(_SEPARATORS)} in place of tabs"
             found.problems.append(Finding(row, column, "there is no such column", fix))
         elif names.count(column) > 1:
             found.problems.append(Finding(row, column, "there are several such columns", "keep only one of them"))
