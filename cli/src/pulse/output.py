@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import typer
 from rich import box
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pulse.client import ServiceError, UnreachableError
 from pulse.errors import ExitCode, PulseError
 from pulse.visits import Finding
 
@@ -90,21 +91,23 @@ def write(pieces: Iterable[bytes], path: Path | None) -> None:
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         return
-    partial = path.with_name(f"{path.name}.part")
+    partial = Path(f"{path}.part")
     try:
-        with _opened(partial) as file:
+        if path.exists() and not path.is_file():
+            # A device or a pipe, as /dev/stdout, is written into, not replaced.
+            partial = path
+        with partial.open("wb") as file:
             for piece in pieces:
                 file.write(piece)
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("wb")
+    except (ServiceError, UnreachableError):
+        # They are OSErrors, too.
+        raise
     except OSError as error:
-        raise PulseError(f"{path.with_suffix('')} cannot be written: {error.strerror}", "choose another FILE") from None
+        raise PulseError(f"{path} cannot be written: {error.strerror}.", "choose another FILE") from None
+    finally:
+        if partial != path:
+            partial.unlink(missing_ok=True)
 
 
 def table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:
