@@ -7,11 +7,13 @@ from typing import Final
 from pulse.client import ServiceError, UnreachableError
 from pulse.errors import ExitCode, PulseError
 
+_CHECK_URL: Final = "check the URL: it is the one that whoever runs the service gave you, without /api"
 _HINTS: Final[Mapping[str, str]] = {
     "missing_scope": "use a key that has this scope; whoever gave you the key can create one",
     "job_not_found": "check the number with `pulse jobs`; jobs of other clients and expired ones are not shown",
     "job_is_open": "wait until it has ended: `pulse status JOB --wait`",
     "retries_used_up": "submit the failed images as another job: `pulse fix JOB -o FILE`, then `pulse submit FILE`",
+    "route_not_found": _CHECK_URL,
     "daily_limit_reached": "repeat the command after that time; what is submitted already is not submitted twice",
     "retried_too_soon": "wait a minute, then repeat the command",
 }
@@ -60,7 +62,7 @@ def _hint(error: ServiceError) -> str:
     if _is_refused_key(error):
         return "run `pulse login` with a valid key"
     if not error.code and (error.status < HTTPStatus.BAD_REQUEST or error.status == HTTPStatus.NOT_FOUND):
-        return "check the URL: it is the one that whoever runs the service gave you, without /api"
+        return _CHECK_URL
     if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "repeat the command in some minutes"
     return ""
