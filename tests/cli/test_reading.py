@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from retail_pulse.domain.failures import FailureCode
 from tests.cli.conftest import Pulse
 from tests.cli.service import StandIn
 
+FULL = Path("/dev/full")
 ROWS = [f"S{number},2026-11-23,http://h/{number}.jpg" for number in range(1500)]
 
 
@@ -67,6 +70,34 @@ def test_a_download_that_breaks_leaves_no_file(pulse: Pulse, job: str, service: 
     assert {path.name for path in pulse.folder.iterdir()} == {"a.csv", "state"}
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".", "Is a directory"),
+        ("a/b.csv", "No such file or directory"),
+        pytest.param("full", "No space left on device", marks=pytest.mark.skipif(not FULL.exists(), reason="Linux")),
+    ],
+)
+def test_a_file_that_cannot_be_written_ends_with_2(pulse: Pulse, job: str, name: str, reason: str) -> None:
+    (pulse.folder / "full").symlink_to(FULL)
+    done = pulse.run("results", job, "-o", name)
+    assert done.returncode == 2
+    assert f"Error: {name} cannot be written: {reason}." in done.stderr
+
+
+def test_a_pipe_is_written_into_and_stays_one(pulse: Pulse, job: str) -> None:
+    pipe = pulse.folder / "pipe"
+    os.mkfifo(pipe)
+    # With a reader that is also a writer, nobody waits for the other.
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        pulse.run("results", job, "--failed", "-o", "pipe")
+        assert pipe.is_fifo()
+        assert os.read(reader, 65_536).count(b"http://h/") == 2
+    finally:
+        os.close(reader)
+
+
 def test_fix_writes_a_file_that_can_be_corrected_and_submitted(pulse: Pulse, job: str, service: StandIn) -> None:
     done = pulse.run("fix", job, "-o", "fix.csv")
     assert (done.returncode, done.stdout) == (0, "Saved 2 failed images in fix.csv\n")
@@ -90,6 +121,8 @@ def test_status_shows_counts_reasons_and_the_exit_code(pulse: Pulse, job: str) -
     done = pulse.run("status", job)
     assert done.returncode == 1
     assert done.stdout.startswith(f"Job {job} failed: 1,498 measured, 2 failed\nsubmitted ")
+    # What to do next is not folded in a terminal, also with a number of 16 digits.
+    assert all(len(line) <= 80 - 12 for line in done.stderr.splitlines())
     document = json.loads(pulse.run("status", job, "--json", "--wait").stdout)
     assert document["images"]["failed"] == 2
 
@@ -127,6 +160,11 @@ def test_a_server_that_is_another_one_is_named(pulse: Pulse, service: StandIn) -
     done = pulse.run("jobs")
     assert done.returncode == 3
     assert "not as Retail Pulse does" in done.stderr
+
+
+def test_a_url_with_a_path_too_many_is_told_to_check_it(pulse: Pulse, service: StandIn) -> None:
+    service.scripted = [(404, {"detail": "GET /api/api/jobs is not a route", "code": "route_not_found"}, {})]
+    assert "without /api" in pulse.run("jobs").stderr
 
 
 def test_every_code_of_a_failed_image_has_an_advice() -> None:

@@ -41,6 +41,15 @@ class TestTheCommand:
         assert "Nothing was submitted: the file has 2 problems." in done.stderr
         assert "--skip-bad submits only the other 1 image" in done.stderr
 
+    def test_dates_as_a_spreadsheet_writes_them_are_one_warning(self, pulse: Pulse) -> None:
+        rows = [f"S1,{day}/11/2026,http://h/{day}.jpg" for day in range(1, 13)]
+        done = pulse.run("submit", pulse.write("a.csv", *rows))
+        assert done.stderr.count("Warning") == 1
+        assert (
+            'visit_time is not a date: "1/11/2026" and the like, in rows 2, 3, 4, 5, 6, 7, 8, 9 and 4 more;'
+            in done.stderr
+        )
+
     def test_skip_bad_sends_the_other_rows(self, pulse: Pulse, service: StandIn) -> None:
         done = pulse.run("submit", "--skip-bad", pulse.write("bad.csv", GOOD, "S1,2026-11-23,www.example.com"))
         assert done.returncode == 0
@@ -75,6 +84,7 @@ class TestTheCommand:
         assert (first.returncode, second.returncode) == (3, 0)
         assert "Job 1001 submitted: part 2 of 3, 5,000 visits, 50,000 images" in first.stdout
         assert "Job 1001 was submitted already: part 2 of 3" in second.stdout
+        assert "Next: the same command with --wait" in second.stderr
         assert "Job 1002 submitted: part 3 of 3, 2,000 visits, 20,000 images" in second.stdout
         assert [job.images for job in service.jobs] == [50_000, 50_000, 20_000]
         assert len({job.key for job in service.jobs}) == 3

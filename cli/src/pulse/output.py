@@ -23,7 +23,6 @@ from pulse.visits import Finding
 # Without a terminal, lines are not folded at 80 characters.
 _PIPE_WIDTH: Final = 160
 _SHOWN_PROBLEMS: Final = 50
-_SHOWN_WARNINGS: Final = 5
 _SHOWN_ROWS: Final = 8
 STATUS_STYLES: Final = {"completed": "green", "failed": "red", "ongoing": "yellow", "measured": "green"}
 
@@ -145,14 +144,13 @@ def show_findings(name: str, problems: Sequence[Finding], warnings: Sequence[Fin
         note(shown)
         if len(problems) > _SHOWN_PROBLEMS:
             note(f"… and {len(problems) - _SHOWN_PROBLEMS:,} more; --json prints all of them")
-    kinds: dict[tuple[str, str, str], list[Finding]] = {}
+    kinds: dict[tuple[str, str], list[Finding]] = {}
     for finding in warnings:
-        column = finding.column.rpartition(".")[2]
-        kinds.setdefault((column, finding.problem, finding.fix), []).append(finding)
-    for (column, problem, fix), found in list(kinds.items())[:_SHOWN_WARNINGS]:
-        note(Text.assemble(("Warning: ", "yellow"), f"{column} {problem} in {_places(found)}; {fix}"))
-    if len(kinds) > _SHOWN_WARNINGS:
-        note(f"… and {counted(len(kinds) - _SHOWN_WARNINGS, 'other warning')}; --json prints all of them")
+        kinds.setdefault((finding.column.rpartition(".")[2], finding.fix), []).append(finding)
+    for (column, fix), found in kinds.items():
+        like_it = " and the like" if any(each.problem != found[0].problem for each in found) else ""
+        text = f"{column} {found[0].problem}{like_it}, in {_places(found)}; {fix}"
+        note(Text.assemble(("Warning: ", "yellow"), text))
 
 
 def _cells(finding: Finding) -> tuple[str, str, str, str]:

@@ -51,7 +51,7 @@ def _show_reasons(client: Client, job_id: str, failed: int) -> None:
     if failed > len(rows):
         note(f"The reasons are those of the first {counted(len(rows), 'failed image')}.")
     note(
-        f"Next: pulse results {job_id} --failed          shows each of them",
-        f"      pulse fix {job_id} -o to-correct.csv     saves them as a file to correct and submit",
-        f"      pulse retry {job_id}                     downloads them again from the same addresses",
+        f"Next: pulse results {job_id} --failed         shows each of them",
+        f"      pulse fix {job_id} -o to-correct.csv    saves a file to correct",
+        f"      pulse retry {job_id}                    downloads them again",
     )

@@ -20,6 +20,7 @@ from pulse.visits import VisitsFile
 from pulse.watch import watch
 
 _STDIN: Final = "-"
+_WAIT_FOR_ALL: Final = "Next: the same command with --wait shows the progress of all jobs, and submits nothing twice"
 
 
 def submit(
@@ -111,7 +112,8 @@ class _Run:
         """Submit the file, show its jobs and what to do next; return the exit code."""
         self._submit(found)
         if not self._is_quiet:
-            note(f"Next: pulse status {self._sent[0].job_id} --wait")
+            is_one = len(self._sent) == 1
+            note(f"Next: pulse status {self._sent[0].job_id} --wait" if is_one else _WAIT_FOR_ALL)
         return ExitCode.FINE
 
     def submit_and_wait(self, found: VisitsFile) -> ExitCode:
