@@ -162,5 +162,8 @@ def _text(counts: Counts, rate: float) -> str:
     parts = [f"{counts.done:,} of {counts.total:,} images", f"{int(share * 100)} %", f"{counts.failed:,} failed"]
     left = counts.total - counts.done
     if left and rate:
-        parts += [f"{rate:,.0f}/s" if rate >= 1 else f"{rate:.1f}/s", f"{timedelta(seconds=round(left / rate))} left"]
+        parts += [
+            f"{rate:,.0f}/s" if rate >= 1 else f"{rate:.1f}/s",
+            f"{str(timedelta(seconds=round(left / rate))).removeprefix('0:')} left",
+        ]
     return ", ".join(parts)

@@ -193,7 +193,7 @@ def status(
     job_id = checked_job(job)
     with connected(url, key) as client:
         try:
-            details = watch(client, {job_id: f"Job {job_id}"}, notes())[job_id] if wait else client.job(job_id)
+            details = watch(client, {job_id: "Job"}, notes())[job_id] if wait else client.job(job_id)
         except KeyboardInterrupt:
             hint = f"`pulse status {job_id} --wait` waits again"
             raise PulseError(f"Interrupted; job {job_id} goes on.", hint, code=ExitCode.INTERRUPTED) from None

@@ -119,7 +119,8 @@ class _Run:
     def submit_and_wait(self, found: VisitsFile) -> ExitCode:
         """Submit the file, wait until its jobs have ended, and show what became of them; return the exit code."""
         self._submit(found)
-        names = {job.job_id: f"Job {job.job_id}" for job in self._sent}
+        # The jobs are listed above; their numbers would take the place of the bars.
+        names = {job.job_id: f"Part {job.number}" if job.of > 1 else "Job" for job in self._sent}
         try:
             last = watch(self._client, names, notes())
         except KeyboardInterrupt:
