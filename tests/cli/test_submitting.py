@@ -144,7 +144,8 @@ class TestTheCommand:
 
     def test_each_key_and_each_url_has_a_record_of_its_own(self, pulse: Pulse, service: StandIn) -> None:
         name = pulse.write("a.csv", GOOD)
-        acme, globex, elsewhere = [], ["--key", "key-of-globex"], ["--url", f"http://localhost:{service.port}"]
+        acme: list[str] = []
+        globex, elsewhere = ["--key", "key-of-globex"], ["--url", f"http://localhost:{service.port}"]
         for options in (acme, globex, elsewhere):
             # Each has a job of its own: none is known to the others, or still under its Idempotency-Key.
             service.claims.clear()
