@@ -118,6 +118,9 @@ class StandIn:
                 return (200, {"status": "completed"}, {}) if is_known else (400, {}, {})
             case "/api/jobs":
                 return 200, {"jobs": [job.listed() for job in reversed(self.jobs)], "next_cursor": None}, {}
+            case "/api/images":
+                rows = [{"job_id": job.job_id} | row for job in self.jobs for row in job.rows()]
+                return 200, {"images": rows, "next_cursor": None}, {}
         found = re.fullmatch(r"/api/jobs/(\d+)(/results)?", parts.path)
         job = next((job for job in self.jobs if found and job.job_id == found[1]), None)
         if job is None or found is None:

@@ -35,6 +35,27 @@ def test_results_are_a_table_of_the_first_rows(pulse: Pulse, job: str) -> None:
     assert "-o FILE saves all of them" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown", "hidden"),
+    [
+        (["jobs"], "123456789012345   failed   2026-11-23 ", "Progress, Visits"),
+        (["results", "123456789012345"], "http_status", "Visit"),
+        (["images"], "123456789012345   S0      http", "Visit, Outcome, Perimeter"),
+    ],
+)
+def test_a_terminal_of_80_columns_cuts_off_no_number_of_a_job(
+    pulse: Pulse, service: StandIn, monkeypatch: pytest.MonkeyPatch, arguments: list[str], shown: str, hidden: str
+) -> None:
+    service.fail_next = 1
+    pulse.run("submit", pulse.write("visits of week 48.csv", f"S0,2026-11-23T10:00:00Z,http://h/{'a' * 200}"))
+    service.jobs[0].job_id = "123456789012345"
+    monkeypatch.setattr("pulse.output._PIPE_WIDTH", 80)
+    done = pulse.run(*arguments)
+    assert shown in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert f"Not shown: {hidden}." in done.stderr
+
+
 def test_results_as_csv_and_json_are_all_rows_of_all_pages(pulse: Pulse, job: str) -> None:
     as_csv, as_json = pulse.run("results", job, "--csv"), pulse.run("results", job, "--json")
     assert len(list(csv.DictReader(StringIO(as_csv.stdout)))) == 1500

@@ -22,6 +22,8 @@ from pulse.visits import Finding
 
 # Without a terminal, lines are not folded at 80 characters.
 _PIPE_WIDTH: Final = 160
+# Between two columns of a table.
+GAP: Final = 3
 _SHOWN_PROBLEMS: Final = 50
 _SHOWN_ROWS: Final = 8
 STATUS_STYLES: Final = {"completed": "green", "failed": "red", "ongoing": "yellow", "measured": "green"}
@@ -45,6 +47,11 @@ def out(*lines: str | Text | Table) -> None:
     with whole_pipe():
         for line in lines:
             _console().print(line, markup=False)
+
+
+def result_width() -> int:
+    """Return how many columns there are for results."""
+    return _console().width
 
 
 def note(*lines: str | Text | Table) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from pulse.client import Client, Query
@@ -29,10 +28,12 @@ from pulse.commands.options import (
 )
 from pulse.commands.reports import is_without_failures, show_job
 from pulse.errors import ExitCode, PulseError
-from pulse.output import counted, local_time, note, notes, out, print_json, status_text, table, write
+from pulse.output import GAP, counted, local_time, note, notes, out, print_json, result_width, status_text, table, write
 from pulse.watch import watch
 
 _SHOWN_ROWS: Final = 100
+# So wide at least is a column that is folded.
+_FOLDED_WIDTH: Final = 20
 
 
 class _Status(StrEnum):
@@ -51,6 +52,8 @@ class _List:
     noun: str
     right: tuple[str, ...] = ()
     fold: tuple[str, ...] = ()
+    # What a narrow terminal leaves out, the first one first.
+    drop: tuple[str, ...] = ()
     page: int = 1000
     # The field of a row that has rows of its own, as a store has visits; each is shown with the row around it.
     nested: str = ""
@@ -76,18 +79,28 @@ class _List:
         if not rows:
             note(f"There are no {self.noun}.")
             return
-        out(self.table(rows[:first]))
+        cells = {name: [_text(of(row)) for row in rows[:first]] for name, of in self.columns.items()}
+        hidden = self._without_room(cells)
+        shown = table(*(name for name in cells if name not in hidden), right=self.right, fold=self.fold)
+        for row in zip(*(column for name, column in cells.items() if name not in hidden), strict=True):
+            shown.add_row(*row)
+        out(shown)
+        if hidden:
+            note(f"Not shown: {', '.join(hidden)}. A wider terminal or -o FILE has them.")
         if len(rows) > first:
             note(f"These are the first {first:,}; -o FILE saves all of them.")
 
-    def table(self, rows: list[dict[str, Any]]) -> Table:
-        """Return the rows as a table."""
-        shown = table(*self.columns, right=self.right, fold=self.fold)
-        for row in rows:
-            shown.add_row(
-                *(cell if isinstance(cell, Text) else Text(cell) for cell in (of(row) for of in self.columns.values()))
-            )
-        return shown
+    def _without_room(self, cells: Mapping[str, list[Text]]) -> list[str]:
+        """Return the columns to leave out, so that no number of a job is cut off."""
+        widths = {name: max(len(name), *(cell.cell_len for cell in column)) for name, column in cells.items()}
+        widths |= {name: min(_FOLDED_WIDTH, widths[name]) for name in self.fold}
+        hidden: list[str] = []
+        for name in self.drop:
+            if sum(widths.values()) + (len(widths) - 1) * GAP <= result_width():
+                break
+            del widths[name]
+            hidden.append(name)
+        return hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,10 @@ class _Form:
             as_json = path.suffix.lower() == ".json"
             as_csv = not as_json
         return cls(as_json, as_csv, path)
+
+
+def _text(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else Text(cell)
 
 
 def _number(value: Any) -> str:
@@ -132,6 +149,8 @@ _JOBS = _List(
     },
     "jobs",
     right=("Progress", "Visits", "Images"),
+    fold=("File",),
+    drop=("Progress", "Visits"),
     page=100,
 )
 _RESULT_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str | Text]] = {
@@ -142,7 +161,11 @@ _RESULT_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str | Text]] = {
     "Perimeter": lambda row: _number(row["perimeter"]),
     "Reason": _reason,
 }
-_RESULT_STYLE: Mapping[str, Any] = {"right": ("Perimeter",), "fold": ("Image", "Reason")}
+_RESULT_STYLE: Mapping[str, Any] = {
+    "right": ("Perimeter",),
+    "fold": ("Image", "Reason"),
+    "drop": ("Visit", "Outcome", "Perimeter"),
+}
 _IMAGES = _List(
     "/api/images", "images", {"Job": lambda row: row["job_id"], **_RESULT_COLUMNS}, "such images", **_RESULT_STYLE
 )
@@ -158,6 +181,8 @@ _VISITS = _List(
     },
     "such visits",
     right=("Perimeter",),
+    fold=("Name",),
+    drop=("Area",),
     nested="data",
 )
 
