@@ -25,7 +25,7 @@ from local.emulator.template import Body, Template, TemplateError, for_emulator,
 from local.sam.environment import environment
 from local.stack.shell_file import NoStackError, find_secret
 from tools.artefacts import Build, BuildError
-from tools.preflight import Account, Plan, StackState, problems
+from tools.preflight import Account, Plan, StackState, problems, route_problems
 
 BUILD = ROOT / ".aws-sam" / "build"
 # What `make deploy` computes or takes from the stage.
@@ -66,7 +66,7 @@ class Deployer:
         Raises
         ------
         DeployError
-            A check fails, `sam deploy` fails, or a function does not run the new version afterwards.
+            A check fails, `sam deploy` fails, nobody confirms it, or a function does not run the new version afterwards.
         """
         if not (self._build / "template.yaml").is_file():
             raise DeployError(f"there is no build in {self._build}: run `make build`")
@@ -76,11 +76,17 @@ class Deployer:
         state = self._account.stack(plan.stack)
         values = effective(declared, state, plan.parameters)
         found = [*problems(plan, state, self._account, values), *build.faults(architecture)]
+        if state.status and not found:
+            routes = {route.key for route in Template(self._build / "template.yaml", values).routes()}
+            found.extend(route_problems(plan.stack, routes, self._account))
         if found:
             raise DeployError("\n".join(found))
         release = release_of(self._build, values)
         print(f"Deploying {plan.stack} for {architecture}, release {release}", flush=True)
         self._sam_deploy(plan, release, confirm=confirm)
+        # `sam deploy` also ends without an error when its question is answered with no.
+        if self._account.stack(plan.stack).parameters.get("Release") != release:
+            raise DeployError("the change set was not confirmed, so nothing was deployed")
         self._check_versions(plan.stack, release)
         if stage == PROTECTED:
             self._protect(plan.stack)

@@ -1,6 +1,6 @@
 """What is checked before a deployment, so that it fails here and not halfway through an update."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ _ADVICE = {
 }
 _PAGE = "docs/deployment.md#what-goes-wrong"
 _DENIED = {"AccessDenied", "AuthorizationError"}
+# The name that SAM gives to the API's only stage.
+_API_STAGE = "$default"
 _AWS_TOPIC_KEY = "alias/aws/sns"
 
 
@@ -71,6 +73,13 @@ class Account:
         """Return the KMS key of a topic; empty for a topic without one."""
         return str(self.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"].get("KmsMasterKeyId", ""))
 
+    def route_settings(self, stack: str) -> tuple[str, set[str]]:
+        """Return the id of a stack's API, and the routes that have settings of their own."""
+        found = self.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId="Api")
+        api = str(found["StackResourceDetail"]["PhysicalResourceId"])
+        stage = self.client("apigatewayv2").get_stage(ApiId=api, StageName=_API_STAGE)
+        return api, set(stage.get("RouteSettings", {}))
+
 
 def problems(plan: Plan, state: StackState, account: Account, effective: Mapping[str, str]) -> Iterator[str]:
     """Yield why a deployment would fail or harm; `effective` are the values that all parameters will have."""
@@ -114,4 +123,17 @@ def _topic_problems(topic: str, account: Account) -> Iterator[str]:
         yield (
             f"AlarmTopicArn: {topic} is encrypted with {_AWS_TOPIC_KEY}, with which no alarm can send to it; "
             "use a key of your own that allows cloudwatch.amazonaws.com, or none"
+        )
+
+
+def route_problems(stack: str, routes: Set[str], account: Account) -> Iterator[str]:
+    """Yield which settings must go first if an update leaves an existing stack's API only some `routes`.
+
+    API Gateway keeps the settings of a route that is removed, and then refuses every update of the API's stage.
+    """
+    api, with_settings = account.route_settings(stack)
+    for route in sorted(with_settings - routes):
+        yield (
+            f"the update removes the route {route}, whose settings API Gateway would keep; remove them first: "
+            f"aws apigatewayv2 delete-route-settings --api-id {api} --stage-name '{_API_STAGE}' --route-key '{route}'"
         )

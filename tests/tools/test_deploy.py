@@ -32,14 +32,21 @@ class Services:
         self.calls: list[tuple[Any, ...]] = []
         self._stack = stack
         self._free, self._topic_key = free, topic_key
-        self.release = ""
+        # That of the functions, and that of the stack.
+        self.release = self.deployed = ""
+        # The routes with settings of their own in the stage of the API.
+        self.settings = ["ANY /", "GET /", "GET /docs"]
 
     def __call__(self, service: str) -> Any:
         return {
             "cloudformation": SimpleNamespace(
                 describe_stacks=self._describe,
                 get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [{"StackResourceSummaries": RESOURCES}]),
+                describe_stack_resource=lambda **_: {"StackResourceDetail": {"PhysicalResourceId": "abc123"}},
                 update_termination_protection=self._record("protect stack"),
+            ),
+            "apigatewayv2": SimpleNamespace(
+                get_stage=lambda **_: {"RouteSettings": {each: {"ThrottlingRateLimit": 1.0} for each in self.settings}}
             ),
             "dynamodb": SimpleNamespace(
                 update_table=self._record("update table"), delete_table=self._record("delete table")
@@ -59,7 +66,8 @@ class Services:
     def _describe(self, StackName: str) -> dict[str, Any]:
         if self._stack is None:
             raise refusal(f"Stack with id {StackName} does not exist")
-        return {"Stacks": [self._stack]}
+        release = {"ParameterKey": "Release", "ParameterValue": self.deployed}
+        return {"Stacks": [self._stack | {"Parameters": [*self._stack["Parameters"], release]}]}
 
 
 RESOURCES = [{"ResourceType": "AWS::Lambda::Function", "LogicalResourceId": "Status", "PhysicalResourceId": "status-1"}]
@@ -233,7 +241,7 @@ def commands(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[list[s
     def record(command: tuple[str, ...], **_: Any) -> "subprocess.CompletedProcess[str]":
         run.append(list(command))
         release = [part.split('"')[1] for part in command if part.startswith("Release=")]
-        services.release = "".join(release) or services.release
+        services.release = services.deployed = "".join(release) or services.release
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("subprocess.run", record)
@@ -270,6 +278,27 @@ class TestTheCommands:
         monkeypatch.setattr(Services, "release", property(lambda _: "0" * 10, lambda *_: None), raising=False)
         with pytest.raises(DeployError, match="Status: the alias live has no version of release"):
             Deployer(build=built).deploy("dev", {})
+
+    def test_deploy_protects_nothing_when_nobody_confirms(
+        self, services: Services, built: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Check a first deployment, whose stack is then only a review; `sam deploy` reports no error."""
+        services._stack = stack("REVIEW_IN_PROGRESS", "prod") | {"Outputs": []}
+        monkeypatch.setattr("subprocess.run", lambda command, **_: subprocess.CompletedProcess(command, 0))
+        with pytest.raises(DeployError, match="the change set was not confirmed, so nothing was deployed"):
+            Deployer(build=built).deploy("prod", {})
+        assert services.calls == []
+
+    def test_deploy_refuses_to_remove_a_route_whose_settings_api_gateway_would_keep(
+        self, services: Services, built: Path, commands: list[list[str]]
+    ) -> None:
+        """API Gateway refuses the stage then: https://github.com/aws/serverless-application-model/issues/1939."""
+        with pytest.raises(DeployError, match=r"delete-route-settings --api-id abc123 .* --route-key 'GET /'$"):
+            Deployer(build=built).deploy("dev", {"Console": "off"})
+        assert commands == []
+        services.settings.remove("GET /")
+        Deployer(build=built).deploy("dev", {"Console": "off"})
+        assert len(commands) == 1
 
     def test_deploy_runs_nothing_when_a_check_fails(
         self, services: Services, built: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
