@@ -24,7 +24,8 @@ def rendered(**parameters: str) -> dict[str, Any]:
     text, given = sam.only(template.body["Resources"], "AWS::CloudWatch::Dashboard")["DashboardBody"]["Fn::Sub"]
     references = re.findall(r"\$\{([\w.]+)\}", text)
     names = {name: name.partition(".")[0] for name in references if name not in template.parameters}
-    names |= {name: sam.logical_id(value["Fn::If"][1]) for name, value in given.items()}
+    logical_ids = dict(zip(template.body["Resources"], template.body["Resources"], strict=True))
+    names |= {name: template.resolve(value, logical_ids) for name, value in given.items()}
     body: dict[str, Any] = json.loads(template.resolve({"Fn::Sub": text}, names))
     return body
 

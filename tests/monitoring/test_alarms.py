@@ -135,3 +135,9 @@ def test_the_parameter_names_what_all_alarms_cost() -> None:
     watched = sum(len(metrics(alarm)) for alarm in every_stage.values())
     usd = cost("alarm_month", watched) + cost("composite_alarm_month", 1)
     assert f"for {usd:.2f} USD" in BODY["Parameters"]["Alarms"]["Description"]
+
+
+def test_the_page_names_what_the_alarms_of_a_gradual_rollout_cost() -> None:
+    watched = sum(len(metrics(alarm)) for name, alarm in METRIC_ALARMS.items() if name.endswith("RolloutAlarm"))
+    page = (sam.ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert f"The alarms cost {cost('alarm_month', watched):.2f} USD per month" in " ".join(page.split())

@@ -55,6 +55,11 @@ def test_all_others_are_aws_metrics_of_our_resources() -> None:
                 assert name == "Operation" or resources[value]["Type"] == RESOURCES[name]
 
 
+def test_it_names_the_console_only_where_there_is_one() -> None:
+    shown_without = {value for each in metrics(rendered(Console="off")) for _, value in each.dimensions}
+    assert not [value for value in shown_without if value.startswith("Console")]
+
+
 def test_every_function_and_log_group_is_on_it() -> None:
     values = {value for each in shown() for _, value in each.dimensions}
     resources = sam.read()["Resources"]

@@ -32,6 +32,11 @@ def made(name: str) -> set[str]:
     return set(re.findall(r"\b(?:as|into) (\w+)", QUERIES[name]["QueryString"]))
 
 
+def asked(name: str) -> set[str]:
+    """Return the log groups of a query."""
+    return {sam.logical_id(group) for group in sam.whatever_holds(QUERIES[name]["LogGroupNames"])}
+
+
 def logged(lines: list[Line]) -> set[str]:
     """Return the fields of log lines, and of the elements of their lists by the names that queries give them."""
     found = {field for line in lines for field in line}
@@ -46,7 +51,7 @@ class TestEveryQuery:
 
     def test_asks_log_groups_of_the_stack(self, name: str) -> None:
         groups = sam.of_type(sam.read()["Resources"], sam.LOG_GROUP)
-        assert {sam.logical_id(group) for group in QUERIES[name]["LogGroupNames"]} <= set(groups)
+        assert asked(name) <= set(groups)
 
     def test_filters_by_messages_and_levels_that_are_logged(self, name: str, log_lines: list[Line]) -> None:
         known = {line["message"] for line in log_lines} | {line["level"] for line in log_lines}
@@ -57,6 +62,11 @@ class TestEveryQuery:
         folder, _, shown = QUERIES[name]["Name"]["Fn::Sub"].partition("/")
         assert folder == "${AWS::StackName}"
         assert f"| {shown} |" in (sam.ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+
+
+def test_the_last_errors_are_those_of_all_functions() -> None:
+    functions = sam.of_type(sam.read()["Resources"], sam.FUNCTION).values()
+    assert asked("LastErrorsQuery") == {sam.logical_id(each["LoggingConfig"]["LogGroup"]) for each in functions}
 
 
 def test_codes_of_a_host_are_published_ones(log_lines: list[Line]) -> None:
