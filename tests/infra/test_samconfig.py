@@ -86,3 +86,11 @@ def test_production_is_confirmed_by_hand() -> None:
 
 def test_two_stages_are_two_stacks() -> None:
     assert parameters("dev", "global")["stack_name"] != parameters("prod", "global")["stack_name"]
+
+
+def test_the_page_shows_sam_deploy_with_every_parameter_of_the_stage() -> None:
+    page = (sam.ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    ((stage, text),) = re.findall(r"^sam deploy --config-env (\w+) --parameter-overrides (.+)$", page, re.MULTILINE)
+    shown = dict(part.split("=", maxsplit=1) for part in shlex.split(text))
+    assert shown.pop("Release").startswith("$(")
+    assert shown == overrides(stage)
