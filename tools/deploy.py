@@ -66,7 +66,7 @@ class Deployer:
         Raises
         ------
         DeployError
-            A check fails, `sam deploy` fails, nobody confirms it, or a function does not run the new version afterwards.
+            A check fails, `sam deploy` fails, nobody confirms it, or a function does not run the new version then.
         """
         if not (self._build / "template.yaml").is_file():
             raise DeployError(f"there is no build in {self._build}: run `make build`")
