@@ -136,7 +136,11 @@ class Deployer:
             supported.unlink()
 
     def _run(self, *command: str) -> None:
-        if subprocess.run(command, cwd=ROOT, env=self._environment, check=False).returncode:
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=self._environment, check=False)
+        except FileNotFoundError as error:
+            raise DeployError("there is no `sam` on PATH; `make sam-cli` installs it in .sam/path") from error
+        if done.returncode:
             raise DeployError(f"`{' '.join(command[:2])}` failed")
 
     def _check_versions(self, stack: str, release: str) -> None:

@@ -308,6 +308,11 @@ class TestTheCommands:
             Deployer(build=built).deploy("dev", {})
         assert commands == []
 
+    def test_deploy_needs_the_sam_cli(self, services: Services, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", str(built))
+        with pytest.raises(DeployError, match="`make sam-cli` installs it"):
+            Deployer(build=built).deploy("dev", {})
+
     def test_deploy_needs_a_build(self, services: Services, tmp_path: Path) -> None:
         with pytest.raises(DeployError, match="run `make build`"):
             Deployer(build=tmp_path).deploy("dev", {})
