@@ -94,3 +94,12 @@ def test_the_page_shows_sam_deploy_with_every_parameter_of_the_stage() -> None:
     shown = dict(part.split("=", maxsplit=1) for part in shlex.split(text))
     assert shown.pop("Release").startswith("$(")
     assert shown == overrides(stage)
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_page_lists_the_stage_with_its_stack_and_parameters(stage: str) -> None:
+    page = (sam.ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{stage}` \| `(.+?)` \| `(.+?)` \|", page, re.MULTILINE)
+    assert row is not None
+    shown = dict(part.split("=", maxsplit=1) for part in shlex.split(row[2]))
+    assert (row[1], {"Stage": stage} | shown) == (parameters(stage, "global")["stack_name"], overrides(stage))
