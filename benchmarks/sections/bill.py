@@ -220,7 +220,6 @@ def _at_rest() -> Table:
         "its schedule": cost("scheduler_invocation", sweeps),
         "its queries": cost("dynamodb_read_unit", sweeps * 8 * 0.5),
         "its log": cost("logs_gb", sweeps * _SWEEP_LOG_BYTES / 10**9),
-        "its traces": cost("trace", sweeps),
         f"alarms: {alarms} on {watched} metrics, and a composite one": cost("alarm_month", watched)
         + cost("composite_alarm_month", 1),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.sections.bill import _at_rest
 from benchmarks.world.prices import cost
 from tests.infra import sam
 from tests.monitoring.aws_metrics import AWS_METRICS, RESOURCES
@@ -141,3 +142,12 @@ def test_the_page_names_what_the_alarms_of_a_gradual_rollout_cost() -> None:
     watched = sum(len(metrics(alarm)) for name, alarm in METRIC_ALARMS.items() if name.endswith("RolloutAlarm"))
     page = (sam.ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     assert f"The alarms cost {cost('alarm_month', watched):.2f} USD per month" in " ".join(page.split())
+
+
+def test_the_readme_names_what_an_idle_stage_costs() -> None:
+    """Check it against the bill of the defaults, which trace nothing."""
+    usd = {row[0]: float(row[1].strip("*")) for row in _at_rest().rows}
+    page = " ".join((sam.ROOT / "README.md").read_text(encoding="utf-8").split())
+    (alarms,) = (cost for name, cost in usd.items() if name.startswith("alarms"))
+    assert f"about {round(usd['**total**'], 1):.2f} USD per month: {alarms:.2f} for the alarms" in page
+    assert not [name for name in usd if "trace" in name]
