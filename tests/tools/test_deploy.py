@@ -67,7 +67,7 @@ class Services:
         if self._stack is None:
             raise refusal(f"Stack with id {StackName} does not exist")
         release = {"ParameterKey": "Release", "ParameterValue": self.deployed}
-        return {"Stacks": [self._stack | {"Parameters": [*self._stack["Parameters"], release]}]}
+        return {"Stacks": [{**self._stack, "Parameters": [*self._stack["Parameters"], release]}]}
 
 
 RESOURCES = [{"ResourceType": "AWS::Lambda::Function", "LogicalResourceId": "Status", "PhysicalResourceId": "status-1"}]
