@@ -196,7 +196,9 @@ class TestTheConsole:
         assert variables(functions["ConsoleFunction"]) == {}
         assert "Policies" not in functions["ConsoleFunction"]
 
-    def test_is_left_out_whole_by_its_parameter(self, template: sam.Body, transformed: sam.Body) -> None:
+    @pytest.mark.parametrize("rollout", ["AllAtOnce", "Canary10Percent5Minutes"])
+    def test_is_left_out_whole_by_its_parameter(self, template: sam.Body, rollout: str) -> None:
+        transformed = sam.transform(template, {"Rollout": rollout})
         condition = template["Conditions"]["HasConsole"]
         for value, expected in (("on", True), ("off", False)):
             assert sam.Template(parameters={"Console": value}).holds(condition) is expected
