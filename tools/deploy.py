@@ -195,7 +195,10 @@ def merged(stage: str, given: Mapping[str, str], declared: Body, architecture: s
 
 def assignments(text: str) -> dict[str, str]:
     """Return the parameters of a text such as ``Name=Value Other="two words"``."""
-    pairs = [part.partition("=") for part in shlex.split(text)]
+    try:
+        pairs = [part.partition("=") for part in shlex.split(text)]
+    except ValueError as error:
+        raise DeployError(f"{text!r} has a quotation mark too few or too many: {error}") from error
     if wrong := [name for name, equals, _ in pairs if not name or not equals]:
         raise DeployError(f"{wrong[0]!r} is not Name=Value")
     return {name: value for name, _, value in pairs}

@@ -118,6 +118,8 @@ class TestParameters:
         }
         with pytest.raises(DeployError, match="'LogLevel' is not Name=Value"):
             assignments("LogLevel DEBUG")
+        with pytest.raises(DeployError, match="quotation mark"):
+            assignments('ReprocessSchedule="rate(10 minutes)')
 
     def test_keep_the_values_of_the_stack_as_sam_deploy_does(self) -> None:
         state = StackState("UPDATE_COMPLETE", {"LogLevel": "DEBUG", "ThrottleRate": "7", "Release": "0", "Gone": "1"})
