@@ -162,7 +162,10 @@ class Deployer:
             StackName=stack, EnableTerminationProtection=True
         )
         table = self._account.stack(stack).outputs["TableName"]
-        self._account.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=True)
+        tables = self._account.client("dynamodb")
+        # DynamoDB refuses some updates that change nothing, and does not say whether this is one of them.
+        if not tables.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+            tables.update_table(TableName=table, DeletionProtectionEnabled=True)
         print(f"Stack {stack} and table {table} are protected from deletion")
 
 

@@ -34,6 +34,7 @@ class Services:
         self._free, self._topic_key = free, topic_key
         # That of the functions, and that of the stack.
         self.release = self.deployed = ""
+        self.is_protected = False
         # The routes with settings of their own in the stage of the API.
         self.settings = ["ANY /", "GET /", "GET /docs"]
 
@@ -49,7 +50,9 @@ class Services:
                 get_stage=lambda **_: {"RouteSettings": {each: {"ThrottlingRateLimit": 1.0} for each in self.settings}}
             ),
             "dynamodb": SimpleNamespace(
-                update_table=self._record("update table"), delete_table=self._record("delete table")
+                describe_table=lambda **_: {"Table": {"DeletionProtectionEnabled": self.is_protected}},
+                update_table=self._record("update table"),
+                delete_table=self._record("delete table"),
             ),
             "lambda": SimpleNamespace(
                 get_account_settings=lambda: {"AccountLimit": {"UnreservedConcurrentExecutions": self._free}},
@@ -273,6 +276,9 @@ class TestTheCommands:
             ("protect stack", "retail-pulse-prod", True),
             ("update table", "jobs", True),
         ]
+        services.calls, services.is_protected = [], True
+        Deployer(build=built).deploy("prod", {})
+        assert services.calls == [("protect stack", "retail-pulse-prod", True)]
 
     def test_deploy_fails_when_a_function_kept_its_old_version(
         self, services: Services, built: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
