@@ -107,6 +107,14 @@ def application(callers: Callers) -> App:
         limit_descriptors(worker._proc.pid)
 
     lambda_runtime.Worker._spawn = spawn_limited
+    reserved = lambda_svc._reserved_concurrency
+
+    def reserved_by_the_function(version: dict[str, Any], config: dict[str, Any]) -> int | None:
+        # A version has no reservation of its own: that of its function holds for all of them.
+        found: int | None = reserved(lambda_svc._functions.get(config["FunctionName"]) or version, config)
+        return found
+
+    lambda_svc._reserved_concurrency = reserved_by_the_function
     sts.register_session = callers.sessions(sts.register_session)
     # Both modules, because the second one has imported the name.
     derive = callers.role_credentials(lambda_runtime.execution_credentials)
