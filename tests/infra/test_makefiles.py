@@ -1,5 +1,6 @@
 """The makefiles under GNU Make 3.81, the newest one of macOS: it reads a function that it does not know as empty."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -48,7 +49,9 @@ def build(architecture: str, *arguments: str) -> "subprocess.CompletedProcess[st
     makefile = as_3_81_reads((DEPENDENCIES / "Makefile").read_text(encoding="utf-8"))
     command = ["make", "--makefile", "-", "build-DependenciesLayer", "ARTIFACTS_DIR=/nowhere", *arguments]
     folder = DEPENDENCIES / architecture
-    return subprocess.run(command, input=makefile, cwd=folder, capture_output=True, text=True, check=False)
+    # `make test` would tell the inner make to print the folders that it enters.
+    top = os.environ | {"MAKEFLAGS": "", "MAKELEVEL": "0"}
+    return subprocess.run(command, input=makefile, cwd=folder, env=top, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])

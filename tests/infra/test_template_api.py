@@ -192,7 +192,7 @@ class TestTheStage:
         some = {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}
         settings = {"ANY /": few, "GET /docs": few, "GET /docs/errors": few, "GET /openapi.json": few}
         settings |= {"GET /api/health": some}
-        of_console = {"GET /": some, "GET /console/{proxy+}": {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 100}}
+        of_console = {"GET /": some, "GET /console/{proxy+}": {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 250}}
         for console, expected in ((True, settings | of_console), (False, settings)):
             assert chosen(stage["RouteSettings"], console) == expected
             # API Gateway refuses a stage that names a route which its API does not have.
