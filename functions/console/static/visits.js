@@ -11,6 +11,7 @@ const SAVE_AS = "Save it as “CSV UTF-8” in the spreadsheet program.";
 // Rows between two breaks, so that the page stays responsive.
 export const ROWS_AT_ONCE = 1000;
 const BLOCK_CHARACTERS = 30_000;
+const SMALL_BLOCK_CHARACTERS = 1000;
 
 const encoder = new TextEncoder();
 export const bytesOf = (text) => encoder.encode(text).length;
@@ -149,22 +150,22 @@ function readCells(number, cells, places, found) {
   return isGood ? values : null;
 }
 
-// Returns the rows of a block of lines, and where the next one begins. A row whose quotes are wrong is null; the line after
-// it begins a row again, so that one mistake does not hide the others.
-function readBlock(Papa, text, at, delimiter) {
-  for (let characters = BLOCK_CHARACTERS; ; characters *= 2) {
+// Returns the rows of a block of at least so many characters, and where the next one begins. A row whose quotes are wrong is
+// null and the last one; the line after its first is read as a row, so that one mistake does not hide the others.
+function readBlock(Papa, text, at, delimiter, characters) {
+  for (; ; characters *= 2) {
     const newline = text.indexOf("\n", at + characters);
-    const end = newline < 0 ? text.length : newline;
-    const block = text.slice(at, end).replace(/\n$/, "");
+    const end = newline < 0 ? text.length : newline + 1;
+    const block = text.slice(at, end);
     const { data, errors } = Papa.parse(block, { delimiter, newline: "\n" });
     const wrong = errors.find(({ type }) => type === "Quotes");
-    if (!wrong) return { rows: block ? data : [[""]], end: end + 1 };
-    if (wrong.code === "InvalidQuotes") {
-      const next = text.indexOf("\n", at + wrong.index);
-      return { rows: [...data.slice(0, wrong.row), null], end: next < 0 ? text.length : next + 1 };
-    }
-    // A quote is still open: at the end of the block, or of the file.
-    if (end === text.length) return { rows: [...data.slice(0, wrong.row), null], end };
+    // A last newline is followed by no row.
+    if (!wrong) return { rows: block.endsWith("\n") ? data.slice(0, -1) : data, end, isWrong: false };
+    if (wrong.code === "MissingQuotes" && end < text.length) continue;
+    const { row } = wrong;
+    const start = row ? Papa.parse(block, { delimiter, newline: "\n", preview: row }).meta.cursor : 0;
+    const next = text.indexOf("\n", at + start);
+    return { rows: [...data.slice(0, row), null], end: next < 0 ? text.length : next + 1, isWrong: true };
   }
 }
 
@@ -203,11 +204,19 @@ async function readCsv(text, isPasted, found, onProgress) {
     if (!visits.has(key)) visits.set(key, { store_id, image_url: [], visit_time });
     visits.get(key).image_url.push(image_url);
   };
-  for (let at = 0; at < plain.length; await breath()) {
-    const block = readBlock(Papa, plain, at, separator);
+  let characters = BLOCK_CHARACTERS;
+  let shownAt = 0;
+  for (let at = 0; at < plain.length; ) {
+    const block = readBlock(Papa, plain, at, separator, characters);
     for (const cells of block.rows) readRow(cells);
     at = block.end;
-    onProgress(number);
+    // Where one row is wrong, others often are, and each ends a block.
+    characters = block.isWrong ? SMALL_BLOCK_CHARACTERS : Math.min(characters * 2, BLOCK_CHARACTERS);
+    if (at - shownAt >= BLOCK_CHARACTERS) {
+      shownAt = at;
+      onProgress(number);
+      await breath();
+    }
   }
   if (places === undefined && !found.problems.length) {
     found.problem(null, "", "the file is empty", `Add a header ${COLUMNS.join(",")} and rows.`);
