@@ -79,6 +79,8 @@ def context(browser: "Browser", stack: StackProcess, files: "Files") -> Iterator
     with context_of(browser) as opened:
         opened.route(f"{stack.url}{STATIC}**", files.serve)
         yield opened
+        # A file may still be on its way, which would fail the next test.
+        opened.unroute_all(behavior="ignoreErrors")
 
 
 @pytest.fixture
