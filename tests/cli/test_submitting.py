@@ -248,6 +248,22 @@ class TestSendingOnce:
         assert [job.job_id for job in self.send(self.record(name="b.csv"))] == [job.job_id for job in first]
         assert len(self.service.jobs) == 3
 
+    def test_the_parts_do_not_depend_on_the_name(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        # One run may have submitted the first parts under one name, and another the others under another one.
+        monkeypatch.setattr("pulse.sending.split", lambda visits, **rest: split(visits, max_bytes=2_000, **rest))
+        found = VisitsFile([Visit(f"S{number}", "2026-11-23", ["http://h/"]) for number in range(200)])
+        bodies: list[list[object]] = []
+        for name in ("a", "a" * 100, '"' * 100, "\x01" * 200):
+            self.service.claims.clear()
+            self.service.jobs.clear()
+            self.folder = tmp_path / str(len(bodies))
+            with Client(self.service.url, "key") as client:
+                list(Sender(client, self.record(name=name)).send(found))
+            assert max(len(json.dumps(job.body)) for job in self.service.jobs) < 3_000
+            bodies.append([job.body["visits"] for job in self.service.jobs])
+        assert len(bodies[0]) > 10
+        assert all(each == bodies[0] for each in bodies)
+
     def test_a_key_that_may_not_read_relies_on_the_record(self) -> None:
         self.send()
         self.service.scripted = [(403, {"detail": "API key lacks the scope read", "code": "missing_scope"}, {})] * 3

@@ -15,6 +15,8 @@ from pulse.visits import VisitsFile
 # The service remembers an Idempotency-Key for 24 hours; from an hour before on, it is not relied on.
 _REMEMBERED: Final = timedelta(hours=23)
 _NAME_CHARACTERS: Final = 100
+# No name takes more bytes as JSON: the parts of a file do not depend on its name.
+_LONGEST_NAME: Final = "\0" * _NAME_CHARACTERS
 _MAX_PAIRS: Final = 16
 _JOBS_PER_PAGE: Final = 100
 
@@ -59,7 +61,7 @@ class Sender:
         PulseError
             It is not known whether the service has accepted a part.
         """
-        longest = self._metadata(found.metadata, "0000 of 0000", self._record.key(9999))
+        longest = _metadata(found.metadata, _LONGEST_NAME, "0000 of 0000", self._record.key(9999))
         parts = split(found.visits, metadata_bytes=metadata_size(longest))
         for number, part in enumerate(parts, 1):
             job_id, is_new = self._job(number, part, parts, found.metadata)
@@ -74,9 +76,10 @@ class Sender:
             return earlier, False
         key = self._record.key(number)
         title = f"{number} of {len(parts)}" if len(parts) > 1 else ""
+        body = part.body(_metadata(given, self._record.name, title, key))
         self._record.sending(number)
         try:
-            submitted = self._client.submit_body(part.body(self._metadata(given, title, key)), key)
+            submitted = self._client.submit_body(body, key)
         except ServiceError as error:
             if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
                 raise
@@ -84,15 +87,6 @@ class Sender:
             return self._find(key, datetime.now(UTC) - timedelta(days=2), number), False
         self._record.accepted(number, submitted.job_id)
         return submitted.job_id, not submitted.is_replay
-
-    def _metadata(self, given: Mapping[str, str], title: str, key: str) -> dict[str, str]:
-        name = self._record.name[:_NAME_CHARACTERS].encode("utf-8", "replace").decode()
-        own = {"file": name, "part": title, "submission": key}
-        metadata = dict(given)
-        for field, value in own.items():
-            if value and field not in metadata and len(metadata) < _MAX_PAIRS:
-                metadata[field] = value
-        return metadata
 
     def _earlier(self, number: int, sent: SentPart) -> str | None:
         """Return the job of a part that was sent; None if it has to be sent again, which the service may remember."""
@@ -135,3 +129,14 @@ class Sender:
         query: Query = {"from": since.strftime("%Y-%m-%dT%H:%M:%SZ"), "limit": _JOBS_PER_PAGE}
         jobs: Iterator[dict[str, Any]] = self._client.rows("/api/jobs", "jobs", query)
         return next((job["job_id"] for job in jobs if job["metadata"].get("submission") == key), None)
+
+
+def _metadata(given: Mapping[str, str], name: str, title: str, key: str) -> dict[str, str]:
+    """Return the metadata of a part: those of the file, then its name, which part it is, and its key."""
+    shortened = name[:_NAME_CHARACTERS].encode("utf-8", "replace").decode()
+    own = {"file": shortened, "part": title, "submission": key}
+    metadata = dict(given)
+    for field, value in own.items():
+        if value and field not in metadata and len(metadata) < _MAX_PAIRS:
+            metadata[field] = value
+    return metadata
