@@ -93,7 +93,7 @@ export const REFUSALS = {
   retries_used_up: "This job was retried ten times. Download the rows to correct, and submit them as a new job.",
   retried_too_soon: "This job was retried less than a minute ago.",
   daily_limit_reached: "The daily limit of this API key is reached.",
-  idempotency_mismatch: "Something else was submitted under the same name. Submit again.",
+  idempotency_mismatch: "This file was submitted within the last day, for example under another name, but its job is not found.",
   storage_unavailable: "The service is busy. Nothing was stored; try again in a moment.",
   internal_error: "The service has failed. Report the request id.",
 };

@@ -1,8 +1,8 @@
-import { ApiError, checkKey, request } from "../api.js";
+import { ApiError, checkKey, getRows, request } from "../api.js";
 import { csv, save } from "../download.js";
 import { count, number } from "../format.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
-import { bodyOf, keyOf, split } from "../parts.js";
+import { bodyOf, keyOf, metadataOf, nameOf, otherSeries, partsOf, seriesOf } from "../parts.js";
 import { go, href } from "../router.js";
 import { may, session, updateAccount } from "../session.js";
 import { makeStore, useStore } from "../state.js";
@@ -16,30 +16,24 @@ const EXAMPLE = [
   ["S01408764", "2026-11-23T11:30:00Z", "https://www.gstatic.com/webp/gallery/3.jpg"],
 ];
 const HEADER = ["store_id", "visit_time", "image_url"];
-const MAX_NAME_BYTES = 300;
+// The service remembers an Idempotency-Key for a day: the job of one is not older than this.
+const SEARCHED_MS = 2 * 86_400_000;
+const OTHER_REQUEST = "idempotency_mismatch";
 
 // What is being prepared. It outlives the page, so that a key that is refused meanwhile costs no work.
-const EMPTY = { name: "", found: null, parts: [], stores: 0, reading: 0, jobs: [], sending: null, error: null, failure: null, salt: "" };
+const EMPTY = { name: "", found: null, parts: [], stores: 0, reading: 0, jobs: [], sending: null, error: null, failure: null, series: "" };
 const draft = makeStore(EMPTY);
 const change = (changes) => draft.set({ ...draft.get(), ...changes });
 
-function randomSalt() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function shortName(name) {
-  let text = name.replace(/[\ud800-\udfff]/g, (unit, at) => (name.codePointAt(at) > 0xffff || name.codePointAt(at - 1) > 0xffff ? unit : "�"));
-  while (new TextEncoder().encode(text).length > MAX_NAME_BYTES) text = text.slice(0, -1);
-  return text;
-}
-
 async function prepare(name, read, isPasted) {
-  draft.set({ ...EMPTY, name: shortName(name), reading: 1, salt: globalThis.crypto?.subtle ? "" : randomSalt() });
+  draft.set({ ...EMPTY, name: nameOf(name), reading: 1 });
   try {
-    const found = await readVisits(await read(), { isPasted, onProgress: (rows) => change({ reading: rows }) });
-    const parts = await split(found.visits, 1500);
+    const content = await read();
+    const series = await seriesOf(isPasted ? new TextEncoder().encode(content) : content);
+    const found = await readVisits(content, { isPasted, onProgress: (rows) => change({ reading: rows }) });
+    const parts = await partsOf(found, series);
     const stores = new Set(found.visits.map(({ store_id }) => store_id)).size;
-    change({ found, parts, stores, reading: 0 });
+    change({ found, parts, stores, series, reading: 0 });
     const rest = found.problems.length ? count(found.problems.length, "problem") : "No problems";
     announce(`${name}: ${count(found.visits.length, "visit")}, ${count(found.images, "image")}. ${rest}.`);
   } catch (failure) {
@@ -48,20 +42,45 @@ async function prepare(name, read, isPasted) {
   }
 }
 
+// Returns the job that was submitted under a key from another request, for example from the same file under another name.
+async function findJob(key, refusal) {
+  if (!may("read")) {
+    const text = "This file was submitted within the last day, for example under another name. This key may not read which job it is.";
+    throw new ApiError(text, { status: refusal.status, requestId: refusal.requestId });
+  }
+  const from = new Date(Date.now() - SEARCHED_MS).toISOString();
+  let cursor;
+  do {
+    const { rows, next } = await getRows("/api/jobs", "jobs", { from, limit: 100, cursor });
+    const job = rows.find(({ metadata }) => metadata.submission === key);
+    if (job) return { id: String(job.job_id), replayed: true };
+    cursor = next;
+  } while (cursor);
+  throw refusal;
+}
+
+async function send(part, metadata, key) {
+  const headers = { "content-type": "application/json", "idempotency-key": key };
+  try {
+    const { response, text } = await request("/api/submit", { method: "POST", body: bodyOf(part, metadata), headers });
+    return { id: String(JSON.parse(text).job_id), replayed: response.headers.get("idempotent-replayed") === "true" };
+  } catch (error) {
+    if (error.code !== OTHER_REQUEST) throw error;
+    return findJob(key, error);
+  }
+}
+
 // Sends the parts that have no job yet: after an error, the same parts have the same keys, so nothing is submitted twice.
 async function submit() {
-  const { parts, name, found, salt } = draft.get();
+  const { parts, name, found, series } = draft.get();
   change({ error: null });
   for (let number_ = draft.get().jobs.length; number_ < parts.length; number_++) {
     change({ sending: number_ });
-    const own = parts.length > 1 ? { part: `${number_ + 1} of ${parts.length}` } : {};
-    const metadata = Object.keys(found.metadata).length > 14 ? found.metadata : { file: name, ...own, ...found.metadata };
+    const key = keyOf(series, number_ + 1);
+    const metadata = metadataOf(found.metadata, name, parts.length > 1 ? `${number_ + 1} of ${parts.length}` : "", key);
     try {
-      const body = bodyOf(parts[number_], metadata);
-      const headers = { "content-type": "application/json", "idempotency-key": await keyOf(body, number_ + 1, parts.length, salt) };
-      const { response, text } = await request("/api/submit", { method: "POST", body, headers });
-      const id = String(JSON.parse(text).job_id);
-      change({ jobs: [...draft.get().jobs, { id, replayed: response.headers.get("idempotent-replayed") === "true" }] });
+      const job = await send(parts[number_], metadata, key);
+      change({ jobs: [...draft.get().jobs, job] });
     } catch (error) {
       if (!(error instanceof ApiError)) console.error(error);
       change({ sending: null, error });
@@ -77,8 +96,10 @@ async function submit() {
   }
 }
 
-function again() {
-  change({ jobs: [], salt: randomSalt() });
+async function again() {
+  const { found, series } = draft.get();
+  const other = otherSeries(series);
+  change({ jobs: [], error: null, sending: 0, series: other, parts: await partsOf(found, other) });
   submit();
 }
 
@@ -246,6 +267,7 @@ export default function New() {
       ${!isDone && html`<${Warnings} found=${found} />`}
       ${error && html`<${ErrorBox} error=${error} title=${jobs.length ? "A part could not be submitted" : "Nothing was submitted"} onRetry=${submit} />`}
       ${error && error.problems.length > 0 && html`<ul class="refused">${error.problems.map(({ place, rule }) => html`<li key=${place + rule}><code>${place}</code> ${rule}</li>`)}</ul>`}
+      ${error?.status === 422 && html`<div class="actions"><button type="button" onClick=${again}>Submit it again as new jobs</button></div>`}
       <${Sent} state=${state} />
       ${!isDone && hasVisits && html`<${Summary} state=${state} />`}
       ${!isDone && !hasVisits && html`<div class="actions"><button type="button" class="primary" onClick=${() => draft.set(EMPTY)}>Choose another file</button></div>`}
