@@ -189,12 +189,6 @@ def docs() -> Response[str]:
     return Response(HTTPStatus.OK, "text/html", description.page(), headers)
 
 
-@api.app.get("/")
-def root() -> Response[str]:
-    """Lead browsers to the page of the description; with the console, its function answers instead."""
-    return Response(HTTPStatus.FOUND, "text/plain", "", {"Location": "/docs"})
-
-
 @api.app.get("/docs/errors")
 def error_codes() -> Response[str]:
     """Return the page of codes."""

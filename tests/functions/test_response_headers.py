@@ -86,17 +86,12 @@ def test_the_page_of_codes_has_no_script_and_only_its_own_style(service: Service
     )
 
 
-def test_the_root_leads_to_the_page(service: Service) -> None:
-    found = service.load("status").handler(api_event("GET", "/"), Context())
-    assert (found["statusCode"], found["headers"]["Location"], found["body"]) == (302, "/docs", "")
-
-
 @pytest.mark.parametrize(
     ("function", "method", "path"),
     [
         ("status", "GET", "/api/status"), ("status", "GET", "/api/jobs/1"), ("status", "GET", "/api/jobs/1/results"),
         ("status", "GET", "/api/health"), ("status", "GET", "/api/nothing"), ("status", "GET", "/openapi.json"),
-        ("status", "GET", "/"), ("status", "GET", "/docs"), ("status", "GET", "/docs/errors"),
+        ("status", "GET", "/docs"), ("status", "GET", "/docs/errors"),
         ("submit", "POST", "/api/submit"),
         ("submit", "POST", "/api/jobs/1/retry"),
         ("submit", "POST", "/api/nothing"),

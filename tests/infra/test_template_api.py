@@ -28,7 +28,6 @@ ROUTES = {
     "GET /api/{proxy+}": Target("StatusFunction", "ApiKey"),
     "GET /api/health": Target("StatusFunction", "NONE"),
     "GET /openapi.json": Target("StatusFunction", "NONE"),
-    "ANY /": Target("StatusFunction", "NONE"),
     "GET /docs": Target("StatusFunction", "NONE"),
     "GET /docs/errors": Target("StatusFunction", "NONE"),
 }
@@ -39,7 +38,6 @@ CONSOLE_ROUTES = {
     "GET /": Target("ConsoleFunction", "NONE"),
     "GET /console/{proxy+}": Target("ConsoleFunction", "NONE"),
 }
-ANY_METHOD = "x-amazon-apigateway-any-method"
 
 
 def chosen(value: Any, console: bool) -> Any:
@@ -59,13 +57,12 @@ def routes(transformed: sam.Body, console: bool = True) -> dict[str, Target]:
     found = {}
     for path, methods in chosen(transformed["Api"]["Properties"]["Body"]["paths"], console).items():
         for name, route in methods.items():
-            method = "ANY" if name == ANY_METHOD else name
             uri = route["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
             (alias,) = re.findall(r"\$\{(\w+)\}/invocations", uri)
             function = sam.called(transformed, {"Ref": alias})
             (security,) = route["security"]
             (authorizer,) = security
-            found[f"{method.upper()} {path}"] = Target(function, authorizer)
+            found[f"{name.upper()} {path}"] = Target(function, authorizer)
     return found
 
 
@@ -108,12 +105,12 @@ class TestRoutes:
         assert routes(transformed, console=False) == ROUTES
 
     def test_never_end_in_a_slash_except_the_root_which_api_gateway_does_not_serve(self, transformed: sam.Body) -> None:
-        assert {key for key in routes(transformed) if key.endswith("/")} == {"ANY /", "GET /"}
+        assert {key for key in routes(transformed) if key.endswith("/")} == {"GET /"}
 
     def test_may_each_call_their_function(self, transformed: sam.Body) -> None:
         for key, target in routes(transformed).items():
             method, _, path = key.partition(" ")
-            ending = f"/{method.replace('ANY', '*')}{path.replace('{proxy+}', '*')}"
+            ending = f"/{method}{path.replace('{proxy+}', '*')}"
             assert any(arn.endswith(ending) for arn in callers(transformed, target.function)), key
 
 
@@ -132,17 +129,14 @@ class TestCors:
 
     def test_allows_what_the_routes_need_and_no_credentials(self, transformed: sam.Body) -> None:
         configured = cors(transformed)[1]
-        assert set(configured["allowMethods"]) == {key.partition(" ")[0] for key in ROUTES if key != "ANY /"}
+        assert set(configured["allowMethods"]) == {key.partition(" ")[0] for key in ROUTES}
         assert configured["allowHeaders"] == ["content-type", "idempotency-key", "x-api-key"]
         assert configured["exposeHeaders"] == ["idempotent-replayed", "link", "location", "retry-after"]
         assert "allowCredentials" not in configured
 
     def test_needs_no_key_for_a_preflight(self, transformed: sam.Body) -> None:
         """API Gateway answers a preflight itself, unless a route has the method, which then may have an authorizer."""
-        found = {key for key in routes(transformed) if key.partition(" ")[0] in {"OPTIONS", "ANY", "$default"}}
-        # Leads to /docs, without a key.
-        assert found == {"ANY /"}
-        assert ROUTES["ANY /"].authorizer == "NONE"
+        assert not {key for key in routes(transformed) if key.partition(" ")[0] in {"OPTIONS", "ANY", "$default"}}
 
 
 class TestTheAuthorizer:
@@ -190,7 +184,7 @@ class TestTheStage:
     ) -> None:
         few = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
         some = {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}
-        settings = {"ANY /": few, "GET /docs": few, "GET /docs/errors": few, "GET /openapi.json": few}
+        settings = {"GET /docs": few, "GET /docs/errors": few, "GET /openapi.json": few}
         settings |= {"GET /api/health": some}
         of_console = {"GET /": some, "GET /console/{proxy+}": {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 250}}
         for console, expected in ((True, settings | of_console), (False, settings)):

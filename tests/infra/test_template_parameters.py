@@ -19,8 +19,6 @@ FIXED = {
     # Routes without a key: for monitors; for people, one of them with 1.7 MB.
     ("Api", "GET /api/health", "ThrottlingRateLimit"): 10,
     ("Api", "GET /api/health", "ThrottlingBurstLimit"): 20,
-    ("Api", "ANY /", "ThrottlingRateLimit"): 1,
-    ("Api", "ANY /", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /docs", "ThrottlingRateLimit"): 1,
     ("Api", "GET /docs", "ThrottlingBurstLimit"): 5,
     ("Api", "GET /docs/errors", "ThrottlingRateLimit"): 1,

@@ -17,7 +17,7 @@ JSON = {"content-type": "application/json"}
     ("method", "path"),
     [
         ("GET", "/api"), ("GET", "/health"), ("GET", "/favicon.ico"), ("PUT", "/api/submit"),
-        ("DELETE", "/api/jobs/1"), ("OPTIONS", "/api/submit"), ("POST", "/docs"),
+        ("DELETE", "/api/jobs/1"), ("OPTIONS", "/api/submit"), ("POST", "/docs"), ("POST", "/"),
         # The emulator's own routes, and a path that it would mistake for a bucket.
         ("GET", "/_ministack/health"), ("POST", "/_ministack/reset"), ("GET", "/_localstack/health"),
         ("GET", "/_aws/execute-api/x/$default/api/health"), ("GET", "/2015-03-31/functions/"), ("PUT", "/bucket"),
@@ -26,12 +26,6 @@ JSON = {"content-type": "application/json"}
 def test_any_other_path_than_the_apis_routes_is_not_found(client: ApiClient, method: str, path: str) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
-
-
-def test_another_method_than_get_is_not_found_at_the_root_by_the_function(client: ApiClient) -> None:
-    """Check the route `ANY /`, which `GET /` of the console makes necessary."""
-    answer = client.request("POST", "/")
-    assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
 
 
 def test_a_head_request_is_not_found_either(client: ApiClient) -> None:

@@ -73,7 +73,7 @@ class Gateway:
     def _route(self, sent: Event) -> Route | None:
         asked = f"{sent['requestContext']['http']['method']} {sent['rawPath']}"
         for route in self._routes:
-            pattern = re.escape(route.key).replace(r"\{proxy\+\}", ".+").replace("ANY", "[A-Z]+", 1)
+            pattern = re.escape(route.key).replace(r"\{proxy\+\}", ".+")
             if re.fullmatch(pattern, asked, re.DOTALL):
                 return route
         return None

@@ -36,7 +36,7 @@ class Services:
         self.release = self.deployed = ""
         self.is_protected = False
         # The routes with settings of their own in the stage of the API.
-        self.settings = ["ANY /", "GET /", "GET /docs"]
+        self.settings = ["GET /", "GET /docs"]
 
     def __call__(self, service: str) -> Any:
         return {
