@@ -61,12 +61,13 @@ $(SAM)/.installed: requirements-sam.lock
 	@mkdir $(SAM)/path && ln -s ../bin/sam $(SAM)/path/sam
 	@touch $@
 
-node: $(NODE)/.installed  ## Install the locked npm packages; without Node.js, say which tests are skipped
+node: $(NODE)/.installed  ## Install the locked npm packages; where that fails, say what is skipped
 
+WITHOUT_NODE := the tests that need npm packages are skipped
 $(NODE)/.installed: tools/node/package-lock.json
-	@if command -v npm >/dev/null; then \
-	  echo "Installing the locked npm packages into $(NODE) (once, about a minute)" && npm --prefix tools/node ci --silent && touch $@; \
-	else echo "There is no npm: the tests of the API's description with npm packages are skipped"; fi
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: $(WITHOUT_NODE)"; \
+	elif echo "Installing the locked npm packages into $(NODE) (once, about a minute)" && npm --prefix tools/node ci --silent; then touch $@; \
+	else rm -rf $(NODE); echo "npm cannot install the locked packages here: $(WITHOUT_NODE)"; fi
 
 browser: $(VENV)/.browser  ## Install what test-browser needs, but for the browser itself
 
@@ -116,7 +117,7 @@ screenshots: browser  ## Take the pictures of README.md and docs/console.md in a
 	@$(BIN)/python -m tests.browser.screenshots
 	@$(BIN)/python -m tests.browser.demo_picture
 
-test: $(if $(T),setup,check node)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
+test: $(if $(T),setup,node check)  ## Run `make check` and every test that needs no Docker [T=tests/unit/test_jobs.py: only these tests]
 	$(PYTEST)
 	@$(if $(T),,echo "Skipped here: make test-browser (needs Chromium), make test-sam-local and make test-sam-cli (need the SAM CLI)")
 

@@ -244,3 +244,23 @@ def test_clients_that_cannot_be_installed_are_named_and_leave_no_environment(che
     assert done.returncode == 0, done.stderr
     assert ("cannot be installed here: `make bench` skips the section peers" in done.stdout) == bool(status)
     assert (checkout.folder / ".peers").exists() == (not status)
+
+
+# Makes the folder of packages, whole or not, and ends with the status $NPM.
+NPM = """#!/bin/sh
+mkdir -p tools/node/node_modules/preact && exit "$NPM"
+"""
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_npm_packages_that_cannot_be_installed_stop_nothing_and_leave_no_folder(
+    checkout: Checkout, status: int
+) -> None:
+    (checkout.folder / "tools" / "node").mkdir(parents=True)
+    (checkout.folder / "tools" / "node" / "package-lock.json").touch()
+    write_program(checkout.folder / "bin" / "npm", NPM)
+    path = f"{checkout.folder / 'bin'}:/usr/bin:/bin"
+    done = run("make", "node", folder=checkout.folder, NPM=str(status), PATH=path, MAKEFLAGS="", MAKELEVEL="0")
+    assert done.returncode == 0, done.stderr
+    assert ("the tests that need npm packages are skipped" in done.stdout) == bool(status)
+    assert (checkout.folder / "tools" / "node" / "node_modules").exists() == (not status)
