@@ -14,8 +14,10 @@ os.environ.update(
     POWERTOOLS_SERVICE_NAME="test",
 )
 
+pytest_plugins = ["tests.support.image_fixtures"]
+
 # The slowest folders start first, so that none of them is still running when the rest is done.
-_FIRST = ("faults", "protocol", "stack", "functions")
+_FIRST = ("faults", "protocol", "stack", "api_clients", "functions")
 # Their tests share nothing, so each may run in any process. Tests of the other folders stay together by file.
 _SPREAD = {"protocol"}
 

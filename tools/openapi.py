@@ -3,8 +3,6 @@
 ``python -m tools.openapi`` writes it, ``--check`` compares instead.
 """
 
-import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +18,7 @@ from retail_pulse.api.answers import RESULT_COLUMNS
 from retail_pulse.api.csv import csv_text
 from retail_pulse.api.list_answers import IMAGE_COLUMNS, JOB_COLUMNS, VISIT_COLUMNS, visit_rows
 from retail_pulse.api.submit_body import SubmitBody
+from tools.generated import write_or_check
 
 DOCS = ROOT / "docs"
 FILE = DOCS / "openapi.json"
@@ -68,15 +67,7 @@ def describe() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the file; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    text = json.dumps(describe(), indent=2, ensure_ascii=False) + "\n"
-    if not parser.parse_args(arguments).check:
-        FILE.write_text(text, encoding="utf-8")
-    elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        print(f"{FILE.name} is out of date: run `make openapi`", file=sys.stderr)
-        return 1
-    return 0
+    return write_or_check(FILE, describe(), "openapi", arguments)
 
 
 if __name__ == "__main__":

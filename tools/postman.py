@@ -3,7 +3,6 @@
 ``python -m tools.postman`` writes it, ``--check`` compares instead.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 import yaml
 
 from local.checkout import ROOT
+from tools.generated import write_or_check
 
 DOCS = ROOT / "docs"
 FILE = DOCS / "postman" / "retail-pulse.postman_collection.json"
@@ -212,15 +212,7 @@ def _without_texts(schema: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the file; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    text = json.dumps(collection(), indent=2, ensure_ascii=False) + "\n"
-    if not parser.parse_args(arguments).check:
-        FILE.write_text(text, encoding="utf-8")
-    elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        print(f"{FILE.name} is out of date: run `make postman`", file=sys.stderr)
-        return 1
-    return 0
+    return write_or_check(FILE, collection(), "postman", arguments)
 
 
 if __name__ == "__main__":

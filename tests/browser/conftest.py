@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.client import ApiClient
-from local.images.pictures import Format, make_image
-from local.images.server import ImageServer
 from local.stack.process import StackProcess
 from retail_pulse.domain.api_keys import KeyScope, new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
@@ -104,15 +102,3 @@ def new_tab(context: "BrowserContext", stack: StackProcess, key: str, log: "Log"
 @pytest.fixture
 def tab(new_tab: Callable[[], "Tab"]) -> "Tab":
     return new_tab()
-
-
-@pytest.fixture
-def images() -> Iterator[ImageServer]:
-    with ImageServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def picture() -> bytes:
-    """A JPEG of 120 by 90 pixels: a perimeter of 420."""
-    return make_image(Format.JPEG, 120, 90)

@@ -6,7 +6,6 @@ from functools import cache
 import pytest
 
 from local.client import ApiClient
-from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.sam import build, needs
 from local.sam.host import NAME, bridge_address, relay
@@ -60,9 +59,3 @@ class ReachableImages:
 def images() -> Iterator[ReachableImages]:
     with ImageServer() as server, relay(server.port, bridge_address()):
         yield ReachableImages(server)
-
-
-@pytest.fixture(scope="session")
-def picture() -> bytes:
-    """A JPEG of 120 by 90 pixels: a perimeter of 420."""
-    return make_image(Format.JPEG, 120, 90)

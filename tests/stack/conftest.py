@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from local.client import ApiClient
-from local.images.pictures import Format, make_image
-from local.images.server import ImageServer
 from local.stack.process import StackProcess
 from retail_pulse.domain.api_keys import new_key
 from retail_pulse.storage.api_keys_table import ApiKeysTable
@@ -30,15 +28,3 @@ def other_client(stack: StackProcess) -> Iterator[ApiClient]:
     ApiKeysTable(stack.client("dynamodb"), stack.table_name).issue(key, "other")
     with ApiClient(stack.url, key) as caller:
         yield caller
-
-
-@pytest.fixture
-def images() -> Iterator[ImageServer]:
-    with ImageServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def picture() -> bytes:
-    """A JPEG of 120 by 90 pixels: a perimeter of 420."""
-    return make_image(Format.JPEG, 120, 90)
