@@ -69,7 +69,7 @@ class Deployer:
             A check fails, `sam deploy` fails, nobody confirms it, or a function does not run the new version then.
         """
         if not (self._build / "template.yaml").is_file():
-            raise DeployError(f"there is no build in {self._build}: run `make build`")
+            raise DeployError(f"no build in {self._build}: run `make build`")
         build, declared = Build(self._build), read(self._build / "template.yaml")["Parameters"]
         architecture = build.architecture()
         plan = Plan(stage, stack_name(stage), merged(stage, given, declared, architecture), architecture)
@@ -97,12 +97,12 @@ class Deployer:
         Raises
         ------
         DeployError
-            There is no such stack, or the stage is the protected one.
+            The stack does not exist, or the stage is the protected one.
         """
         stack = stack_name(stage)
         state = self._account.stack(stack)
         if not state.status:
-            raise DeployError(f"there is no stack {stack}")
+            raise DeployError(f"no such stack: {stack}")
         # After a first deployment that failed, there is nothing to protect, and the stack can only be deleted.
         if stage == PROTECTED and state.status != "ROLLBACK_COMPLETE":
             raise DeployError(f"the stage {PROTECTED} is deleted by hand: docs/deployment.md#delete-a-stage says how")
@@ -139,7 +139,7 @@ class Deployer:
         try:
             done = subprocess.run(command, cwd=ROOT, env=self._environment, check=False)
         except FileNotFoundError as error:
-            raise DeployError("there is no `sam` on PATH; `make sam-cli` installs it in .sam/path") from error
+            raise DeployError("`sam` is not on PATH; `make sam-cli` installs it in .sam/path") from error
         if done.returncode:
             raise DeployError(f"`{' '.join(command[:2])}` failed")
 

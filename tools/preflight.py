@@ -36,7 +36,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """What CloudFormation knows of a stack; no status if there is no stack."""
+    """What CloudFormation knows of a stack; no status if it does not exist."""
 
     status: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)

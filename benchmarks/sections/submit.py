@@ -99,7 +99,7 @@ def _details() -> str:
         "Chunks are written in batches of 25, up to sixteen batches at once. Once the job is committed, its pointers "
         f"are sent in the same way. The largest job that fits into one call (6 MB, with the body's quotes escaped) has "
         f"{largest_job():,} such images. A client sends more as several jobs. If the table does not accept the writes "
-        "within 12 s, submit answers 503. There is no job then, and the client submits again."
+        "within 12 s, submit answers 503. No job is stored then, and the client submits again."
     )
 
 

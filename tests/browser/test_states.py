@@ -187,7 +187,7 @@ def test_a_key_that_may_only_submit_is_told_what_it_cannot_read(tab: Tab, issue:
 
 def test_an_unknown_job_and_an_unknown_page_say_so(tab: Tab) -> None:
     tab.start("jobs/1")
-    expect(tab.page.get_by_role("alert")).to_contain_text("There is no such job.")
+    expect(tab.page.get_by_role("alert")).to_contain_text("No such job.")
 
     tab.go("nowhere")
     expect(tab.title).to_have_text("No such page")

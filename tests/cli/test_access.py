@@ -30,7 +30,7 @@ class TestFinding:
         assert find_access(url, key, saved) == expected
 
     def test_a_saved_key_is_never_sent_to_another_url(self) -> None:
-        with pytest.raises(PulseError, match=r"no API key for https://other\.example\.com"):
+        with pytest.raises(PulseError, match=r"No API key for https://other\.example\.com"):
             find_access("https://other.example.com", None, SAVED)
 
     @pytest.mark.parametrize(

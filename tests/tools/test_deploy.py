@@ -347,7 +347,7 @@ class TestTheCommands:
     ) -> None:
         services._stack = None
         assert deploy.main(["delete", "dev", "--yes"]) == 1
-        assert capsys.readouterr().err == "delete failed: there is no stack retail-pulse-dev\n"
+        assert capsys.readouterr().err == "delete failed: no such stack: retail-pulse-dev\n"
 
     def test_delete_asks_first(
         self, services: Services, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch

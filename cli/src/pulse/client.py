@@ -260,8 +260,8 @@ def _why(error: requests.RequestException) -> str:
 
 
 _REASONS: Final = {
-    "NameResolutionError": "there is no server of that name",
+    "NameResolutionError": "the host name is unknown",
     "Connection refused": "the connection was refused",
-    "No route to host": "there is no route to the server",
+    "No route to host": "the server cannot be reached",
     "Network is unreachable": "the network is unreachable",
 }

@@ -56,7 +56,7 @@ def find_access(url: str | None, key: str | None, saved: Access | None) -> Acces
     if key:
         return Access(wanted, checked_key(key))
     if saved is None or saved.url != wanted:
-        raise PulseError(f"There is no API key for {wanted}.", _LOG_IN)
+        raise PulseError(f"No API key for {wanted}.", _LOG_IN)
     return saved
 
 

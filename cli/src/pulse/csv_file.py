@@ -98,7 +98,7 @@ def _places(row: int, header: list[str], found: VisitsFile) -> Mapping[str, int]
             fix = f"name a column {column}; the columns are {', '.join(map(shown, header[:6]))}"
             if len(header) == 1 and "\t" in header[0]:
                 fix = f"separate the columns by {' or '.join(_SEPARATORS)} in place of tabs"
-            found.problems.append(Finding(row, column, "there is no such column", fix))
+            found.problems.append(Finding(row, column, "the column is missing", fix))
         elif names.count(column) > 1:
             found.problems.append(Finding(row, column, "there are several such columns", "keep only one of them"))
     return None if found.problems else {column: names.index(column) for column in COLUMNS}

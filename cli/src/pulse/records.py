@@ -42,7 +42,7 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path, client: str, content: bytes, name: str, *, again: bool) -> Self:
-        """Return the record of a file's content and a client's digest; a new one if there is none, or by `again`."""
+        """Return the record of a file's content and a client's digest: the saved one, or a new one, also by `again`."""
         digest = hashlib.sha256(content).hexdigest()
         path = folder / f"{hashlib.sha256(f'{client} {digest}'.encode()).hexdigest()[:_DIGEST_CHARACTERS]}.json"
         record = cls(path, digest[:_DIGEST_CHARACTERS], name)

@@ -121,7 +121,7 @@ function placesOf(row, header, found) {
   for (const column of COLUMNS) {
     const times = names.filter((name) => name === column).length;
     if (times === 0) {
-      found.problem(row, column, "there is no such column", `Name a column ${column}; the columns are ${header.slice(0, 6).map(shown).join(", ")}.`);
+      found.problem(row, column, "the column is missing", `Name a column ${column}; the columns are ${header.slice(0, 6).map(shown).join(", ")}.`);
     } else if (times > 1) {
       found.problem(row, column, "there are several such columns", "Keep only one of them.");
     }

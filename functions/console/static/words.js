@@ -13,7 +13,7 @@ export const REASONS = {
     todo: "Put the photo on a server that anyone on the internet can reach.",
   },
   dns_failed: {
-    what: "There is no server of this name.",
+    what: "The host name is unknown.",
     todo: "Check the server’s name in the address for typing errors.",
   },
   connect_failed: {
@@ -87,7 +87,7 @@ export const REFUSALS = {
   unsupported_encoding: "The service does not accept this.",
   missing_scope: "This API key is not allowed to do this.",
   route_not_found: "This service is older than the console. Reload the page.",
-  job_not_found: "There is no such job. It may have expired, or belong to another client.",
+  job_not_found: "No such job. It may have expired, or belong to another client.",
   job_is_open: "A run of this job is under way. Wait until it has ended.",
   nothing_to_retry: "This job has no failed images.",
   retries_used_up: "This job was retried ten times. Download the rows to correct, and submit them as a new job.",

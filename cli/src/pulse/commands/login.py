@@ -39,6 +39,6 @@ def _key(*, is_piped: bool) -> str:
     if is_piped:
         return sys.stdin.read()
     if not sys.stdin.isatty():
-        raise PulseError("There is no terminal to ask for the key.", "give it on standard input, with --key-stdin")
+        raise PulseError("Cannot ask for the key without a terminal.", "give it on standard input, with --key-stdin")
     key: str = typer.prompt("API key (not shown)", hide_input=True, err=True)
     return key
