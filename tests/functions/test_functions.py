@@ -16,7 +16,7 @@ from local.lambda_host.events import event
 from retail_pulse.api import schemas
 from retail_pulse.api.router import STORAGE_UNAVAILABLE
 from retail_pulse.domain.errors import StorageUnavailableError
-from retail_pulse.measuring.download.connections import GuardedConnection
+from retail_pulse.measuring.download.connections import Connector
 from retail_pulse.storage.errors import ThrottledError
 from retail_pulse.storage.jobs_table import JobsTable
 from tests.functions.service import STORE, Service
@@ -49,7 +49,7 @@ def test_an_image_without_a_descriptor_has_had_no_attempt(service: Service, monk
     monkeypatch.setenv("INLINE_WAIT_SECONDS", "0")
     job_id = service.submit("http://127.0.0.1:9/a.png")
     refusal = OSError(errno.EMFILE, "Too many open files")
-    monkeypatch.setattr(GuardedConnection, "_connect", Mock(side_effect=refusal))
+    monkeypatch.setattr(Connector, "_connect", Mock(side_effect=refusal))
     service.deliver()
     (row,) = schemas.ResultList.model_validate(service.get(f"/api/jobs/{job_id}/results")[1]).results
     assert row.last_error is not None

@@ -187,6 +187,10 @@ class FakeStream:
         line, self._at = self._data[self._at : end], end
         return line
 
+    def section(self, max_bytes: int) -> bytes:
+        assert self.line(max_bytes) == b"\r\n"
+        return b"\n\r\n"
+
     def block(self, max_bytes: int, *, are_coming: bool = True) -> bytes:
         self.steps += 1
         block = self._data[self._at : self._at + max_bytes]

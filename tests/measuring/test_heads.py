@@ -1,4 +1,4 @@
-"""Heads of responses are read line by line: a broken line costs only itself, and no head takes more than its bytes."""
+"""Heads of responses: a broken line costs only itself, and no head takes more memory than its bytes."""
 
 import socket
 import tracemalloc

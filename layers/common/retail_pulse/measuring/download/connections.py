@@ -1,17 +1,14 @@
-"""urllib3 connections that check the port, the host name and the address where the socket is made.
+"""Connections to allowed addresses only: the port, the host name and the address are checked where the socket is made.
 
 Checking a name before the request would leave a gap in which its address may change (DNS rebinding). Here every
 connection is checked, and so every redirect, however a URL was parsed. The name is resolved once per connection, and
 all of its addresses must be allowed. The URL, the Host header, SNI and the pool's key keep the name.
-
-`_new_conn` is an internal of urllib3, which is pinned for that reason.
 """
 
 import socket
 import ssl
 from contextlib import ExitStack
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
@@ -27,59 +24,82 @@ _MAX_CONNECT_ATTEMPTS = 4
 _RESOLVER_DESCRIPTORS = 3
 
 
-class GuardedConnection(HTTPConnection):
-    """A connection that is made to allowed addresses only; once connected, `stream` sends and receives."""
+class Connector:
+    """Makes connections to allowed addresses.
 
-    # Set by `Connector`.
-    policy: CallPolicy
-    read_seconds: float
+    Parameters
+    ----------
+    policy
+        Which servers may be called.
+    connect_seconds
+        Maximum time to connect to one address, and of the TLS handshake.
+    read_seconds
+        Maximum time without a byte from the server.
 
-    stream: Stream
-    _dns_host: str
+    Notes
+    -----
+    One TLS context serves every host: loading the certificate bundle takes 20 ms of CPU.
+    """
 
-    def connect(self) -> None:
-        """Connect within the limits of time."""
-        super().connect()
-        self.stream = Stream(self.sock, self.read_seconds)
+    def __init__(self, policy: CallPolicy, connect_seconds: float, read_seconds: float) -> None:
+        self._policy = policy
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        # It verifies certificates and host names, by TLS 1.2 or later.
+        self._context = create_urllib3_context()
+        self._context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        self._context.set_alpn_protocols(["http/1.1"])
+        self._context.sslsocket_class = DeadlineTLSSocket
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing has arrived that was not read; the end of the connection counts too."""
-        return self.stream.is_quiet
+    def connected(self, target: Target) -> Stream:
+        """Return a new connection to the server of a URL.
 
-    def _new_conn(self) -> socket.socket:
-        self.policy.check_host(self._dns_host, self.port)
-        resolved = self.policy.check_answers(self._dns_host, _resolve(self._dns_host, self.port))
+        Raises
+        ------
+        MeasuringError
+            The server may not be called, its name cannot be resolved, or none of its addresses accepts a connection.
+        OSError
+            The TLS handshake failed, or this machine is short of descriptors.
+        """
+        connection = self._connection(target.host, target.port)
+        try:
+            if target.scheme == "https":
+                # Certificates have names without the dot of a full one.
+                name = target.host.rstrip(".")
+                connection = self._context.wrap_socket(connection, server_hostname=name)
+            return Stream(connection, self._read_seconds)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connection(self, host: str, port: int) -> socket.socket:
+        self._policy.check_host(host, port)
+        resolved = self._policy.check_answers(host, _resolve(host, port))
         for info in resolved[:_MAX_CONNECT_ATTEMPTS]:
             try:
-                return self._connect(info)
+                return self._connect(host, info)
             except OSError as error:
                 if is_own_shortage(error):
                     raise
                 failure = error
         if isinstance(failure, TimeoutError):
-            raise MeasuringError(FailureCode.TIMEOUT, f"connecting to {self._dns_host} timed out")
-        message = f"cannot connect to {self._dns_host}: {failure.strerror or failure}"
+            raise MeasuringError(FailureCode.TIMEOUT, f"connecting to {host} timed out")
+        message = f"cannot connect to {host}: {failure.strerror or failure}"
         raise MeasuringError(FailureCode.CONNECT_FAILED, message)
 
-    def _connect(self, info: AddressInfo) -> socket.socket:
+    def _connect(self, host: str, info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
         connection = socket.socket(family, kind, protocol)
         try:
-            for option in self.socket_options or ():
-                connection.setsockopt(*option)
-            connection.settimeout(seconds_left(self.timeout))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(seconds_left(self._connect_seconds))
             connection.connect(address)
             # The peer may differ from the address: routing rules can redirect a connection.
-            self.policy.check_address(self._dns_host, str(connection.getpeername()[0]))
+            self._policy.check_address(host, str(connection.getpeername()[0]))
         except BaseException:
             connection.close()
             raise
         return connection
-
-
-class GuardedTLSConnection(GuardedConnection, HTTPSConnection):
-    """The same over TLS."""
 
 
 def _resolve(host: str, port: int) -> list[AddressInfo]:
@@ -101,46 +121,3 @@ def _check_descriptors() -> None:
     with ExitStack() as opened:
         for _ in range(_RESOLVER_DESCRIPTORS):
             opened.enter_context(socket.socket())
-
-
-class Connector:
-    """Makes guarded connections.
-
-    Parameters
-    ----------
-    policy
-        Which servers may be called.
-    connect_seconds
-        Maximum time to connect to one address.
-    read_seconds
-        Maximum time without a byte from the server.
-
-    Notes
-    -----
-    One TLS context serves every host: loading the certificate bundle takes 20 ms of CPU.
-    """
-
-    def __init__(self, policy: CallPolicy, connect_seconds: float, read_seconds: float) -> None:
-        self._policy = policy
-        self._connect_seconds = connect_seconds
-        self._read_seconds = read_seconds
-        self._context = create_urllib3_context()
-        self._context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        self._context.sslsocket_class = DeadlineTLSSocket
-
-    def connected(self, target: Target) -> GuardedConnection:
-        """Return a new connection to the server of a URL."""
-        host, port, seconds = target.host, target.port, self._connect_seconds
-        connection = (
-            GuardedTLSConnection(host, port, timeout=seconds, ssl_context=self._context)
-            if target.scheme == "https"
-            else GuardedConnection(host, port, timeout=seconds)
-        )
-        connection.policy = self._policy
-        connection.read_seconds = self._read_seconds
-        try:
-            connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection

@@ -6,7 +6,7 @@ from http.client import HTTPException, IncompleteRead
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.download.codings import is_chunked, members
-from retail_pulse.measuring.download.heads import BoundedLines, Head
+from retail_pulse.measuring.download.heads import MAX_HEAD_BYTES, Head, read_section
 from retail_pulse.measuring.download.sockets import Stream
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]+)[ \t\r]*(?:;.*)?\n", re.S)
@@ -53,11 +53,9 @@ class Body:
         """Yield the body in blocks."""
         fields = self._head.fields
         if is_chunked(fields):
-            yield from self._chunks()
-        elif (length := _content_length(fields)) is None:
-            yield from self._until_end()
-        else:
-            yield from self._sized(length)
+            return self._chunks()
+        length = _content_length(fields)
+        return self._until_end() if length is None else self._sized(length)
 
     def close(self) -> None:
         """End the response; unless the whole body was read, no other request can follow."""
@@ -127,10 +125,8 @@ class Body:
 
     def _read_trailers(self) -> bool:
         """Return whether the trailers are complete: some servers close the connection in place of them."""
-        lines = BoundedLines(self._stream, "the response trailers")
         try:
-            while lines.read():
-                pass
+            read_section(self._stream, MAX_HEAD_BYTES, "the response trailers")
         except IncompleteRead:
             return False
         return True

@@ -9,8 +9,14 @@ _RETRY = Retry()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait, at most six hours; None without a valid number of seconds or HTTP date."""
+    """Return the seconds to wait, at most six hours; None without a valid number of seconds or HTTP date.
+
+    Parameters
+    ----------
+    headers
+        By their names in lower case, as `Head` has them.
+    """
     try:
-        return float(_RETRY.parse_retry_after(headers.get("Retry-After", "")))
+        return float(_RETRY.parse_retry_after(headers.get("retry-after", "")))
     except (InvalidHeader, ValueError, OverflowError):
         return None

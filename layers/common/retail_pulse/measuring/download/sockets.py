@@ -4,10 +4,11 @@ A socket's own time-out applies to one read or write, so a server that sends a b
 each wait also ends with the deadline.
 """
 
+import re
 import select
 import socket
 import ssl
-from http.client import LineTooLong, RemoteDisconnected
+from http.client import IncompleteRead, LineTooLong, RemoteDisconnected
 
 from retail_pulse.measuring.deadline import seconds_left
 
@@ -22,6 +23,9 @@ _RECORD_BYTES = 16 * 1024
 _MANY_BYTES = 64 * 1024
 _FEW_BYTES = 4 * 1024
 _MOMENT_MILLISECONDS = 50
+_LINE_END = re.compile(rb"\n")
+# A blank line, with the end of the line before it.
+_SECTION_END = re.compile(rb"\n\r?\n")
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -69,6 +73,10 @@ class Stream:
         # TLS may hold decrypted bytes, of which the socket shows nothing.
         return not (self.has_unread or (self._tls and self._tls.pending()) or self._readable.poll(0))
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
     def send(self, data: bytes) -> None:
         """Send all of the data."""
         while data:
@@ -105,34 +113,54 @@ class Stream:
         return self._data[begin : self._at]
 
     def line(self, max_bytes: int) -> bytes:
-        """Return the next line with its line feed; at the end of the connection, the bytes that are left.
+        """Return the next line with its line feed.
 
         Raises
         ------
         LineTooLong
             The line has more bytes than allowed.
+        IncompleteRead
+            The connection ended before the line did; its bytes are `partial`.
         """
-        end = self._data.find(b"\n", self._at) + 1
-        if not end:
-            return self._long_line(max_bytes)
-        begin, self._at = self._at, end
-        if end - begin > max_bytes:
-            raise LineTooLong("a line")
-        return self._data[begin:end]
+        return self._through(_LINE_END, self._at, max_bytes)
 
-    def _long_line(self, max_bytes: int) -> bytes:
-        """Return a line that has not wholly arrived."""
-        line = bytearray(self._data[self._at :])
-        while len(line) <= max_bytes:
-            self._receive()
-            end = self._data.find(b"\n") + 1
-            self._at = end or len(self._data)
-            line += self._data[: self._at]
-            if end or not self._data:
-                break
-        if len(line) > max_bytes:
+    def section(self, max_bytes: int) -> bytes:
+        """Return the lines after the one that was read last, up to a blank one, with the last one's line feed in front.
+
+        Raises
+        ------
+        LineTooLong
+            The lines have more bytes than allowed in total.
+        IncompleteRead
+            The connection ended before a blank line.
+        """
+        return self._through(_SECTION_END, self._at - 1, max_bytes + 1)
+
+    def _through(self, end: re.Pattern[bytes], begin: int, max_bytes: int) -> bytes:
+        """Return the bytes from a position up to what ends them."""
+        found = end.search(self._data, begin)
+        if found is None:
+            return self._long(end, begin, max_bytes)
+        self._at = found.end()
+        if self._at - begin > max_bytes:
             raise LineTooLong("a line")
-        return bytes(line)
+        return self._data[begin : self._at]
+
+    def _long(self, end: re.Pattern[bytes], begin: int, max_bytes: int) -> bytes:
+        """Return bytes of which only the first have arrived."""
+        found, data = None, bytearray(self._data[begin:])
+        while found is None and len(data) <= max_bytes:
+            searched = max(0, len(data) - 2)
+            self._receive()
+            data += self._data
+            if not self._data:
+                raise IncompleteRead(bytes(data))
+            found = end.search(data, searched)
+        length = len(data) if found is None else found.end()
+        if length > max_bytes:
+            raise LineTooLong("a line")
+        self._at = len(self._data) - (len(data) - length)
+        return bytes(data[:length])
 
     def _receive(self, coming: int = 0) -> None:
         # Freed before the wait for the next bytes.
