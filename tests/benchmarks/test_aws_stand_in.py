@@ -232,6 +232,21 @@ def test_a_message_comes_again_when_its_visibility_is_over(aws: AwsStandIn) -> N
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
 
 
+def test_the_call_that_hides_messages_is_counted(aws: AwsStandIn) -> None:
+    client = boto3.client("sqs", endpoint_url=aws.url())
+    url = create_queue(client, "hidden")
+    queue = PointerQueue(client, url)
+    queue.send([Pointer("me", 123, "n", 0, 1, Scope.ALL)])
+    (message,) = client.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    aws.reset()
+    queue.hide({message["ReceiptHandle"]: 90})
+    assert "Messages" not in client.receive_message(QueueUrl=url)
+    counts = aws.counts().sqs["ChangeMessageVisibilityBatch"]
+    assert (counts.calls, counts.requests, counts.messages) == (1, 1, 1)
+    queue.hide({message["ReceiptHandle"]: 0})
+    assert client.receive_message(QueueUrl=url)["Messages"]
+
+
 # ------------------------------------------------------------------ units
 
 

@@ -88,7 +88,9 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
         ("BatchWriteItem", "CLIENT"): (1, 15), ("UpdateItem", "USAGE"): (1, 1),
     }  # fmt: skip
     queue_calls = {name: each.calls for name, each in counts.sqs.items()}
-    assert queue_calls == dict.fromkeys(("SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"), 1)
+    assert queue_calls == dict.fromkeys(
+        ("SendMessageBatch", "ReceiveMessage", "ChangeMessageVisibilityBatch", "DeleteMessageBatch"), 1
+    )
 
 
 def test_the_largest_job_fits_into_one_call() -> None:

@@ -94,6 +94,7 @@ class Queues:
             "SendMessageBatch": self._send,
             "ReceiveMessage": self._receive,
             "DeleteMessageBatch": self._delete,
+            "ChangeMessageVisibilityBatch": self._hide,
             "GetQueueAttributes": self._attributes,
         }
         if call not in calls:
@@ -131,7 +132,13 @@ class Queues:
     def _delete(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
         entries = _entries(request)
         for entry in entries:
-            queue.messages.pop(entry["ReceiptHandle"].partition("/")[0], None)
+            queue.messages.pop(_message_id(entry), None)
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}, len(entries), 0
+
+    def _hide(self, queue: _Queue, request: Request) -> tuple[Answer, int, int]:
+        entries, now = _entries(request), time.time()
+        for entry in entries:
+            queue.messages[_message_id(entry)].hidden_until = now + float(entry["VisibilityTimeout"])
         return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}, len(entries), 0
 
     def _attributes(self, queue: _Queue, _: Request) -> tuple[Answer, int, int]:
@@ -144,6 +151,11 @@ class Queues:
             "ApproximateNumberOfMessagesDelayed": delayed,
         }
         return {"Attributes": {name: str(count) for name, count in counts.items()}}, 0, 0
+
+
+def _message_id(entry: Mapping[str, Any]) -> str:
+    handle: str = entry["ReceiptHandle"]
+    return handle.partition("/")[0]
 
 
 def _entries(request: Request) -> list[Mapping[str, Any]]:
