@@ -144,6 +144,27 @@ def test_a_job_is_closed_once_and_only_in_its_run(table: JobsTable) -> None:
     assert table.close_job(JOB, JobStatus.FAILED, NOW, None) is None
 
 
+def test_all_chunks_are_added_and_the_job_ends_at_once_in_its_run(table: JobsTable) -> None:
+    table.put_job(JOB)
+    verdicts = [ChunkVerdict(number, failed=number == 1, transient=False) for number in range(3)]
+    how = verdicts, JobStatus.FAILED, NOW
+    assert table.close_at_once("me", 123, 2, *how) is None
+    assert table.close_at_once("me", 999, 1, *how) is None
+    assert table.job("me", 123) == JOB
+    closed = replace(
+        JOB,
+        status=JobStatus.FAILED,
+        open=False,
+        ended_at=NOW,
+        due=None,
+        done=frozenset({0, 1, 2}),
+        failed=frozenset({1}),
+    )
+    assert table.close_at_once("me", 123, 1, *how) == closed
+    assert table.close_at_once("me", 123, 1, verdicts, JobStatus.COMPLETED, NOW) is None
+    assert table.job("me", 123) == closed
+
+
 def test_an_open_job_is_due_and_an_ended_one_leaves_the_due_index(
     jobs_table: JobsTable, dynamodb: "DynamoDBClient"
 ) -> None:
@@ -153,6 +174,10 @@ def test_an_open_job_is_due_and_an_ended_one_leaves_the_due_index(
     jobs_table.put_job(JOB)
     assert due() == 1
     jobs_table.close_job(JOB, JobStatus.COMPLETED, NOW, None)
+    assert due() == 0
+    jobs_table.put_job(replace(JOB, job_id=124))
+    assert due() == 1
+    jobs_table.close_at_once("me", 124, 1, [ChunkVerdict(0, False, False)], JobStatus.COMPLETED, NOW)
     assert due() == 0
 
 

@@ -23,10 +23,15 @@ POINTERS = [Pointer("me", 123, "n", number, 1, Scope.ALL) for number in range(23
 
 @given(
     st.builds(Pointer, st.text(), st.integers(0, 2**53), st.text(), st.integers(0, 9999), st.integers(1, 99),
-              st.sampled_from(Scope), st.none() | st.integers(0, 99))
+              st.sampled_from(Scope), st.none() | st.integers(0, 99), st.integers(0, 9999))
 )  # fmt: skip
 def test_a_pointer_is_read_as_it_was_written(pointer: Pointer) -> None:
     assert decode(encode(pointer)) == pointer
+
+
+def test_a_message_of_an_earlier_version_does_not_say_how_many_chunks_there_are() -> None:
+    body = '{"client":"me","job_id":123,"nonce":"n","chunk":0,"run":1,"scope":"all","turn":0}'
+    assert decode(body) == Pointer("me", 123, "n", 0, 1, Scope.ALL, 0, chunks=0)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,9 @@ def every_step(client: Any) -> list[Any]:
     reopened = table.job("me", 123)
     assert reopened is not None
     table.claim_job(reopened, EXPIRES + 1, 1800)
+    table.put_job(replace(JOB, job_id=124))
+    table.close_at_once("me", 124, 1, verdicts, JobStatus.FAILED, NOW)
+    table.close_at_once("me", 124, 1, verdicts, JobStatus.FAILED, NOW)
     count_usage(UsageTable(any_client, TABLE))
     table.mark_due(reopened, EXPIRES)
     table.job("me", 999)

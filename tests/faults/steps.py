@@ -8,13 +8,14 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "submit": ("claim key", "count usage", "put chunks", "put job", "read job", "send", "mark due", "reopen job"),
     "process": (
         "hide", "read chunks", "reopen chunk", "measure", "save", "requeue", "claim exclusively", "send", "put rows",
-        "add", "close", "acknowledge",
+        "add", "close", "close at once", "acknowledge",
     ),
     "reprocess": ("find due", "read job", "claim job", "close", "reopen job", "send", "mark due"),
 }  # fmt: skip
 MOMENTS = ("before", "after")
 
 _UPDATES = (
+    (" SET #status = :status", "close at once"),
     ("ADD done_chunks", "add"),
     ("ADD images", "count usage"),
     ("DELETE done_chunks", "reopen job"),

@@ -41,7 +41,8 @@ class Scenario:
     Parameters
     ----------
     images
-        By URL, the outcome of each attempt: a width, or 0 for a transient failure; the last entry repeats.
+        By URL, the outcome of each attempt: a width, 0 for a transient failure, or -1 for a permanent one; the last
+        entry repeats.
     needs_no_reprocess
         Whether the job must end by its messages only.
     copies, deliveries
@@ -57,6 +58,8 @@ class Scenario:
         Maximum number of attempts of an image in a run.
     in_parts
         Whether each outcome is saved before the next image of its chunk is ready.
+    chunk_images
+        Maximum number of images in a chunk: with 2, the job has two chunks, with 3 only one.
     """
 
     images: Mapping[str, list[int]]
@@ -68,6 +71,7 @@ class Scenario:
     late: str = ""
     attempts: int = 1
     in_parts: bool = False
+    chunk_images: int = 2
 
 
 DOUBLED = Scenario({"flaky": [0, 5, 0, 7], "good": [3], "other": [4]}, True, copies=2, deliveries=3)
@@ -82,16 +86,26 @@ IN_PARTS = {
     "a retry": replace(RETRIED, in_parts=True),
     "requeued images": replace(REQUEUED, images={"flaky": [5], "good": [0, 3], "other": [4]}, in_parts=True),
 }
+# One chunk: its job ends by one update, unless it holds a transient failure.
+ONE_CHUNK = {
+    "doubled messages": replace(DOUBLED, images={"flaky": [5, 6], "good": [3, 8], "other": [4]}, chunk_images=3),
+    "a retry": replace(
+        RETRIED, images={"flaky": [-1, 5], "good": [3], "other": [0, 4]}, copies=2, deliveries=2, chunk_images=3
+    ),
+    "requeued images": replace(REQUEUED, chunk_images=3),
+    "late before close_at_once": replace(
+        LATE["close_job"], images={"flaky": [-1, 5], "good": [3], "other": [4]}, late="close_at_once", chunk_images=3
+    ),
+}
 SUBMITTED = Scenario({"flaky": [5], "good": [3], "other": [4]}, submits=2, deliveries=1)
 
 
 class Play(World):
     """One execution of a scenario."""
 
-    chunk_images = 2
-
     def __init__(self, scenario: Scenario, choices: Choices, preemptions: int, crashes: int) -> None:
         self.scenario = scenario
+        self.chunk_images = scenario.chunk_images
         self.stage = Stage(choices, preemptions, crashes)
         retries = RetryPolicy(scenario.attempts, 10**6, 60, inline_wait_seconds=0)
         super().__init__(self.attempt, retries, max_unsaved_seconds=0.0 if scenario.in_parts else 10.0)
@@ -110,10 +124,10 @@ class Play(World):
         """Measure as the scenario says; a failure's message names the run that the job is at."""
         script = self.scenario.images[url]
         width = script[min(len(self.attempts[url]), len(script) - 1)]
-        if width:
+        if width > 0:
             return Measured("PNG", width, width, 1)
         run = max((job.run for job in self.table.jobs.values()), default=1)
-        raise MeasuringError(FailureCode.TIMEOUT, f"run {run}")
+        raise MeasuringError(FailureCode.NOT_AN_IMAGE if width else FailureCode.TIMEOUT, f"run {run}")
 
     def submit_once(self) -> None:
         visits = [Visit("A", "2026-11-23", ["flaky", "good"]), Visit("B", "2026-11-23", ["other"])]
@@ -230,6 +244,8 @@ BOUNDS: dict[str, Bounds] = {
     "requeued images, two crashes": (REQUEUED, 0, 2),
     **{f"{name}, saved in parts, a preemption": (scenario, 1, 0) for name, scenario in IN_PARTS.items()},
     **{f"{name}, saved in parts, a crash": (scenario, 0, 1) for name, scenario in IN_PARTS.items()},
+    **{f"one chunk, {name}, two preemptions": (scenario, 2, 0) for name, scenario in ONE_CHUNK.items()},
+    **{f"one chunk, {name}, a crash and a preemption": (scenario, 1, 1) for name, scenario in ONE_CHUNK.items()},
     "two submissions with one key, two preemptions": (SUBMITTED, 2, 0),
     "two submissions with one key, a crash and a preemption": (SUBMITTED, 1, 1),
 }
@@ -258,6 +274,15 @@ def add_without_run(add: Original, table: FakeTable, client: str, job_id: int, _
 
 def close_without_run(close: Original, table: FakeTable, job: Job, *how: Any) -> Any:
     return close(table, table.jobs[job.client, job.job_id], *how)
+
+
+def close_at_once_without_run(close: Original, table: FakeTable, client: str, job_id: int, _run: int, *how: Any) -> Any:
+    return close(table, client, job_id, table.jobs[client, job_id].run, *how)
+
+
+def pointers_to_the_only_chunk(pointer_to: Original, *which: Any) -> Any:
+    """Return a pointer that makes each chunk end its job at once."""
+    return replace(pointer_to(*which), chunks=1)
 
 
 def own_outcomes_in_the_rows(save: Original, worker: Processing, findings: Findings, report: BatchReport) -> Any:
@@ -321,6 +346,8 @@ MUTANTS: list[tuple[Any, str, Original, Bounds]] = [
     (FakeTable, "save_chunk", save_without_run, (replace(LATE["save_chunk"], in_parts=True), 1, 0)),
     (FakeTable, "add_chunks", add_without_run, (LATE["add_chunks"], 0, 0)),
     (FakeTable, "close_job", close_without_run, (LATE["close_job"], 0, 0)),
+    (FakeTable, "close_at_once", close_at_once_without_run, (ONE_CHUNK["late before close_at_once"], 0, 0)),
+    (Job, "pointer_to", pointers_to_the_only_chunk, (IN_PARTS["doubled messages"], 0, 0)),
     (Processing, "_save", own_outcomes_in_the_rows, (DOUBLED, 1, 1)),
     (Processing, "_open", done_chunks_dropped, (DOUBLED, 0, 1)),
     (FakeTable, "save_chunk", last_outcome_wins, (DOUBLED, 1, 0)),

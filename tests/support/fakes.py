@@ -139,6 +139,16 @@ class FakeTable:
             now, status=status, open=False, ended_at=ended_at, due=due
         ), lambda now: now.open)  # fmt: skip
 
+    def close_at_once(
+        self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict], status: JobStatus,
+        ended_at: datetime,
+    ) -> Job | None:  # fmt: skip
+        done, failed, transient = numbers(verdicts)
+        return self._update(self.jobs, (client, job_id), run, lambda now: replace(
+            now, done=now.done | done, failed=now.failed | failed, transient=now.transient | transient, status=status,
+            open=False, ended_at=ended_at, due=None,
+        ), lambda now: now.open)  # fmt: skip
+
     def due_jobs(self, now: int) -> Iterator[tuple[str, int]]:
         due = sorted((job.due, key) for key, job in self.jobs.items() if job.due is not None and job.due <= now)
         return iter([key for _, key in due])

@@ -119,7 +119,8 @@ def test_a_sweep_that_overlaps_after_the_read_is_stopped_by_the_claim(
 
 
 def test_a_job_whose_last_worker_died_before_its_end_is_ended(world: World) -> None:
-    job = world.submit(ONE)
+    job = world.submit(Visit("A", "now", ["a", "b", "c"]), ONE)
+    world.deliver(limit=1)
     world.table.faults.die_before = world.table.faults.writes + 4  # save, rows, add, close
     with pytest.raises(Killed):
         world.deliver()

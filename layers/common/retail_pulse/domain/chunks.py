@@ -58,6 +58,7 @@ class Pointer:
     """The content of a message: a chunk of a job, and the run that it is for. The table is the source of truth.
 
     ``turn`` is the chunk's turn that the message is for; None, as reprocess sends it, is the turn that the chunk is at.
+    ``chunks`` is how many chunks the job has; 0 in a message of an earlier version, which did not say it.
     """
 
     client: str
@@ -67,6 +68,7 @@ class Pointer:
     run: int
     scope: Scope
     turn: int | None = 0
+    chunks: int = 0
 
     @property
     def key(self) -> ChunkKey:

@@ -23,6 +23,11 @@ class JobStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
+    @classmethod
+    def at_end(cls, failed: Collection[int]) -> "JobStatus":
+        """Return the status with which a job ends: failed when any of its chunks holds a failed image."""
+        return cls.FAILED if failed else cls.COMPLETED
+
 
 def job_id_at(time: datetime, random_bits: int) -> int:
     """Make a job id that sorts by time.
@@ -114,8 +119,8 @@ class Job:
 
     @property
     def status_at_end(self) -> JobStatus:
-        """The status with which the job ends: failed when any chunk holds a failed image."""
-        return JobStatus.FAILED if self.failed else JobStatus.COMPLETED
+        """The status with which the job ends."""
+        return JobStatus.at_end(self.failed)
 
     def key_of(self, chunk: int) -> ChunkKey:
         """Return the key of a chunk of this job."""
@@ -123,7 +128,7 @@ class Job:
 
     def pointer_to(self, chunk: int, turn: int | None = 0) -> Pointer:
         """Return the message by which a chunk of this job is processed in its current run."""
-        return Pointer(self.client, self.job_id, self.nonce, chunk, self.run, self.scope, turn)
+        return Pointer(self.client, self.job_id, self.nonce, chunk, self.run, self.scope, turn, self.chunks)
 
     @property
     def missing(self) -> list[int]:

@@ -184,10 +184,8 @@ class JobsTable:
 
         Condition: the job is at this run.
         """
-        names = ("done_chunks", "failed_chunks", "transient_chunks")
-        sets = {name: chunks for name, chunks in zip(names, numbers(verdicts), strict=True) if chunks}
-        update = "ADD " + ", ".join(f"{name} :{name}" for name in sets)
-        return self._update_job((client, job_id), update, expression_values(run=run, **sets), "#run = :run")
+        add, sets = _additions(verdicts)
+        return self._update_job((client, job_id), add, sets | expression_values(run=run), "#run = :run")
 
     def close_job(self, job: Job, status: JobStatus, ended_at: datetime, due: int | None) -> Job | None:
         """End the job's run (step 9); it is swept again when it is due, or never.
@@ -199,6 +197,22 @@ class JobsTable:
             "SET #status = :status, #open = :false, ended_at = :ended_at"
             + (" REMOVE due, due_shard" if due is None else ", due = :due"),
             expression_values(run=job.run, status=status, true=True, false=False, ended_at=ended_at, due=due),
+            "#run = :run AND #open = :true",
+        )
+
+    def close_at_once(
+        self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict], status: JobStatus,
+        ended_at: datetime,
+    ) -> Job | None:  # fmt: skip
+        """Add all chunks of a job to its sets and end its run, in one update (steps 8 and 9); it is never swept again.
+
+        Condition: the job is open and at this run.
+        """
+        add, sets = _additions(verdicts)
+        return self._update_job(
+            (client, job_id),
+            f"{add} SET #status = :status, #open = :false, ended_at = :ended_at REMOVE due, due_shard",
+            sets | expression_values(run=run, status=status, true=True, false=False, ended_at=ended_at),
             "#run = :run AND #open = :true",
         )
 
@@ -279,6 +293,13 @@ class JobsTable:
         with suppress(ConditionFailedError):
             return items.job_from(self._table.update(items.job_key(*key), update, values, condition))
         return None
+
+
+def _additions(verdicts: Collection[ChunkVerdict]) -> tuple[str, dict[str, Value]]:
+    """Write the clause that adds chunks to their job's sets, and its values; an empty set cannot be added."""
+    names = ("done_chunks", "failed_chunks", "transient_chunks")
+    sets = {name: chunks for name, chunks in zip(names, numbers(verdicts), strict=True) if chunks}
+    return "ADD " + ", ".join(f"{name} :{name}" for name in sets), expression_values(**sets)
 
 
 def _outcome_sets(outcomes: Mapping[int, Outcome]) -> tuple[list[str], dict[str, Value]]:

@@ -62,6 +62,7 @@ def decode(body: str) -> Pointer:
             run=int(found["run"]),
             scope=Scope(found["scope"]),
             turn=None if found["turn"] is None else int(found["turn"]),
+            chunks=int(found.get("chunks", 0)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidPointerError(f"not a pointer: {type(error).__name__}") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from retail_pulse.domain.jobs import ChunkVerdict, Job, SweepPolicy
+from retail_pulse.domain.jobs import ChunkVerdict, Job, JobStatus, SweepPolicy, numbers
 from retail_pulse.domain.visits import VisitRow
 from retail_pulse.use_cases.batch import BatchReport, Task
 from retail_pulse.use_cases.steps import ClosingStore, close
@@ -23,6 +23,10 @@ class FinishingStore(ClosingStore, Protocol):
 
     def put_visit_rows(self, rows: Sequence[tuple[VisitRow, int]], seconds: float) -> Collection[VisitRow]: ...
     def add_chunks(self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict]) -> Job | None: ...
+    def close_at_once(
+        self, client: str, job_id: int, run: int, verdicts: Collection[ChunkVerdict], status: JobStatus,
+        ended_at: datetime,
+    ) -> Job | None: ...  # fmt: skip
 
 
 class Finishing:
@@ -79,12 +83,19 @@ class Finishing:
     def _add_to_job(self, tasks: Sequence[Task]) -> None:
         """Add chunks of one job to it by one update, and end the job if it is complete (steps 8 and 9)."""
         pointer = tasks[0].pointer
+        key = pointer.client, pointer.job_id, pointer.run
         verdicts = [ChunkVerdict.of(task.chunk) for task in tasks]
-        job = self._store.add_chunks(pointer.client, pointer.job_id, pointer.run, verdicts)
-        if job is not None and job.open and job.all_done:
-            closed = close(self._store, self._sweeps, job, self._now())
-            if closed is not None:
-                self._report.closed.append(closed)
+        done, failed, transient = numbers(verdicts)
+        closed: Job | None = None
+        if len(done) == pointer.chunks and not transient:
+            # All of the job, and nothing that the schedule would retry: its end needs no knowledge of the job.
+            closed = self._store.close_at_once(*key, verdicts, JobStatus.at_end(failed), self._now())
+        else:
+            job = self._store.add_chunks(*key, verdicts)
+            if job is not None and job.open and job.all_done:
+                closed = close(self._store, self._sweeps, job, self._now())
+        if closed is not None:
+            self._report.closed.append(closed)
 
 
 def _rows(task: Task) -> Iterable[tuple[VisitRow, int]]:
