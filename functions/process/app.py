@@ -1,11 +1,13 @@
 """SQS: measures the images of a batch of chunks."""
 
+import gc
+
+gc.disable()  # until the end of the cold start: `resume_gc` says why
+
 from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from aws_lambda_powertools.utilities.data_classes import SQSEvent
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.errors import InvalidPointerError
@@ -16,6 +18,7 @@ from retail_pulse.measuring.download.policy import CallPolicy
 from retail_pulse.measuring.download.urls import host_key
 from retail_pulse.measuring.fetch import Fetcher, FetchLimits
 from retail_pulse.measuring.formats.pixels import PixelCheck
+from retail_pulse.runtime.garbage import resume_gc
 from retail_pulse.runtime.one_core import stay_on_one_core
 from retail_pulse.runtime.settings import ProcessSettings
 from retail_pulse.runtime.telemetry import FunctionMetrics, MetricUnit, make_logger, open_descriptors
@@ -76,6 +79,7 @@ processing = Processing(
     measurer=measurer,
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
+resume_gc()
 stay_on_one_core()
 # An image that starts with less time left than this could be cut off midway.
 _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings.delay_max_seconds + _RESERVE_SECONDS)
@@ -84,18 +88,17 @@ _LONGEST_IMAGE_MILLISECONDS = 1000 * (settings.image_deadline_seconds + settings
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process a batch; return the messages that SQS has to deliver again."""
-    messages = list(SQSEvent(event).records)
+    messages = event["Records"]
     seconds_left = context.get_remaining_time_in_millis() / 1000
     # If this worker dies, its messages come back soon after the time at which Lambda would have ended it.
-    queue.hide({message.receipt_handle: ceil(seconds_left) + _VISIBILITY_MARGIN_SECONDS for message in messages})
+    queue.hide({message["receiptHandle"]: ceil(seconds_left) + _VISIBILITY_MARGIN_SECONDS for message in messages})
     deliveries, unreadable = [], []
     for message in messages:
         try:
-            receives = int(message.attributes.approximate_receive_count)
-            deliveries.append(Delivery(message.message_id, decode(message.body), receives))
+            deliveries.append(Delivery(message["messageId"], decode(message["body"]), _receives(message)))
         except InvalidPointerError:
             # It goes to the dead-letter queue by the redrive policy, for a person to inspect.
-            unreadable.append(message.message_id)
+            unreadable.append(message["messageId"])
     report = processing.process(
         deliveries,
         lambda: context.get_remaining_time_in_millis() > _LONGEST_IMAGE_MILLISECONDS,
@@ -103,7 +106,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     failed = sorted(report.failed_messages) + unreadable
     queue.hide(
-        {each.receipt_handle: _seconds_before_redelivery(each) for each in messages if each.message_id in failed}
+        {each["receiptHandle"]: _seconds_before_redelivery(each) for each in messages if each["messageId"] in failed}
     )
     _report(deliveries, report, len(failed), len(unreadable))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
@@ -143,7 +146,11 @@ def _report(deliveries: Sequence[Delivery], report: BatchReport, given_back: int
     metrics.send()
 
 
-def _seconds_before_redelivery(message: SQSRecord) -> int:
+def _receives(message: dict[str, Any]) -> int:
+    """Return how often a message was delivered, this time included."""
+    return int(message["attributes"]["ApproximateReceiveCount"])
+
+
+def _seconds_before_redelivery(message: dict[str, Any]) -> int:
     """Return how long a message that is given back stays hidden: longer with each delivery."""
-    receives = int(message.attributes.approximate_receive_count)
-    return min(_MAX_REDELIVERY_SECONDS, _FIRST_REDELIVERY_SECONDS << min(receives - 1, 10))
+    return min(_MAX_REDELIVERY_SECONDS, _FIRST_REDELIVERY_SECONDS << min(_receives(message) - 1, 10))

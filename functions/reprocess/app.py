@@ -1,10 +1,15 @@
 """Schedule: resumes stalled jobs and retries transient failures."""
 
+import gc
+
+gc.disable()  # until the end of the cold start: `resume_gc` says why
+
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from retail_pulse.domain.jobs import SweepPolicy
+from retail_pulse.runtime.garbage import resume_gc
 from retail_pulse.runtime.settings import ReprocessSettings
 from retail_pulse.runtime.telemetry import FunctionMetrics, make_logger
 from retail_pulse.storage import clients
@@ -23,6 +28,7 @@ reprocessing = Reprocessing(
     queue=PointerQueue(clients.sqs(), settings.queue_url),
     sweeps=SweepPolicy(settings.stall_seconds, settings.automatic_runs),
 )
+resume_gc()
 
 
 @logger.inject_lambda_context

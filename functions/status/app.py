@@ -1,5 +1,9 @@
 """GET: returns the status and results of jobs, a client's usage, and the API's description."""
 
+import gc
+
+gc.disable()  # until the end of the cold start: `resume_gc` says why
+
 from http import HTTPStatus
 from typing import Any
 
@@ -33,6 +37,7 @@ from retail_pulse.api.router import VISITS_PATH, Api, json_answer, list_answer
 from retail_pulse.domain.api_keys import KeyScope
 from retail_pulse.domain.errors import InvalidRequestError, JobNotFoundError
 from retail_pulse.domain.jobs import JobStatus
+from retail_pulse.runtime.garbage import resume_gc
 from retail_pulse.runtime.settings import StatusSettings
 from retail_pulse.runtime.telemetry import FunctionMetrics, about_request, make_logger
 from retail_pulse.storage import clients
@@ -79,6 +84,7 @@ job_lists = JobLists(reads_table, job_size, MAX_LIST_BYTES)
 image_lists = ImageLists(reads_table, ImageRows(jobs_table, stores.get), image_size, MAX_LIST_BYTES)
 visit_reports = VisitReports(reads_table, stores)
 api = Api(on_error=logger.exception, on_client=usage.count_request)
+resume_gc()
 
 
 def _job_id(text: str | None) -> int:

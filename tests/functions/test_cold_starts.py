@@ -9,7 +9,23 @@ import requests
 from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.lambda_host.context import Context
+from local.lambda_host.environment import FUNCTIONS
+from local.lambda_host.load import run_cold
 from tests.functions.service import Service
+
+# The console imports next to nothing, and has no collector to stop.
+COUNT_COLLECTIONS = """
+import gc
+collections = []
+gc.callbacks.append(lambda phase, info: collections.append(phase))
+import app
+print(len(collections), gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS.keys() - {"console"}))
+def test_a_cold_start_collects_no_garbage(function: str) -> None:
+    assert run_cold(COUNT_COLLECTIONS, function).split() == ["0", "True", "True"]
 
 
 def test_the_garbage_collector_rarely_walks_a_large_body(service: Service) -> None:

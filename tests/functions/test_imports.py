@@ -44,7 +44,7 @@ ALLOWED = {
     "submit": (AWS | PYDANTIC, AWS_HEAVY | HTTP | CHUNKS | {"retail_pulse.api.submit_body"}),
     "process": (
         AWS | {"charset_normalizer", "idna", "requests"},
-        AWS_HEAVY | EVENTS | CHUNKS | {"retail_pulse.measuring.fetch"},
+        AWS_HEAVY | CHUNKS | {"retail_pulse.measuring.fetch"},
     ),
     "status": (AWS, AWS_HEAVY | HTTP | CHUNKS),
     "reprocess": (AWS, AWS_HEAVY | CHUNKS),
