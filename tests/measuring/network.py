@@ -41,7 +41,7 @@ class SimulatedNetwork:
             "getpeername": lambda connection: self._peers[id(connection)],
             "send": lambda connection, data, *_: self._send(connection, data),
             "sendall": lambda connection, data, *_: self._send(connection, data),
-            "recv": lambda connection, count, *_: self._replies[id(connection)].read(count),
+            "recv_into": lambda connection, buffer, count: self._replies[id(connection)].readinto(buffer[:count]),
         }
         with patch("socket.getaddrinfo", self._getaddrinfo), patch.multiple(socket.socket, **methods):
             try:

@@ -28,6 +28,19 @@ def test_a_complete_file_has_its_size_however_it_is_split(file: CorpusFile, bloc
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("block", [13, 65_536])
+def test_a_block_may_change_after_it_was_read(file: CorpusFile, block: int) -> None:
+    buffer = memoryview(bytearray(block))
+    with SizeReader(max_side=100_000) as reader:
+        for start in range(0, len(file.content), block):
+            part = file.content[start : start + block]
+            buffer[: len(part)] = part
+            reader.feed(buffer[: len(part)])
+            buffer[:] = bytes(block)
+        assert reader.result() == Measured(file.format, *file.size, len(file.content))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_pillow_reads_the_same_size(file: CorpusFile) -> None:
     try:
         with Image.open(io.BytesIO(file.content)) as image:

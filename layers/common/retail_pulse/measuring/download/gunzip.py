@@ -31,7 +31,7 @@ class Gunzip:
         self._members = 1
         self._has_ended = False
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Decompress the next bytes, and ignore what follows the last member.
 
         Raises
@@ -55,7 +55,7 @@ class Gunzip:
                 if not data and len(block) < self._block_bytes:
                     return
 
-    def _decompress(self, data: bytes) -> bytes:
+    def _decompress(self, data: bytes | memoryview) -> bytes:
         try:
             return self._member.decompress(data, self._block_bytes)
         except zlib.error as error:

@@ -49,7 +49,7 @@ class Body:
         self._end: Callable[[bool], None] | None = end
         self._can_follow = False
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         """Yield the body in blocks."""
         fields = self._head.fields
         if is_chunked(fields):
@@ -68,7 +68,7 @@ class Body:
         options = members(self._head.fields.get("connection", ""))
         return "close" not in options and (not self._head.is_1_0 or "keep-alive" in options)
 
-    def _sized(self, length: int) -> Iterator[bytes]:
+    def _sized(self, length: int) -> Iterator[bytes | memoryview]:
         if length > self._max_bytes:
             raise too_large(self._max_bytes)
         while length:
@@ -80,7 +80,7 @@ class Body:
             self._can_follow = not length and self._is_kept()
             yield block
 
-    def _until_end(self) -> Iterator[bytes]:
+    def _until_end(self) -> Iterator[bytes | memoryview]:
         left = self._max_bytes
         while block := self._stream.block(left + 1, are_coming=False):
             left -= len(block)
@@ -88,7 +88,7 @@ class Body:
                 raise too_large(self._max_bytes)
             yield block
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[bytes | memoryview]:
         stream = self._stream
         joined = bytearray()
         received = chunks = 0

@@ -8,6 +8,7 @@ import re
 import select
 import socket
 import ssl
+import threading
 from http.client import IncompleteRead, LineTooLong, RemoteDisconnected
 
 from retail_pulse.measuring.deadline import seconds_left
@@ -26,7 +27,18 @@ _MOMENT_MILLISECONDS = 50
 _LINE_END = re.compile(rb"\n")
 # A blank line, with the end of the line before it.
 _SECTION_END = re.compile(rb"\n\r?\n")
+_NOTHING = memoryview(b"")
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class _Buffer(threading.local):
+    """What a thread receives into. New memory for each block would take more in total, and page faults."""
+
+    def __init__(self) -> None:
+        self.whole = memoryview(bytearray(_BLOCK_BYTES))
+
+
+_buffer = _Buffer()
 
 
 class DeadlineTLSSocket(ssl.SSLSocket):
@@ -58,8 +70,8 @@ class Stream:
         self._readable, self._writable = select.poll(), select.poll()
         self._readable.register(connected, select.POLLIN)
         self._writable.register(connected, select.POLLOUT)
-        # What was received last; the bytes before `_at` have been read.
-        self._data = b""
+        # What was received last, in the buffer of the thread; the bytes before `_at` have been read.
+        self._data = _NOTHING
         self._at = 0
 
     @property
@@ -99,8 +111,8 @@ class Stream:
         if not self._data:
             raise RemoteDisconnected("no answer")
 
-    def block(self, max_bytes: int, *, are_coming: bool = True) -> bytes:
-        """Return the next bytes, at least one; none at the end of the connection.
+    def block(self, max_bytes: int, *, are_coming: bool = True) -> memoryview:
+        """Return the next bytes, at least one; none at the end of the connection. They last until the next call.
 
         Parameters
         ----------
@@ -144,7 +156,7 @@ class Stream:
         self._at = found.end()
         if self._at - begin > max_bytes:
             raise LineTooLong("a line")
-        return self._data[begin : self._at]
+        return bytes(self._data[begin : self._at])
 
     def _long(self, end: re.Pattern[bytes], begin: int, max_bytes: int) -> bytes:
         """Return bytes of which only the first have arrived."""
@@ -163,12 +175,12 @@ class Stream:
         return bytes(data[:length])
 
     def _receive(self, coming: int = 0) -> None:
-        # Freed before the wait for the next bytes.
-        self._data, self._at = b"", 0
+        self._data, self._at = _NOTHING, 0
+        buffer = _buffer.whole
         while True:
             seconds_left()
             try:
-                self._data = self._socket.recv(self._block_bytes)
+                self._data = buffer[: self._socket.recv_into(buffer, self._block_bytes)]
             except _WOULD_BLOCK as error:
                 if not self._wait_for_many(coming):
                     self._wait(self._writable if isinstance(error, ssl.SSLWantWriteError) else self._readable)

@@ -3,7 +3,7 @@
 import re
 import struct
 
-from retail_pulse.measuring.formats.walker import Walker
+from retail_pulse.measuring.formats.walker import Block, Walker
 from retail_pulse.measuring.steps import StepBudget
 
 # Writers fill sub-blocks to 255 bytes, except the last one of each image or text. 25 million of one byte fit into
@@ -36,10 +36,10 @@ class GifReader(Walker):
         self._has_picture = False
         self._uncounted = 0
 
-    def _step(self, data: bytes | bytearray, at: int) -> None:
+    def _step(self, data: Block, at: int) -> None:
         self._next_step(data, at)
 
-    def _block(self, data: bytes | bytearray, at: int) -> None:
+    def _block(self, data: Block, at: int) -> None:
         # Some writers pad between blocks.
         found = (_NOT_PADDING if self._has_picture else _INTRODUCER).search(data, at)
         padding = (found.start() if found else len(data)) - at
@@ -59,7 +59,7 @@ class GifReader(Walker):
             # The trailer. After a picture, browsers end at any other byte, too.
             self._ended = True
 
-    def _descriptor(self, data: bytes | bytearray, at: int) -> None:
+    def _descriptor(self, data: Block, at: int) -> None:
         left, top, width, height, flags = _DESCRIPTOR.unpack_from(data, at)
         if self.size is None:
             self.size = max(self._screen[0], left + width), max(self._screen[1], top + height)
@@ -67,7 +67,7 @@ class GifReader(Walker):
         self._next += _DESCRIPTOR.size + _color_table(flags) + 1
         self._next_step, self.reach = self._sub_blocks, 1
 
-    def _sub_blocks(self, data: bytes | bytearray, at: int) -> None:
+    def _sub_blocks(self, data: Block, at: int) -> None:
         # In one step: millions of sub-blocks of one byte fit into a file.
         begin, end = self._next - at, len(data)
         count = self._uncounted

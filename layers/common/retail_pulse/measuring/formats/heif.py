@@ -10,7 +10,7 @@ from contextlib import suppress
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 from retail_pulse.measuring.formats.iso_items import Picture, read_picture
 from retail_pulse.measuring.formats.iso_tracks import Track, read_track
-from retail_pulse.measuring.formats.walker import Walker
+from retail_pulse.measuring.formats.walker import Block, Walker
 from retail_pulse.measuring.steps import StepBudget
 
 # Brands say which pictures are in a file. The general ones leave open how these are coded.
@@ -91,7 +91,7 @@ class IsoReader(Walker):
         elif self._brands.isdisjoint(_BRANDS):
             raise _unrecognized()
 
-    def _step(self, data: bytes | bytearray, at: int) -> None:
+    def _step(self, data: Block, at: int) -> None:
         # All boxes that have arrived: a step for each of them would take three times as long.
         before, last, boxes = self._next - at, len(data) - _HEADER_BYTES, self._boxes
         parent, parent_end, siblings = self._parent, self._parent_end - before, self._siblings
@@ -133,7 +133,7 @@ class IsoReader(Walker):
         self._next, self._parent, self._parent_end, self._siblings = at + before, parent, parent_end + before, siblings
         self._boxes = boxes
 
-    def _rare_header(self, data: bytes | bytearray, at: int, parent: bytes, parent_end: int) -> tuple[int, int]:
+    def _rare_header(self, data: Block, at: int, parent: bytes, parent_end: int) -> tuple[int, int]:
         """Return the length of a header and the end of its box; zeros when no complete header has arrived."""
         header, length = _HEADER_BYTES, int.from_bytes(data[at : at + 4])
         if length == 1:

@@ -3,7 +3,7 @@
 import struct
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.formats.walker import Walker
+from retail_pulse.measuring.formats.walker import Block, Walker
 from retail_pulse.measuring.steps import StepBudget
 
 
@@ -25,7 +25,7 @@ class PngReader(Walker):
         self.size = width, height
         self._has_data = False
 
-    def _step(self, data: bytes | bytearray, at: int) -> None:
+    def _step(self, data: Block, at: int) -> None:
         length, kind = struct.unpack_from(">I4s", data, at)
         # Length, type and checksum have four bytes each.
         self._next += 12 + length

@@ -22,7 +22,7 @@ from retail_pulse.measuring.formats.png import PngReader
 from retail_pulse.measuring.formats.spool import Spool
 from retail_pulse.measuring.formats.svg import SvgReader, may_be_svg
 from retail_pulse.measuring.formats.tiff import TiffReader
-from retail_pulse.measuring.formats.walker import FormatReader
+from retail_pulse.measuring.formats.walker import Block, FormatReader
 from retail_pulse.measuring.formats.webp import webp_reader
 from retail_pulse.measuring.steps import StepBudget
 
@@ -122,7 +122,7 @@ class SizeReader:
             if isinstance(spool, Spool):
                 spool.close()
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Read the next bytes.
 
         Raises
@@ -178,12 +178,13 @@ class SizeReader:
             self._pixels.check(spool.rewind(), self._format)
         return Measured(self._format, width, height, self._length)
 
-    def _start(self, data: bytes) -> None:
+    def _start(self, data: Block) -> None:
         """Choose the reader. There is none while the file ends within its header."""
-        self._format = format_of(data[:_HEAD_BYTES])
+        head = bytes(data[:_HEAD_BYTES])
+        self._format = format_of(head)
         reader = _READERS.get(self._format) or partial(PillowReader, self._format)
         try:
-            self._reader = reader(data[:_HEAD_BYTES], self._budget)
+            self._reader = reader(head, self._budget)
         except (struct.error, IndexError):
             return
         self._head.clear()
@@ -194,7 +195,7 @@ class SizeReader:
                 spool.client = self._client
         self._read(data)
 
-    def _read(self, block: bytes) -> None:
+    def _read(self, block: Block) -> None:
         if self._reader is not None:
             self._reader.feed(block)
         if self._copy is not None:

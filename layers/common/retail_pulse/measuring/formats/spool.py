@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
+from retail_pulse.measuring.formats.walker import Block
 
 # Per file, in memory; the rest is on disk.
 _MEMORY_BYTES = 128 * 1024
@@ -54,7 +55,7 @@ class Spool:
         self._reserved = 0
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115  # see close
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Buffer the next bytes.
 
         Raises

@@ -3,7 +3,7 @@
 import re
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
-from retail_pulse.measuring.formats.walker import FormatReader, Size
+from retail_pulse.measuring.formats.walker import Block, FormatReader, Size
 from retail_pulse.measuring.steps import StepBudget
 
 # Editors write licenses, and lists of entities of a few KB, before the first element.
@@ -29,7 +29,7 @@ class SvgReader(FormatReader):
         self.size: Size | None = None
         self._content = bytearray()
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Read up to the first element.
 
         Raises

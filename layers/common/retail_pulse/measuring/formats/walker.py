@@ -9,6 +9,8 @@ from retail_pulse.measuring.steps import StepBudget
 _PORTION = 64
 
 Size = tuple[int, int]
+# A memoryview's bytes last as long as the call that it is passed to.
+Block = bytes | bytearray | memoryview
 
 
 class FormatReader(Protocol):
@@ -22,7 +24,7 @@ class FormatReader(Protocol):
 
     size: Size | None
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Read the next bytes of the file, from its first byte on."""
 
     @abstractmethod
@@ -37,7 +39,7 @@ class DeclaredLength:
         self.size: Size | None = size
         self._length = length
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Do nothing: the total length is enough."""
 
     def is_complete(self, length: int) -> bool:
@@ -68,7 +70,7 @@ class Walker(FormatReader):
         self._budget = budget
         self._steps = 0
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Process as many steps as these bytes allow.
 
         Raises
@@ -82,7 +84,7 @@ class Walker(FormatReader):
         if self._ended or self._next >= self._offset:
             self._rest.clear()
             return
-        data: bytes | bytearray
+        data: Block
         if self._rest:
             begin -= len(self._rest)
             self._rest += block
@@ -103,5 +105,5 @@ class Walker(FormatReader):
             self._rest = bytearray(data[self._next - begin :])
 
     @abstractmethod
-    def _step(self, data: bytes | bytearray, at: int) -> None:
+    def _step(self, data: Block, at: int) -> None:
         """Read the position of interest, at ``data[at]``, and set the next one."""
