@@ -1,8 +1,11 @@
 """What all tests share: AWS variables that name no real account, and how tests are spread over processes."""
 
+import functools
 import os
+from collections.abc import Iterator
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 # Set before any module could make a client.
 os.environ.update(
@@ -15,6 +18,16 @@ os.environ.update(
 )
 
 pytest_plugins = ["tests.support.image_fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_read_once() -> Iterator[None]:
+    """Read each of botocore's models once per process: moto makes a session for each test, and they share nothing."""
+    read = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
+
 
 # The slowest folders start first, so that none of them is still running when the rest is done.
 _FIRST = ("faults", "protocol", "stack", "api_clients", "functions")

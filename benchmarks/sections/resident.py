@@ -107,7 +107,7 @@ def _serving_bombs() -> Iterator[tuple[str, list[str]]]:
     with ImageServer() as server:
         for number, (name, content) in enumerate(bombs()):
             names.append(name)
-            server.script(f"/{number}", ok(content))
+            server.script(f"/{number}", ok(content()))
         yield server.url(""), names
 
 

@@ -46,7 +46,7 @@ def outcome(content: bytes, splits: list[int]) -> str:
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_takes_little_memory_and_fails_with_a_code(name: str) -> None:
-    content = BOMBS[name]
+    content = BOMBS[name]()
     splits = list(range(BLOCK, len(content), BLOCK))
     outcome(content[:100], [])
     tracemalloc.start()
@@ -79,7 +79,7 @@ def test_a_tiff_is_read_in_proportion_to_its_length(monkeypatch: pytest.MonkeyPa
 
 
 def test_reading_a_tiffs_directories_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = BOMBS["TIFF of strips without bytes"]
+    content = BOMBS["TIFF of strips without bytes"]()
     with SizeReader(10_000) as reader:
         reader.feed(content)
         with deadline(0), pytest.raises(TimeoutError):

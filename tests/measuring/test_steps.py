@@ -85,21 +85,21 @@ def test_steps_end_with_the_deadline() -> None:
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("name", ENDLESS)
 def test_endless_parts_are_refused(name: str, zipped: bool) -> None:
-    content = BOMBS[name]
+    content = BOMBS[name]()
     outcome, _ = read(gzip.compress(content) if zipped else content, zipped=zipped)
     assert re.fullmatch(TOO_MANY_STEPS, outcome)
 
 
 @pytest.mark.parametrize("name", ["PNG of empty chunks", "GIF of sub-blocks of one byte", "AVIF with 60,000 extents"])
 def test_without_a_budget_of_the_caller_the_bytes_of_the_file_count(name: str) -> None:
-    content = BOMBS[name]
+    content = BOMBS[name]()
     with SizeReader(100_000) as reader, pytest.raises(MeasuringError, match=TOO_MANY_STEPS):
         reader.feed(content)
 
 
 @pytest.mark.parametrize("name", ["PNG of empty chunks", "GIF of sub-blocks of one byte", "AVIF with 60,000 extents"])
 def test_the_deadline_ends_the_reading_of_a_block(name: str) -> None:
-    content = BOMBS[name]
+    content = BOMBS[name]()
     with SizeReader(100_000) as reader, deadline(0), pytest.raises(TimeoutError):
         reader.feed(content[:263_000])
 
@@ -109,7 +109,7 @@ def test_the_deadline_ends_the_reading_of_a_block(name: str) -> None:
     ["PNG of empty chunks", "JPEG of empty segments", "GIF of sub-blocks of one byte", "HEIC of empty boxes"],
 )
 def test_parts_count_in_small_blocks_too(name: str) -> None:
-    outcome, _ = read(BOMBS[name][:600_000], block=20)
+    outcome, _ = read(BOMBS[name]()[:600_000], block=20)
     assert re.fullmatch(TOO_MANY_STEPS, outcome)
 
 

@@ -41,12 +41,19 @@ def executions() -> Iterator[Choices]:
         choices = Choices([number for number, _ in taken[:-1]] + [taken[-1][0] + 1])
 
 
+def _shut() -> threading.Lock:
+    """Return a gate at which one thread waits until another one releases it; a semaphore costs several locks."""
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
 @dataclass
 class _Actor:
     name: str
     action: Callable[[], None]
     is_enabled: Callable[[], bool]
-    turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    turn: threading.Lock = field(default_factory=_shut)
     thread: threading.Thread | None = None
     is_over: bool = False
     error: BaseException | None = None
@@ -73,7 +80,7 @@ class Stage:
         self._crashes = crashes
         self._actors: list[_Actor] = []
         self._current: _Actor | None = None
-        self._director = threading.Semaphore(0)
+        self._director = _shut()
         self.trace: list[str] = []
         self.after_each_step: Callable[[], None] = lambda: None
 
