@@ -173,9 +173,9 @@ class _Run:
             self._history.saw_jobs(contents.jobs.values())
             self._history.saw_chunks(contents.chunks)
             if faulty:
-                if every_death and all(not job.open for job in contents.jobs.values()):
-                    # Workers only die while they process chunks.
-                    self._retried.clear()
+                if every_death and not self._open_calls() and self._deaths_left():
+                    # Workers only die while they process chunks, and only new jobs end by one update.
+                    self._submit_again()
                 self._retry_some(contents)
             elif self._is_at_rest(contents) or now > _FAULT_SECONDS + _REST_SECONDS:
                 break
@@ -246,6 +246,11 @@ class _Run:
             if not job.open and job.failed and job.job_id not in self._retried and self._dice.random() < 0.3:
                 self._retried.add(job.job_id)
                 self._calls.append(Call(len(self._calls), f"/api/jobs/{job.job_id}/retry"))
+
+    def _submit_again(self) -> None:
+        """Add a new job of the images of an earlier one, most of which are served well by now."""
+        call = self._dice.choice(self.plan.calls)
+        self._calls.append(Call(len(self._calls), call.path, call.body))
 
     def _is_at_rest(self, contents: Contents) -> bool:
         return not self._open_calls() and all(not job.open and job.due is None for job in contents.jobs.values())
