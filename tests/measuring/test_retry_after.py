@@ -31,14 +31,14 @@ def _frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_number_of_seconds_and_a_date_are_a_bounded_wait(value: str, seconds: float) -> None:
-    assert retry_after({"retry-after": value}) == seconds
+    assert retry_after({"Retry-After": value}) == seconds
 
 
 @pytest.mark.parametrize(
     "value", ["", " ", "-1", "1.5", "1e3", "7, 8", "٣", "Mon, 99 Foo", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5_000]
 )
 def test_anything_else_is_ignored(value: str) -> None:
-    assert retry_after({"retry-after": value}) is None
+    assert retry_after({"Retry-After": value}) is None
 
 
 def test_a_missing_header_asks_for_nothing() -> None:

@@ -9,14 +9,8 @@ _RETRY = Retry()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait, at most six hours; None without a valid number of seconds or HTTP date.
-
-    Parameters
-    ----------
-    headers
-        By their names in lower case, as `Head` has them.
-    """
+    """Return the seconds to wait, at most six hours; None without a valid number of seconds or HTTP date."""
     try:
-        return float(_RETRY.parse_retry_after(headers.get("retry-after", "")))
+        return float(_RETRY.parse_retry_after(headers.get("Retry-After", "")))
     except (InvalidHeader, ValueError, OverflowError):
         return None
