@@ -47,9 +47,7 @@ class JpegReader(Walker):
         if data[at] != 0xFF:
             # Bytes between segments violate the standard, but files of Photoshop and others have them.
             found = _MARKER_START.search(data, at)
-            between = (found.start() if found else len(data)) - at
-            self._budget.spend(between // _SCAN_BYTES_PER_STEP)
-            self._next += between
+            self._next += (found.start() if found else len(data)) - at
             return
         marker = data[at + 1]
         if marker == 0xFF:  # fill bytes; the last of them starts the marker
