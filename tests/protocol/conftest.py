@@ -2,20 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
+
+from retail_pulse.runtime.one_core import stay_on_one_core
 
 
 @pytest.fixture(autouse=True)
 def one_core() -> Iterator[None]:
     """Bind the threads of a test to one core where the system can: they take turns, which cost more between cores."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    with suppress(OSError):
-        os.sched_setaffinity(0, {sorted(before)[number % len(before)]})
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    stay_on_one_core({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128"})
     yield
-    os.sched_setaffinity(0, before)
+    if before is not None:
+        os.sched_setaffinity(0, before)
