@@ -52,6 +52,15 @@ def test_a_certificate_for_the_name_is_accepted_and_the_name_kept(authority: tru
     assert server.requests[0].headers["host"] == f"images.test:{server.port}"
 
 
+def test_a_certificate_for_the_name_is_accepted_for_the_name_with_a_dot_after_it(authority: trustme.CA) -> None:
+    asked: list[str | None] = []
+    tls = context(authority.issue_cert("images.test"))
+    tls.sni_callback = lambda _, name, __: asked.append(name)
+    with hostile_server(ANSWER, tls=tls) as server:
+        assert measure(fetcher(), f"https://images.test.:{server.port}/a.png").width == 20
+    assert asked == ["images.test"]
+
+
 @pytest.mark.parametrize(
     ("identity", "host"),
     [("*.images.test", "a.images.test"), ("a.images.test", "a.images.test"), ("127.0.0.1", "127.0.0.1")],
