@@ -1,6 +1,7 @@
 """Which servers may be called: every case with the real fetcher, in a simulated network."""
 
 import ipaddress
+from typing import get_type_hints
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_refused_host_is_not_resolved() -> None:
 
 class TestTheParameters:
     def settings(self, ports: str, hosts: str) -> ProcessSettings:
-        fields = ProcessSettings.__dataclass_fields__
+        fields = get_type_hints(ProcessSettings)
         environment = {name.upper(): "1" for name in fields} | {"ALLOWED_NETWORKS": ""}
         return ProcessSettings.from_environment(environment | {"ALLOWED_PORTS": ports, "ALLOWED_HOSTS": hosts})
 

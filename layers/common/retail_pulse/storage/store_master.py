@@ -20,7 +20,8 @@ _COLUMNS = ("StoreID", "StoreName", "AreaCode")
 # What spreadsheets of some countries put between columns.
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
-_Row = tuple[str, str, str]
+# Its id, and its name and area code.
+_Row = tuple[str, tuple[str, str]]
 
 
 class StoreMasterError(StorageUnavailableError):
@@ -88,7 +89,7 @@ class StoreMaster:
             if isinstance(found, str):
                 problems.append(f"{name}, line {line}: {found}")
             else:
-                rows[found[0]] = found[1:]
+                store_id, rows[store_id] = found
         if problems:
             raise StoreMasterError(*problems)
         return cls(rows)
@@ -171,7 +172,7 @@ def _row(row: Sequence[str], columns: Sequence[int], lines: Mapping[str, int]) -
         return "StoreID is empty"
     if store_id in lines:
         return f"StoreID {store_id} is already on line {lines[store_id]}"
-    return store_id, row[name_at].strip(), row[area_at].strip()
+    return store_id, (row[name_at].strip(), row[area_at].strip())
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str] | str]]:
@@ -184,14 +185,16 @@ def _records(text: str) -> Iterator[tuple[int, list[str] | str]]:
     # The reader closes an open quote at the end of the text without an error. An extra last line, which such a quote
     # swallows, shows it. The reader's strict mode would too, but refuses spaces after a quote.
     reader = csv.reader([*lines, "end"], skipinitialspace=True)
-    while (start := reader.line_num + 1) <= len(lines):
-        try:
-            row = next(reader)
-        except csv.Error as error:
-            yield start, f"{error}; is a quote not closed?"
-            return
-        if reader.line_num > len(lines):
-            yield start, "a quote is not closed"
-            return
-        if len(row) > 1 or (row and row[0].strip()):
-            yield start, row
+    start = 1
+    try:
+        for row in reader:
+            end = reader.line_num
+            if end > len(lines):
+                if start <= len(lines):
+                    yield start, "a quote is not closed"
+                return
+            if len(row) > 1 or (row and row[0].strip()):
+                yield start, row
+            start = end + 1
+    except csv.Error as error:
+        yield start, f"{error}; is a quote not closed?"
