@@ -166,9 +166,9 @@ def test_a_job_without_the_attributes_of_retries_has_none(dynamodb: "DynamoDBCli
 
 def test_a_key_belongs_to_the_first_claim_until_it_expires(table: JobsTable) -> None:
     assert table.put_claim(CLAIM, DUE) == CLAIM
-    second = replace(CLAIM, body_hash="other", job_id=456, expires_at=CLAIM.expires_at + 60)
+    second = CLAIM._replace(body_hash="other", job_id=456, expires_at=CLAIM.expires_at + 60)
     assert table.put_claim(second, CLAIM.expires_at - 1) == CLAIM
-    assert table.put_claim(replace(second, client="you"), DUE).job_id == 456
+    assert table.put_claim(second._replace(client="you"), DUE).job_id == 456
     assert table.put_claim(second, CLAIM.expires_at) == second
 
 

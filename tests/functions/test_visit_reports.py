@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +30,7 @@ DAY = "2026-11-23T10:00:00Z"
 
 
 def put(store_id: str, visit_time: str, perimeter: int, *, expires_at: int = NEVER, **values: Any) -> None:
-    row = replace(VisitRow("me", 1, 0, 1, 1, store_id, visit_time, perimeter, 1), **values)
+    row = VisitRow("me", 1, 0, 1, 1, store_id, visit_time, perimeter, 1)._replace(**values)
     assert not JobsTable(boto3.client("dynamodb"), TABLE).put_visit_rows([(row, expires_at)], 5)
 
 

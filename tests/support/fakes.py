@@ -190,7 +190,7 @@ class FakeTable:
         self.faults.before()
         key = claim.client, claim.idempotency_key
         if self.claims[key] == claim:
-            self.claims[key] = replace(claim, job_id=job_id)
+            self.claims[key] = claim._replace(job_id=job_id)
         self.faults.after()
         return self.claims[key]
 

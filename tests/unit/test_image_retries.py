@@ -1,6 +1,5 @@
 """Transient failures are retried, at the right time, and nothing else is fetched twice."""
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from unittest.mock import Mock
@@ -150,7 +149,7 @@ def test_every_message_at_once_and_late_again_gives_the_same_table(copies: int) 
     often.queue.put_back(late)
     twin = often.ended(again)
     assert often.outcomes(again) == once.outcomes(job)
-    rows = [[replace(row, job_id=0) for row in world.table.rows.values()] for world in (once, often)]
+    rows = [[row._replace(job_id=0) for row in world.table.rows.values()] for world in (once, often)]
     assert rows[0] == rows[1]
     assert (twin.status, twin.done, twin.failed, twin.transient) == (
         ended.status, ended.done, ended.failed, ended.transient,

@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from retail_pulse.domain.errors import InvalidSubmissionError
 
@@ -12,8 +12,7 @@ LIFETIME = timedelta(hours=24)
 _KEY = re.compile(r"[!-~]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
+class IdempotencyKey(NamedTuple):
     """The client's name for a submission, and the SHA-256 of its body in hexadecimal."""
 
     name: str
@@ -33,8 +32,7 @@ class IdempotencyKey:
         return cls(name, hashlib.sha256(body).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A client's claim on an idempotency key: for which body, and for which job.
 
     Parameters

@@ -1,8 +1,8 @@
 """Periods that a client asks for, by dates or times as of RFC 3339."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 
 from retail_pulse.domain.jobs import MAX_JOB_ID, job_id_at
 
@@ -12,8 +12,7 @@ _RFC3339 = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """A period in UTC.
 
     Parameters

@@ -1,10 +1,9 @@
 """Stores, as listed in the store master."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     """One store of the store master."""
 
     store_id: str

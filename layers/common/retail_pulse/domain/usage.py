@@ -1,15 +1,14 @@
 """Usage: what a client uses on a day, and the daily limit that a key may have. Days are those of UTC."""
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 from retail_pulse.domain.errors import RetryLaterError
 from retail_pulse.domain.times import rfc3339
 
 
-@dataclass(frozen=True, slots=True)
-class DayUsage:
+class DayUsage(NamedTuple):
     """What a client has used on a day: images of its submissions, and requests with a valid key."""
 
     day: date
@@ -17,8 +16,7 @@ class DayUsage:
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CountedImages:
+class CountedImages(NamedTuple):
     """Images of a submission that are counted for its client, and when."""
 
     client: str

@@ -1,7 +1,6 @@
 """Visits to stores, the parts that they are cut into, and the rows that reports read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -36,8 +35,7 @@ class VisitPart(NamedTuple):
     image_urls: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class VisitRow:
+class VisitRow(NamedTuple):
     """A part of a visit whose images are all measured, as reports read it."""
 
     client: str

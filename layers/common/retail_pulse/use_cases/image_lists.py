@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import NamedTuple
 
 from retail_pulse.domain.errors import InvalidRequestError
 from retail_pulse.domain.jobs import Job
@@ -19,8 +20,7 @@ _FIRST_BATCH, _LARGEST_BATCH = 4, 100
 _BEGINNING = Position(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageCursor:
+class ImageCursor(NamedTuple):
     """A position within all images of a client: in the order of the body of a job."""
 
     job_id: int
@@ -45,8 +45,7 @@ class ImageCursor:
         return cls(job_id, Position.parse(position))
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePage:
+class ImagePage(NamedTuple):
     """Rows, the newest job first, and where the next page begins."""
 
     rows: list[ResultRow]

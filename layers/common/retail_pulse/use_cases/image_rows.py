@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey
 from retail_pulse.domain.errors import InvalidRequestError
@@ -23,8 +23,7 @@ class ChunkStore(Protocol):
     def chunks(self, keys: Collection[ChunkKey]) -> dict[ChunkKey, Chunk]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRow:
+class ResultRow(NamedTuple):
     """One image of a job; ``store`` is None for an unknown store."""
 
     job: Job
@@ -57,8 +56,7 @@ class Position:
         raise InvalidRequestError("cursor must be the next_cursor of an earlier response")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFilter:
+class ImageFilter(NamedTuple):
     """Which images a reader wants.
 
     Parameters

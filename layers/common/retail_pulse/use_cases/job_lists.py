@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from retail_pulse.domain.errors import InvalidRequestError
 from retail_pulse.domain.jobs import MAX_JOB_ID, Job, JobStatus
@@ -21,8 +21,7 @@ class JobListStore(Protocol):
     def jobs(self, client: str, job_ids: Sequence[int]) -> list[Job]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class JobPage:
+class JobPage(NamedTuple):
     """Jobs, newest first, and the id before which the next page begins; None on the last page."""
 
     jobs: list[Job]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from retail_pulse.domain.chunks import Image
 from retail_pulse.domain.errors import JobNotFoundError
@@ -35,16 +35,14 @@ class ReadingStore(ChunkStore, Protocol):
     def job(self, client: str, job_id: int) -> Job | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class FailedStore:
+class FailedStore(NamedTuple):
     """A store with an image that could not be measured, and why."""
 
     store_id: str
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgress:
+class JobProgress(NamedTuple):
     """A job, and how many of its images and visits are ``measured``, ``failed`` and ``pending``.
 
     A visit is pending while one of its images is, else failed when one of them is.
@@ -55,8 +53,7 @@ class JobProgress:
     visits: Counter[OutcomeKind]
 
 
-@dataclass(frozen=True, slots=True)
-class ResultPage:
+class ResultPage(NamedTuple):
     """Rows in the order of the body, and where the next page begins."""
 
     rows: list[ResultRow]

@@ -1,8 +1,8 @@
 """Images as readers see them: one that is about to be retried is pending, with its attempts so far."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from retail_pulse.domain.chunks import Chunk, Image
 from retail_pulse.domain.jobs import Job
@@ -18,8 +18,7 @@ class OutcomeKind(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ShownImage:
+class ShownImage(NamedTuple):
     """An image with what a reader sees of it.
 
     Parameters

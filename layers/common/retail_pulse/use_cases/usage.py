@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from retail_pulse.domain.errors import StorageUnavailableError
 from retail_pulse.domain.usage import CountedImages, DailyLimitError, DayUsage, resets_at
@@ -29,8 +29,7 @@ class UsageStore(Protocol):
     def usage(self, client: str, first: date, last: date) -> list[DayUsage]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReport:
+class UsageReport(NamedTuple):
     """A client's usage.
 
     Parameters

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from retail_pulse.domain.errors import InvalidRequestError
 from retail_pulse.domain.periods import Period
@@ -40,8 +40,7 @@ class Stores(Protocol):
     def __iter__(self) -> Iterator[Store]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class VisitCursor:
+class VisitCursor(NamedTuple):
     """A position in a report: a store, and the position of the last visit before the page; empty for none."""
 
     store_id: str
@@ -70,24 +69,21 @@ class VisitCursor:
         return cls(store_id, position)
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredVisit:
+class MeasuredVisit(NamedTuple):
     """A visit whose images are all measured; ``time`` is None when the client's text is not a time."""
 
     time: datetime | None
     perimeter: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoreVisits:
+class StoreVisits(NamedTuple):
     """The visits to a store, in the order of time."""
 
     store: Store
     visits: list[MeasuredVisit]
 
 
-@dataclass(frozen=True, slots=True)
-class VisitPage:
+class VisitPage(NamedTuple):
     """Stores that have visits, by id, and where the next page begins."""
 
     stores: list[StoreVisits]
