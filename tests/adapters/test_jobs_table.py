@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Barrier, get_ident
 from typing import TYPE_CHECKING, Any
 from unittest.mock import DEFAULT, Mock
 
@@ -270,7 +271,13 @@ def rows_of(*clients: str) -> list[tuple[VisitRow, int]]:
 
 @pytest.mark.usefixtures("clock")
 def test_visit_rows_of_a_hot_partition_are_refused_without_those_of_others(dynamodb: "DynamoDBClient") -> None:
+    # The clock is past the deadline as soon as one batch has waited, so all three must have begun before.
+    begun, threads = Barrier(3), set[int]()
+
     def accept_alices(RequestItems: dict[str, list[Any]]) -> dict[str, Any]:  # boto3's word
+        if get_ident() not in threads:
+            threads.add(get_ident())
+            begun.wait(30)
         accepted = [each for each in RequestItems[TABLE] if "#alice#" in each["PutRequest"]["Item"]["pk"]["S"]]
         if accepted:
             dynamodb.batch_write_item(RequestItems={TABLE: accepted})

@@ -153,7 +153,7 @@ class Table:
         Raises
         ------
         PartlyRefusedError
-            Some items were not accepted within the seconds; each was attempted.
+            Some items were not accepted within the seconds.
         """
         until = time.monotonic() + seconds
 
