@@ -22,9 +22,10 @@ _PARTS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("download: reading the body", ("Fetcher._measure_body (",)),
     ("download: request and response headers", ("measuring/download/", "requests/", "urllib3/", "http/client.py")),
     ("download: other", ("retail_pulse/measuring/",)),
-    ("threads and delays", ("retail_pulse/use_cases/image_pool.py", "concurrent/futures")),
     ("validating the body (pydantic)", ("retail_pulse/api/submit_body.py",)),
     ("cutting into chunks", ("retail_pulse/domain/chunks.py",)),
+    # Not all of `concurrent.futures`: the functions run in a process of its pool.
+    ("threads and delays", ("retail_pulse/use_cases/image_pool.py", "futures/thread.py", "futures/_base.py")),
     ("logs and metrics", ("aws_lambda_powertools/", "logging/__init__.py")),
     ("use case", ("retail_pulse/",)),
 )

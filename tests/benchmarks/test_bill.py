@@ -109,6 +109,8 @@ def test_samples_are_sorted_by_the_purpose_of_the_code() -> None:
         f"{download};Fetcher._measure_body (/x/fetch.py:130);feed (/x/retail_pulse/measuring/formats/size.py:1) 2",
         "handler (/x/app.py:64);put (/x/retail_pulse/storage/jobs_table.py:9);s (/x/botocore/serialize.py:4) 11",
         "main (/x/y.py:1) 1",
+        # The functions run in a process of this module's pool.
+        "_process_worker (/x/concurrent/futures/process.py:9);submit (/x/retail_pulse/api/submit_body.py:2) 4",
     ]
     assert sort(stacks) == {
         "threads and delays": 3,
@@ -116,6 +118,7 @@ def test_samples_are_sorted_by_the_purpose_of_the_code() -> None:
         "download: reading the body": 7,
         "download: size and end marks": 2,
         "storage: writing the request (botocore)": 11,
+        "validating the body (pydantic)": 4,
         OTHER: 1,
     }
 
