@@ -2,7 +2,6 @@
 
 import string
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -65,7 +64,7 @@ def test_every_pointer_is_sent_in_batches_of_ten(queue: PointerQueue) -> None:
 
 
 def test_messages_are_grouped_by_client_so_that_no_backlog_delays_another(queue: PointerQueue) -> None:
-    theirs = [replace(pointer, client="a" * 63) for pointer in POINTERS]
+    theirs = [pointer._replace(client="a" * 63) for pointer in POINTERS]
     queue.send(POINTERS[:3] + theirs[:3])
     queue.send(theirs[3:4], delay_seconds=0)
     found = received()

@@ -172,7 +172,7 @@ def _reprocess(orders: Orders, injector: Injector, function: Any, now: Callable[
     reprocessing = function.reprocessing
     _with_faults(reprocessing._store, reprocessing._queue, injector)
     reprocessing._now = now
-    reprocessing._sweeps = replace(reprocessing._sweeps, max_seconds=_MAX_WAIT_SECONDS)
+    reprocessing._sweeps = reprocessing._sweeps._replace(max_seconds=_MAX_WAIT_SECONDS)
     while not orders.stopped:
         function.handler(event("reprocess"), Context(seconds=60))
         time.sleep(_SWEEP_SECONDS)

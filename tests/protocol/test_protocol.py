@@ -282,7 +282,7 @@ def close_at_once_without_run(close: Original, table: FakeTable, client: str, jo
 
 def pointers_to_the_only_chunk(pointer_to: Original, *which: Any) -> Any:
     """Return a pointer that makes each chunk end its job at once."""
-    return replace(pointer_to(*which), chunks=1)
+    return pointer_to(*which)._replace(chunks=1)
 
 
 def own_outcomes_in_the_rows(save: Original, worker: Processing, findings: Findings, report: BatchReport) -> Any:

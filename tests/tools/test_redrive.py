@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -61,7 +60,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 
 def letters(count: int, **changes: Any) -> list[str]:
-    return [encode(replace(POINTER, chunk=number, **changes)) for number in range(count)]
+    return [encode(POINTER._replace(chunk=number, **changes)) for number in range(count)]
 
 
 def test_letters_are_shown_by_job_and_sent_back(queues: Queues, capsys: pytest.CaptureFixture[str]) -> None:

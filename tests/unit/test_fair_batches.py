@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -163,11 +162,11 @@ def test_chunks_of_a_job_that_are_done_together_share_one_update(monkeypatch: py
 
 @pytest.mark.parametrize("earlier_version", [False, True])
 def test_a_job_ends_with_two_updates_when_a_batch_does_not_decide_its_end(earlier_version: bool) -> None:
-    world = World(down(BUSY, 10**6, only="flaky"), replace(RETRIES, max_attempts=1), automatic_runs=1)
+    world = World(down(BUSY, 10**6, only="flaky"), RETRIES._replace(max_attempts=1), automatic_runs=1)
     job = world.submit(Visit("A", "now", ["good" if earlier_version else "flaky"]))
     if earlier_version:
         (message,) = world.queue.waiting
-        message.pointer = replace(message.pointer, chunks=0)
+        message.pointer = message.pointer._replace(chunks=0)
     before = world.table.faults.writes
     world.deliver()
     # The save, the rows, the sets, the end; only a transient failure is swept again.

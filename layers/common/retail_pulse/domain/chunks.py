@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 from retail_pulse.domain.outcomes import Failure, Measured, Outcome
 from retail_pulse.domain.retries import Attempts
@@ -45,16 +46,14 @@ class Image:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkKey:
+class ChunkKey(NamedTuple):
     """The key of a chunk: the nonce of the submit attempt that stored it, and its number within the job, from 0."""
 
     nonce: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """The content of a message: a chunk of a job, and the run that it is for. The table is the source of truth.
 
     ``turn`` is the chunk's turn that the message is for; None, as reprocess sends it, is the turn that the chunk is at.

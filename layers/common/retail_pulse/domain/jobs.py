@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from retail_pulse.domain.chunks import Chunk, ChunkKey, Pointer, Scope
 from retail_pulse.domain.errors import RetriedTooSoonError, RetriesUsedUpError
@@ -152,8 +153,7 @@ class Job:
         return chunk.run < self.run and chunk.number not in self.done and self.scope.includes(failure)
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkVerdict:
+class ChunkVerdict(NamedTuple):
     """What a chunk adds to its job's sets, judged from the chunk as the table returned it."""
 
     number: int
@@ -214,8 +214,7 @@ class Need(StrEnum):
     REOPENING = "reopening"
 
 
-@dataclass(frozen=True, slots=True)
-class SweepPolicy:
+class SweepPolicy(NamedTuple):
     """When reprocess sweeps a job, and what the job then needs.
 
     Parameters
@@ -269,8 +268,7 @@ class SweepPolicy:
         return int(ended_at.timestamp()) + min(self.max_seconds, self.stall_seconds << job.automatic)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRetryPolicy:
+class ClientRetryPolicy(NamedTuple):
     """How often a client may retry a job.
 
     Parameters

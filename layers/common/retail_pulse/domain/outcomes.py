@@ -1,12 +1,12 @@
 """The outcome of an image: measured, or failed; and what a failed attempt leads to."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from retail_pulse.domain.failures import FailureCode, MeasuringError
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """The size of an image.
 
     Parameters

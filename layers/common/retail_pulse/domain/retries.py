@@ -1,6 +1,7 @@
 """When an image is retried, and when it has failed: exponential backoff with equal jitter, and `Retry-After`."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from retail_pulse.domain.failures import MeasuringError
 from retail_pulse.domain.outcomes import Failure
@@ -41,8 +42,7 @@ class Attempts:
         return cls(0, 0.0, 0.0, failure.attempts, failure)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """How an image with a transient failure is retried.
 
     Parameters

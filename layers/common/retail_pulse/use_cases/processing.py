@@ -205,7 +205,7 @@ class Processing:
             if saved is not None and not saved.is_done:
                 # After a crash between the save and this, the message comes again, and requeues the rest once more.
                 delay = saved.message_delay(self._now().timestamp())
-                self._queue.send([replace(task.pointer, turn=saved.turn)], delay)
+                self._queue.send([task.pointer._replace(turn=saved.turn)], delay)
                 report.requeued += 1
                 return None
         if saved is None and outcomes:
