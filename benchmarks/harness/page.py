@@ -16,10 +16,10 @@ PLOTS = ROOT / "docs" / "plots"
 BEGIN = "<!-- measured: written by `make bench`; do not edit -->"
 END = "<!-- end of what was measured -->"
 _RATIOS = (
-    "Every bound holds on any machine: ratios compare runs in turns. Times are shown and not held, because on shared "
-    "processors the same code took up to twice as long from one day to the next. The last line of a section has the "
-    f"pace of its machine: how fast it did plain downloads, where 1 is {REFERENCE_MS} ms of CPU time for "
-    "`requests.get` of 100 KB."
+    "The bounds hold on any machine: ratios compare runs in turns. Only the wall time of 1,000 images also grows with "
+    "CPU time. Times are shown and not held, because on shared processors the same code took up to twice as long from "
+    "one day to the next. The last line of a section has the pace of its machine: how fast it did plain downloads, "
+    f"where 1 is {REFERENCE_MS} ms of CPU time for `requests.get` of 100 KB."
 )
 # Sections that a page has for itself, by module name.
 _OWN_PAGE = {"quotas": SCALING}
