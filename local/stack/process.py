@@ -131,7 +131,8 @@ class StackProcess:
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
-        if self._reader:
+        # An interrupt may have cut short its start.
+        if self._reader and self._reader.is_alive():
             self._reader.join()
         return code
 
