@@ -20,6 +20,6 @@ def test_an_interrupt_while_it_starts_leaves_a_stack_that_can_be_stopped(monkeyp
     process = stack._process
     assert process is not None
     assert process.stdout is not None
-    with process.stdout:  # which nobody reads
+    with process.stdout:  # it stays unread
         assert stack.stop() is not None
     assert process.poll() is not None
