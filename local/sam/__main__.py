@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _serve(options.port, asked_to_end)
     except _ERRORS as error:
-        # Ctrl-C also reaches a running `sam build`, which then fails.
+        # A build that is ended counts as failed.
         if not asked_to_end.is_set():
             print(f"local.sam: {_text(error)}", file=sys.stderr, flush=True)
             return 1
@@ -56,7 +56,7 @@ def _serve(port: int, asked_to_end: threading.Event) -> None:
     # The stage checks it again, but only after the build, which takes long.
     free_port(port)
     print(f"Building for {ARCHITECTURE} (sam build)", flush=True)
-    build.build()
+    build.build(asked_to_end)
     if asked_to_end.is_set():
         return
     print("Starting sam local and the embedded stack's table and queue", flush=True)

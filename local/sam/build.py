@@ -1,7 +1,11 @@
 """Runs `sam build` and prepares its output for `sam local`."""
 
 import json
+import os
+import signal
 import subprocess
+import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,25 +18,53 @@ FOLDER = ROOT / ".aws-sam-local" / "build"
 # `sam local` sets only variables that the template declares. AWS does not need this one, so only a copy of the built
 # template declares it.
 _ENDPOINT = "AWS_ENDPOINT_URL"
+_POLL_SECONDS = 0.2
 
 
 class BuildError(RuntimeError):
     """`sam build` failed; the text is its output."""
 
 
-def build() -> None:
+def build(asked_to_end: threading.Event | None = None) -> None:
     """Run `sam build` for this machine's processor.
+
+    Parameters
+    ----------
+    asked_to_end
+        Ends the build early; without it the build always runs to its end.
 
     Raises
     ------
     BuildError
-        The build failed.
+        The build failed, or was ended.
     """
     folder, overrides = str(FOLDER), f"Architecture={ARCHITECTURE}"
     command = ["sam", "build", "--build-dir", folder, "--parameter-overrides", overrides]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"sam build failed:\n{done.stdout}{done.stderr}")
+    # A build that is ended leaves its temporary files.
+    with tempfile.TemporaryDirectory(prefix="retail-pulse-build-") as temporary:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment() | {"TMPDIR": temporary}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        output = _output(process, asked_to_end or threading.Event())
+    if process.returncode:
+        raise BuildError(f"sam build failed:\n{output}")
+
+
+def _output(process: "subprocess.Popen[str]", asked_to_end: threading.Event) -> str:
+    """Return a process's output once it has ended, with all that it started."""
+    with process:
+        try:
+            while not asked_to_end.is_set():
+                try:
+                    return process.communicate(timeout=_POLL_SECONDS)[0]
+                except subprocess.TimeoutExpired:
+                    pass
+        finally:
+            # What it started may outlive it. Until it is waited for, its ID is its own.
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        return process.communicate()[0]
 
 
 def functions() -> dict[str, list[str]]:

@@ -1,7 +1,6 @@
 """The parts of `make sam-local` that need no Docker; tests/sam tests the whole."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -164,12 +163,14 @@ def test_a_stage_does_not_mistake_another_program_for_sam() -> None:
             pass
 
 
-def test_ctrl_c_while_sam_builds_is_not_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_running_build_and_is_not_an_error(tmp_path: Path, number: signal.Signals) -> None:
     building = tmp_path / "building"
-    with command(tmp_path, 0, f"""[ "$1" != build ] || {{ touch '{building}'; sleep 60; }}""") as process:
+    # `sam build` starts other programs; here, one that runs on without it.
+    script = f"""[ "$1" != build ] || {{ sleep 60 & touch '{building}'; wait; }}"""
+    with command(tmp_path, 0, script) as process:
         wait_until(building.exists, 30)
-        # A terminal interrupts every process that runs in it: also `sam build`, which then fails.
-        os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert output.splitlines() == [f"Building for {ARCHITECTURE} (sam build)"]
