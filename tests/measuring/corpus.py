@@ -1,5 +1,6 @@
 """A corpus of small, complete image files, made in code: what phones, cameras, browsers and scanners write."""
 
+import functools
 import io
 import random
 import struct
@@ -30,16 +31,19 @@ class CorpusFile:
     block_ends: frozenset[int] = frozenset()
 
 
-def corpus() -> Iterator[CorpusFile]:
-    """Yield the files."""
-    for name, file in _files().items():
-        image, trailer = file if isinstance(file, tuple) else (file, b"")
-        kind = name.split()[0].strip(",").upper().removeprefix("BIG")
-        ends = frozenset(_block_ends(image)) if kind == "GIF" else frozenset()
-        # A property of an AVIF or HEIC turns it; elsewhere, only EXIF does.
-        is_turned = kind in ("AVIF", "HEIC") and ("turned" in name or "by hand" in name)
-        size = (HEIGHT, WIDTH) if is_turned else (WIDTH, HEIGHT)
-        yield CorpusFile(name, kind, image + trailer, len(image), size, ends)
+@functools.cache
+def corpus() -> tuple[CorpusFile, ...]:
+    """Return the files."""
+    return tuple(_described(name, *(file if isinstance(file, tuple) else (file,))) for name, file in _files().items())
+
+
+def _described(name: str, image: bytes, trailer: bytes = b"") -> CorpusFile:
+    kind = name.split()[0].strip(",").upper().removeprefix("BIG")
+    ends = frozenset(_block_ends(image)) if kind == "GIF" else frozenset()
+    # A property of an AVIF or HEIC turns it; elsewhere, only EXIF does.
+    is_turned = kind in ("AVIF", "HEIC") and ("turned" in name or "by hand" in name)
+    size = (HEIGHT, WIDTH) if is_turned else (WIDTH, HEIGHT)
+    return CorpusFile(name, kind, image + trailer, len(image), size, ends)
 
 
 def cuts(file: CorpusFile, count: int) -> list[int]:

@@ -1,8 +1,8 @@
 """Small, complete icons, and files of the formats whose headers Pillow reads: by Pillow, or else by hand."""
 
+import functools
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.measuring.corpus import HEIGHT, WIDTH, png_chunk, saved
@@ -22,14 +22,14 @@ class Raster:
     size: tuple[int, int] = (WIDTH, HEIGHT)
 
 
-def rasters() -> Iterator[Raster]:
-    """Yield the files."""
-    for name, content in _whole().items():
-        yield Raster(name, _format(name), content, len(content))
-    for name, (content, needed) in _headers().items():
-        yield Raster(name, _format(name), content, needed)
-    for name, (content, size) in _icons().items():
-        yield Raster(name, _format(name), content, len(content), size)
+@functools.cache
+def rasters() -> tuple[Raster, ...]:
+    """Return the files."""
+    return (
+        *(Raster(name, _format(name), content, len(content)) for name, content in _whole().items()),
+        *(Raster(name, _format(name), content, needed) for name, (content, needed) in _headers().items()),
+        *(Raster(name, _format(name), content, len(content), size) for name, (content, size) in _icons().items()),
+    )
 
 
 def icon(*pictures: tuple[int, int, bytes], kind: int = 1) -> bytes:

@@ -10,7 +10,7 @@ from retail_pulse.domain.outcomes import Measured
 from retail_pulse.measuring.formats.size import SizeReader
 from tests.measuring.corpus import HEIGHT, WIDTH, CorpusFile, corpus, cuts, heif
 
-FILES = list(corpus())
+FILES = corpus()
 CUTS = 60
 
 

@@ -17,7 +17,7 @@ from retail_pulse.measuring.formats.size import SizeReader
 from tests.measuring.bombs import MB
 from tests.measuring.rasters import Raster, dib, icon, png, psd, rasters
 
-RASTERS = list(rasters())
+RASTERS = rasters()
 every_raster = pytest.mark.parametrize("raster", RASTERS, ids=lambda raster: raster.name)
 
 
