@@ -12,7 +12,8 @@ from retail_pulse.storage.api_keys_table import ApiKeysTable
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[StackProcess]:
-    with StackProcess() as running:
+    # Tests invoke reprocess by themselves.
+    with StackProcess(parameters={"ReprocessSchedule": "rate(365 days)"}) as running:
         yield running
 
 

@@ -1,12 +1,13 @@
 """The published contract over HTTP, on the real template."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from local.client import ApiClient, submission
-from local.images.server import ImageServer, stalled
+from local.images.server import ImageServer, held
 from local.stack.process import StackProcess
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage.queue import encode
@@ -38,7 +39,8 @@ def test_a_job_is_accepted_then_ongoing_and_then_completed(
     client: ApiClient, images: ImageServer, picture: bytes, slash: str
 ) -> None:
     # GIVEN a slow image
-    slow = images.script("/slow.jpg", stalled(picture, seconds=1))
+    goes_on = threading.Event()
+    slow = images.script("/slow.jpg", held(picture, goes_on))
     url = images.add("/quick.jpg", picture)
 
     # WHEN the contract's example is submitted
@@ -56,6 +58,7 @@ def test_a_job_is_accepted_then_ongoing_and_then_completed(
     assert (ongoing.status_code, ongoing.json()) == (200, {"status": "ongoing", "job_id": str(job)})
 
     # AND completed after that, with all measurements
+    goes_on.set()
     assert client.wait(job, END_SECONDS) == {"status": "completed", "job_id": str(job)}
     rows = [(row["visit"], row["image"], row["perimeter"]) for row in client.results(job)]
     assert rows == [(0, 0, 420), (0, 1, 420), (1, 0, 420)]
@@ -95,7 +98,8 @@ def test_a_job_of_an_unknown_store_is_accepted_and_fails(
 
 
 def test_results_can_be_read_while_the_job_is_ongoing(client: ApiClient, images: ImageServer, picture: bytes) -> None:
-    job = client.submit((STORE, [images.script("/slow.jpg", stalled(picture, seconds=1))]))
+    goes_on = threading.Event()
+    job = client.submit((STORE, [images.script("/slow.jpg", held(picture, goes_on))]))
     assert images.wait_for_requests(1, timeout=END_SECONDS)
 
     rows = list(client.results(job))
@@ -103,6 +107,7 @@ def test_results_can_be_read_while_the_job_is_ongoing(client: ApiClient, images:
 
     assert [(row["outcome"], row["perimeter"], row["store_id"]) for row in rows] == [("pending", None, STORE)]
     assert details["images"] == {"total": 1, "measured": 0, "failed": 0, "pending": 1}
+    goes_on.set()
     client.wait(job, END_SECONDS)
 
 

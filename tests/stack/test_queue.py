@@ -56,9 +56,13 @@ def test_the_visibility_of_single_messages_is_changed_and_the_others_stay_hidden
 
     assert [each["Id"] for each in answer["Successful"]] == ["0", "1"]
     assert [each["Code"] for each in answer["Failed"]] == ["ReceiptHandleIsInvalid"]
-    assert set(receive(sqs, queue)) == {"at once"}
-    again = receive(sqs, queue, wait_seconds=20)
-    assert {body: message["Attributes"]["ApproximateReceiveCount"] for body, message in again.items()} == {"soon": "2"}
+    # On a busy machine, a second has already passed.
+    again = receive(sqs, queue)
+    assert "at once" in again
+    if "soon" not in again:
+        again |= receive(sqs, queue, wait_seconds=20)
+    counts = {body: message["Attributes"]["ApproximateReceiveCount"] for body, message in again.items()}
+    assert counts == {"at once": "2", "soon": "2"}
     assert receive(sqs, queue) == {}
 
 

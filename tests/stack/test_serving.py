@@ -200,10 +200,9 @@ def test_the_state_survives_restarts(tmp_path: Path, images: ImageServer, pictur
         # AND a second stack that is refused its state directory meanwhile
         assert "another stack uses the state directory" in refusal("--port", "0", "--state-dir", str(state))
 
-    # WHEN it ends in the middle of a job and starts again, on another port and with another parameter
+    # WHEN it ends in the middle of a job and starts again, on any port and with another parameter
     images.add("/slow.jpg", picture)
     with StackProcess(state_dir=state, parameters={"DelayMaxSeconds": "0.2"}) as second:
-        assert second.url != first.url
         with ApiClient(second.url, key) as client:
             # THEN the ended job is still there, the ongoing one continues at once, and new jobs are accepted
             assert client.get("/api/status", jobid=ended).json()["status"] == "completed"

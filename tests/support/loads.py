@@ -13,6 +13,7 @@ from local.images.pictures import Format, make_image
 from local.images.server import ImageServer
 from local.stack.process import StackProcess
 from tests.support.memory import peak_of
+from tests.support.ports import reserved_port
 from tests.support.waiting import END_SECONDS
 
 STORES = ("S00339218", "S01408764")
@@ -147,9 +148,7 @@ def run_outage(stack: StackProcess, seconds: float, jobs: int) -> Outage:
     """Submit jobs, keep a server down for some seconds, and wait until the jobs end."""
     picture = make_image(Format.JPEG, 120, 90)
     paths = [f"/{job}/{image}.jpg" for job in range(jobs) for image in range(OUTAGE_IMAGES)]
-    with ImageServer() as reserved:
-        port = reserved.port
-    with ImageServer() as up, ApiClient(stack.url, stack.api_key) as client:
+    with reserved_port() as port, ImageServer() as up, ApiClient(stack.url, stack.api_key) as client:
         for path in paths:
             up.add(path, picture)
         ids = []
@@ -157,9 +156,10 @@ def run_outage(stack: StackProcess, seconds: float, jobs: int) -> Outage:
             own = [path for path in paths if path.startswith(f"/{job}/")]
             ids.append(client.submit((STORES[0], [*map(up.url, own), *(f"http://127.0.0.1:{port}{p}" for p in own)])))
         time.sleep(seconds)
-        with ImageServer(port=port) as back:
-            for path in paths:
-                back.add(path, picture)
+        back = ImageServer(port=port)
+        for path in paths:
+            back.add(path, picture)
+        with back:
             returned = time.monotonic()
 
             def wait(job_id: int) -> tuple[str, float]:
