@@ -301,4 +301,4 @@ def test_all_visit_rows_are_refused_when_dynamodb_accepts_nothing() -> None:
 
 
 def test_accepted_visit_rows_leave_none_refused(jobs_table: JobsTable) -> None:
-    assert list(jobs_table.put_visit_rows(rows_of("alice"), 1.0)) == []
+    assert list(jobs_table.put_visit_rows(rows_of("alice"), 60.0)) == []

@@ -143,7 +143,7 @@ def every_step(client: Any) -> list[Any]:
     table.claim_exclusively(KEY, handed, 1, 2, 5000, 1000)
     table.claim_exclusively(KEY, handed, None, 2, 5000, 1000)
     table.reopen_chunk(KEY, handed, 2, [0])
-    table.put_visit_rows([(VisitRow("me", 123, 0, 1, 1, "A", "2026-11-23", 420, 3), EXPIRES)], 1.0)
+    table.put_visit_rows([(VisitRow("me", 123, 0, 1, 1, "A", "2026-11-23", 420, 3), EXPIRES)], 60.0)
     verdicts = [ChunkVerdict(0, failed=False, transient=False), ChunkVerdict(2, failed=True, transient=True)]
     table.add_chunks("me", 123, 1, verdicts)
     table.add_chunks("me", 123, 2, verdicts)

@@ -31,7 +31,7 @@ DAY = "2026-11-23T10:00:00Z"
 
 def put(store_id: str, visit_time: str, perimeter: int, *, expires_at: int = NEVER, **values: Any) -> None:
     row = VisitRow("me", 1, 0, 1, 1, store_id, visit_time, perimeter, 1)._replace(**values)
-    assert not JobsTable(boto3.client("dynamodb"), TABLE).put_visit_rows([(row, expires_at)], 5)
+    assert not JobsTable(boto3.client("dynamodb"), TABLE).put_visit_rows([(row, expires_at)], 60.0)
 
 
 def report(service: Service, **query: Any) -> list[dict[str, list[int]]]:
