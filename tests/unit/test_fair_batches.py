@@ -12,7 +12,7 @@ from retail_pulse.domain.visits import Visit
 from retail_pulse.use_cases import finishing
 from retail_pulse.use_cases.batch import BatchReport
 from tests.support.fakes import pool_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import END_SECONDS, wait_until
 from tests.support.world import BUSY, GOOD, RETRIES, World, down
 
 ONE_OF_ALICE = Visit("A", "2026-11-23", ["quick/1"])
@@ -62,7 +62,7 @@ def test_a_quick_clients_job_ends_while_a_slow_clients_images_of_the_same_batch_
     slow = world.submit(Visit("A", "2026-11-23", ["slow/1", "slow/2", "slow/3"]), client="mallory")
     quick = world.submit(ONE_OF_ALICE, client="alice")
     with delivering(world, gate) as reports:
-        wait_until(lambda: has_ended(world, quick), 10)
+        wait_until(lambda: has_ended(world, quick), END_SECONDS)
         assert not reports
         assert not has_ended(world, slow)
     assert world.job(quick).status is world.job(slow).status is JobStatus.COMPLETED
@@ -72,7 +72,7 @@ def test_a_quick_chunk_is_finished_while_a_slow_one_of_the_same_job_is_not(gate:
     world = world_of(gate)
     job = world.submit(Visit("A", "a", ["slow/1", "slow/2", "slow/3"]), Visit("B", "b", ["quick/1"]))
     with delivering(world, gate):
-        wait_until(lambda: world.job(job).done == {1}, 10)
+        wait_until(lambda: world.job(job).done == {1}, END_SECONDS)
         assert [row.visit for row in world.table.rows.values()] == [1]
     assert world.job(job).status is JobStatus.COMPLETED
 
@@ -81,7 +81,7 @@ def test_what_is_measured_is_saved_while_a_neighbour_in_the_chunk_is_slow(gate: 
     world = world_of(gate)
     job = world.submit(Visit("A", "2026-11-23", ["quick/1", "slow/2", "quick/3"]))
     with delivering(world, gate) as reports:
-        wait_until(lambda: world.outcomes(job) == [GOOD, None, GOOD], 10)
+        wait_until(lambda: world.outcomes(job) == [GOOD, None, GOOD], END_SECONDS)
         assert not reports
     assert world.job(job).status is JobStatus.COMPLETED
     (report,) = reports
@@ -94,18 +94,19 @@ def test_a_part_that_the_table_refuses_is_saved_later(gate: Gate) -> None:
     job = world.submit(Visit("A", "2026-11-23", ["quick/1", "slow/2"]))
     world.table.faults.refuse = world.table.faults.writes + 1
     with delivering(world, gate) as reports:
-        wait_until(lambda: world.outcomes(job) == [GOOD, None], 10)
+        wait_until(lambda: world.outcomes(job) == [GOOD, None], END_SECONDS)
     (report,) = reports
     assert (report.measured, report.failed_messages) == (2, set())
     assert world.job(job).status is JobStatus.COMPLETED
 
 
 def test_after_its_time_a_batch_starts_no_image_and_requeues_the_rest(gate: Gate) -> None:
-    world = world_of(gate, start_seconds=0.5)
+    # Long enough for four threads to begin, also on a busy machine.
+    world = world_of(gate, start_seconds=2.0)
     world.chunk_images = 3
     job = world.submit(*(Visit("A", "now", [f"slow/{n}"]) for n in range(9)))
     with delivering(world, gate) as reports:
-        wait_until(lambda: len(world.queue.waiting) == 1, 10)  # the chunk that no thread had begun
+        wait_until(lambda: len(world.queue.waiting) == 1, END_SECONDS)  # the chunk that no thread had begun
         assert not reports
     (report,) = reports
     assert (report.measured, report.requeued) == (4, 2)
@@ -143,9 +144,9 @@ def test_refused_visit_rows_are_written_again_within_the_batch(gate: Gate) -> No
     world.submit(Visit("A", "2026-11-23", ["slow/1"]), client="alice")
     world.table.refused_clients = {"mallory"}
     with delivering(world, gate) as reports:
-        wait_until(lambda: all(chunk.is_done for chunk in world.table.stored.values() if chunk.outcomes), 10)
+        wait_until(lambda: all(chunk.is_done for chunk in world.table.stored.values() if chunk.outcomes), END_SECONDS)
         world.table.refused_clients = set()
-        wait_until(lambda: has_ended(world, refused), 10)
+        wait_until(lambda: has_ended(world, refused), END_SECONDS)
     assert reports[0].failed_messages == set()
 
 

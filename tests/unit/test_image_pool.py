@@ -41,7 +41,8 @@ def test_images_are_yielded_in_the_order_in_which_they_become_ready() -> None:
 
 def test_a_delay_holds_no_thread() -> None:
     measure = Mock(return_value=GOOD)
-    pool = pool_of(measure, 1, delay_min=0.2, delay_max=0.2)
+    # Long enough for its thread to measure the others, also on a busy machine.
+    pool = pool_of(measure, 1, delay_min=1.0, delay_max=1.0)
     run = pool.run([image(url) for url in "abc"], always)
     assert next(filter(None, run)) == ("a", GOOD)
     assert measure.mock_calls == [call("a"), call("b"), call("c")]
