@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from hypothesis import settings
 
 # Set before any module could make a client.
 os.environ.update(
@@ -16,6 +17,9 @@ os.environ.update(
     POWERTOOLS_METRICS_NAMESPACE="RetailPulse",
     POWERTOOLS_SERVICE_NAME="test",
 )
+
+# Without a limit on the time of an example, and always with the same examples: `make fuzz` takes others.
+settings.load_profile("ci")
 
 pytest_plugins = ["tests.support.image_fixtures"]
 

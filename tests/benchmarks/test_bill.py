@@ -4,6 +4,7 @@ import json
 import operator
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -19,9 +20,21 @@ from benchmarks.world.served_images import served_images, urls
 from benchmarks.world.usage import Usage, billed_seconds, other_charges, request_charges
 from local.emulator.template import Template
 from retail_pulse.measuring import fetch
+from retail_pulse.use_cases import finishing
 
 COMMON = Path(__file__).parents[2] / "layers" / "common"
 PRICES = json.loads((Path(__file__).parents[2] / "benchmarks" / "world" / "prices.json").read_text())
+
+
+class PatientFunctions(Functions):
+    """Functions that save each chunk once and update each job once, however slow the machine is."""
+
+    def _module(self, name: str) -> ModuleType:
+        module = super()._module(name)
+        if name == "process":
+            module.measurer._max_unsaved_seconds = 60.0
+            finishing._MAX_WAIT_SECONDS = 60.0
+        return module
 
 
 def invocation(function: str, seconds: float, cpu_seconds: float, sent_bytes: int = 0) -> Invocation:
@@ -68,7 +81,7 @@ def test_a_job_goes_through_the_deployed_handlers_and_each_call_is_counted() -> 
     with (
         made_in_new_process(AwsStandIn, seconds=0) as aws,
         served_images(2_000, wait=0) as base,
-        made_in_new_process(Functions, aws.url(), DelayMinSeconds="0", DelayMaxSeconds="0") as functions,
+        made_in_new_process(PatientFunctions, aws.url(), DelayMinSeconds="0", DelayMaxSeconds="0") as functions,
     ):
         assert functions.authorize().answer["isAuthorized"]
         images = urls(base, 60)

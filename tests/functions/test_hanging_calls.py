@@ -22,6 +22,7 @@ from retail_pulse.domain.api_keys import new_key
 from retail_pulse.domain.chunks import Pointer, Scope
 from retail_pulse.storage import queue, table
 from tests.functions.service import Service
+from tests.support.waiting import END_SECONDS
 
 PAGE = ROOT / "docs" / "reliability.md"
 # The console calls nothing.
@@ -110,8 +111,7 @@ def test_the_second_attempt_comes_within_each_functions_time(
 
     with ThreadPoolExecutor(len(CALLING)) as at_once:
         answers = {name: at_once.submit(call, name) for name in CALLING}
-        # What Lambda would end after its time, this waits for no longer.
-        found = {name: answer.result(timeout(name)) for name, answer in answers.items()}
+        found = {name: answer.result(END_SECONDS) for name, answer in answers.items()}
     for name, server in servers.items():
         first, second, *_ = server.calls
         assert first == second, name

@@ -54,7 +54,7 @@ def test_a_shortage_costs_no_attempt_and_closes_the_idle_connections(monkeypatch
 
     fetching = fetcher()
     with hostile_server(ANSWER) as server:
-        measure(fetching, server.script("/kept.png", [ANSWER]))
+        measure(fetching, server.script("/kept.png", [ANSWER]), "another client")
         assert len(fetching._adapter._idle._idle) == 1
         monkeypatch.setattr(SizeReader, "feed", fail)
         error = refusal(fetching, server.url("/a.png"))

@@ -235,8 +235,8 @@ def test_an_endless_body_is_hung_up_on_and_not_drained(name: str) -> None:
         nonlocal sent_bytes
         yield start
         for _ in range(body.times):
-            yield body.content
             sent_bytes += len(body.content)
+            yield body.content
 
     with ImageServer() as server:
         refusal(FETCHER, server.script("/a.png", answer()))

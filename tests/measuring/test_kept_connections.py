@@ -150,6 +150,11 @@ def test_all_idle_connections_can_be_closed_at_once() -> None:
     assert pool.take("a") is None
 
 
+def stop_clock(fetching: Fetcher) -> None:
+    """Stop the clock of the idle connections of a fetcher, so that they rest until `rest`."""
+    fetching._adapter._idle._now = lambda: 1000.0
+
+
 def rest(fetching: Fetcher) -> None:
     """Move the clock of the idle connections of a fetcher, so that they have rested."""
     idle = fetching._adapter._idle
@@ -180,6 +185,7 @@ def test_a_client_uses_its_connection_again_and_no_other_client_does() -> None:
 
 def test_a_connection_is_not_used_again_before_it_has_rested() -> None:
     fetching = fetcher()
+    stop_clock(fetching)
     with ImageServer() as server:
         url = server.script("/a.png", [ANSWER])
         for accepted in (1, 2):
@@ -249,6 +255,7 @@ class TestAnUnaskedAnswer:
             sent.set()
 
         fetching = fetcher()
+        stop_clock(fetching)
         with ImageServer(tls=context) as server:
             good = server.add("/good.png", make_image(Format.PNG, 10, 10))
             assert measure(fetching, server.script("/twice.png", answer_twice()), sender).width == 20

@@ -117,7 +117,7 @@ def test_after_its_time_a_batch_starts_no_image_and_requeues_the_rest(gate: Gate
 
 def test_poison_messages_have_a_time_of_their_own(gate: Gate) -> None:
     gate.goes_on.set()
-    world = world_of(gate, start_seconds=0.5)
+    world = world_of(gate, start_seconds=30.0)
     job = world.submit(Visit("A", "now", ["slow/1"]))
     _, report = world.deliver(receives=3)
     assert (report.measured, report.failed_messages) == (1, set())
@@ -152,7 +152,7 @@ def test_refused_visit_rows_are_written_again_within_the_batch(gate: Gate) -> No
 
 def test_chunks_of_a_job_that_are_done_together_share_one_update(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishing, "_MAX_WAIT_SECONDS", 60.0)
-    world = World()
+    world = World(max_unsaved_seconds=60.0)
     job = world.submit(*(Visit("A", "now", [f"{n}/{i}" for i in range(3)]) for n in range(5)))
     before = world.table.faults.writes
     world.deliver()

@@ -57,14 +57,15 @@ class Throttle:
 
     units_per_second: float | None = None
     _left: float = 0.0
-    _at: float = field(default_factory=time.monotonic)
+    _at: float | None = None
 
     def take(self, units: int) -> bool:
         """Spend units and return True, or return False if none are left."""
         if self.units_per_second is None:
             return True
         now = time.monotonic()
-        self._left = min(self.units_per_second, self._left + (now - self._at) * self.units_per_second)
+        seconds = 0.0 if self._at is None else now - self._at
+        self._left = min(self.units_per_second, self._left + seconds * self.units_per_second)
         self._at = now
         if self._left <= 0:
             return False
