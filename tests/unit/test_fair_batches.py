@@ -3,14 +3,15 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import pytest
 
 from retail_pulse.domain.jobs import Job, JobStatus
 from retail_pulse.domain.outcomes import Measured
 from retail_pulse.domain.visits import Visit
-from retail_pulse.use_cases import finishing
-from retail_pulse.use_cases.batch import BatchReport
+from retail_pulse.use_cases import finishing, processing
+from retail_pulse.use_cases.batch import BatchReport, Delivery
 from tests.support.fakes import pool_of
 from tests.support.waiting import END_SECONDS, wait_until
 from tests.support.world import BUSY, GOOD, RETRIES, World, down
@@ -115,13 +116,15 @@ def test_after_its_time_a_batch_starts_no_image_and_requeues_the_rest(gate: Gate
     assert len(world.fetched) == 9
 
 
-def test_poison_messages_have_a_time_of_their_own(gate: Gate) -> None:
-    gate.goes_on.set()
-    world = world_of(gate, start_seconds=30.0)
-    job = world.submit(Visit("A", "now", ["slow/1"]))
-    _, report = world.deliver(receives=3)
-    assert (report.measured, report.failed_messages) == (1, set())
-    assert world.job(job).status is JobStatus.COMPLETED
+def test_poison_messages_have_a_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(start_seconds=0.5)
+    # Every image takes a second, so the first message uses up its time.
+    monkeypatch.setattr(processing, "time", Mock(monotonic=lambda: float(len(world.fetched))))
+    jobs = [world.submit(Visit("A", "now", [url])) for url in ("first", "poison")]
+    first, poison = (message.pointer for message in world.queue.waiting)
+    report = world.processing.process([Delivery("first", first, 1), Delivery("poison", poison, 3)])
+    assert (report.measured, report.failed_messages) == (2, set())
+    assert {world.job(job).status for job in jobs} == {JobStatus.COMPLETED}
 
 
 def test_visit_rows_that_the_table_refuses_hold_up_only_the_client_they_are_of() -> None:
