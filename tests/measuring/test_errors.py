@@ -54,7 +54,7 @@ def test_a_shortage_costs_no_attempt_and_closes_the_idle_connections(monkeypatch
 
     fetching = fetcher()
     with hostile_server(ANSWER) as server:
-        measure(fetching, server.script("/kept.png", [ANSWER]), "another client")
+        measure(fetching, server.script("/kept.png", [ANSWER]))
         assert len(fetching._adapter._idle._idle) == 1
         monkeypatch.setattr(SizeReader, "feed", fail)
         error = refusal(fetching, server.url("/a.png"))
@@ -70,7 +70,7 @@ def test_a_full_disk_closes_no_connection(monkeypatch: pytest.MonkeyPatch) -> No
 
     fetching = fetcher()
     with hostile_server(ANSWER) as server:
-        measure(fetching, server.script("/kept.png", [ANSWER]))
+        measure(fetching, server.script("/kept.png", [ANSWER]), "another client")
         monkeypatch.setattr(SizeReader, "feed", fail)
         error = refusal(fetching, server.url("/a.png"))
     assert not error.costs_attempt
